@@ -1,0 +1,103 @@
+import type { Tier } from "../../services/service";
+
+/** What a planned privilege is about, in PostgreSQL's words. */
+export type ObjectType = "table" | "sequence" | "routine";
+
+/** Object types of a schema in the order their privileges are planned. */
+export const objectTypes = ["table", "sequence", "routine"] as const satisfies readonly ObjectType[];
+
+/** Privileges are listed one by one, never ALL: ALL means something else in every version. */
+export type Privilege = "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "USAGE" | "CREATE" | "EXECUTE" | "CONNECT" | "TEMPORARY";
+
+interface TierPrivileges extends Readonly<Record<ObjectType, readonly Privilege[]>> {
+  readonly schema: readonly Privilege[];
+}
+
+/**
+ * What each tier may do in its own schema. The owner's rights on what it creates are its ownership, not a grant.
+ * Source: the operations page, "3-Tier 권한 시스템" (DDL, DML, SELECT).
+ */
+export const tierPrivileges = {
+  owner: { schema: ["USAGE", "CREATE"], table: [], sequence: [], routine: [] },
+  app: {
+    schema: ["USAGE"],
+    table: ["SELECT", "INSERT", "UPDATE", "DELETE"],
+    sequence: ["USAGE", "SELECT"],
+    routine: ["EXECUTE"],
+  },
+  user: { schema: ["USAGE"], table: ["SELECT"], sequence: ["SELECT"], routine: [] },
+} as const satisfies Readonly<Record<Tier, TierPrivileges>>;
+
+/** What a service that reads another gets there: exactly what that service's own user tier has. */
+export const readerPrivileges = tierPrivileges.user;
+
+/** A right every role has by default in PostgreSQL and loses here. */
+export interface PublicFunctions {
+  readonly functions: readonly string[];
+  /** What somebody could do with it. */
+  readonly why: string;
+  /** Owners keep it: their migration tools need it. */
+  readonly ownersKeep?: true;
+}
+
+const advisoryLocks = ["pg_advisory_lock", "pg_advisory_xact_lock", "pg_try_advisory_lock", "pg_try_advisory_xact_lock"];
+
+/**
+ * Built-in functions taken from PUBLIC; complete signatures, so that an overload a later version adds is not silently
+ * missed (a live test looks for it). All in pg_catalog.
+ */
+export const revokedFunctions: readonly PublicFunctions[] = [
+  {
+    functions: advisoryLocks.flatMap((name) =>
+      ["", "_shared"].flatMap((mode) => [`${name}${mode}(bigint)`, `${name}${mode}(integer, integer)`]),
+    ),
+    why: "a loop of them fills the lock table of the whole server and stops every login",
+    ownersKeep: true,
+  },
+  {
+    functions: [
+      "lo_creat(integer)",
+      "lo_create(oid)",
+      "lo_from_bytea(oid, bytea)",
+      "lo_put(oid, bigint, bytea)",
+      "lo_truncate(integer, integer)",
+      "lo_truncate64(integer, bigint)",
+      "lo_unlink(oid)",
+      "lowrite(integer, bytea)",
+    ],
+    why: "one large object of anybody breaks pg_dump by a role that is not superuser",
+  },
+  {
+    functions: [
+      "cursor_to_xml(refcursor, integer, boolean, boolean, text)",
+      "cursor_to_xmlschema(refcursor, boolean, boolean, text)",
+      "database_to_xml(boolean, boolean, text)",
+      "database_to_xml_and_xmlschema(boolean, boolean, text)",
+      "database_to_xmlschema(boolean, boolean, text)",
+      "query_to_xml(text, boolean, boolean, text)",
+      "query_to_xml_and_xmlschema(text, boolean, boolean, text)",
+      "query_to_xmlschema(text, boolean, boolean, text)",
+      "schema_to_xml(name, boolean, boolean, text)",
+      "schema_to_xml_and_xmlschema(name, boolean, boolean, text)",
+      "schema_to_xmlschema(name, boolean, boolean, text)",
+      "table_to_xml(regclass, boolean, boolean, text)",
+      "table_to_xml_and_xmlschema(regclass, boolean, boolean, text)",
+      "table_to_xmlschema(regclass, boolean, boolean, text)",
+      "ts_stat(text)",
+      "ts_stat(text, text)",
+      "ts_rewrite(tsquery, text)",
+    ],
+    why: "they run a query given as text: inside a view it runs with the rights of whoever reads the view",
+  },
+  {
+    functions: ["pg_notify(text, text)"],
+    why: "inside a view it carries the reader's rows to whoever listens; the command NOTIFY stays",
+  },
+  {
+    functions: ["pg_logical_emit_message(boolean, text, bytea)", "pg_logical_emit_message(boolean, text, text)"],
+    why: "it writes gigabytes of WAL in seconds",
+  },
+];
+
+/** Languages taken from PUBLIC and kept by owners: a DO loop burns transaction ids. Calling a function stays possible. */
+export const revokedLanguages = ["plpgsql", "sql"] as const;

@@ -1,0 +1,112 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { escapeLiteral } from "pg";
+import { describeDefaultPrivileges, describeGrant, describeRevoke, identifier } from "./describe";
+import { carriedBy, type Plan, type PlannedRole } from "./plan";
+import type { ObjectType } from "./privileges";
+
+/** SCRAM verifiers by role name (see scramVerifier); a role that is not in it keeps the password it has. */
+export type Verifiers = ReadonlyMap<string, string>;
+
+/**
+ * The whole plan as one idempotent transaction for a superuser in the plan's database. What the services' schemas and
+ * roles have and the plan lacks is revoked; objects and data are never touched.
+ */
+export function renderPlan(plan: Plan, verifiers: Verifiers): string {
+  return transaction([
+    ...foundation(plan),
+    ...plan.schemas.flatMap(({ name, owner }) => [
+      `CREATE SCHEMA IF NOT EXISTS ${identifier(name)}`,
+      `ALTER SCHEMA ${identifier(name)} OWNER TO ${identifier(owner)}`,
+    ]),
+    ...plan.roles.flatMap((role) => roleStatements(role, verifiers.get(role.name))),
+    ...access(plan),
+    sqlFile("revoke-unplanned"),
+  ]);
+}
+
+/** The part of the plan the provider cannot carry, as one idempotent transaction for a superuser. */
+export function renderPlatform(plan: Plan): string {
+  const mine = carriedBy(plan, "platform");
+  return transaction([
+    ...foundation(mine),
+    ...mine.schemas.map(({ name }) => `CREATE SCHEMA IF NOT EXISTS ${identifier(name)}`),
+    ...mine.roles.flatMap((role) => roleStatements(role, undefined)),
+    ...access(mine),
+  ]);
+}
+
+function foundation(plan: Plan): string[] {
+  return [sqlFile("planned"), ...plannedRows(plan), sqlFile("create-roles")];
+}
+
+function access(plan: Plan): string[] {
+  return [
+    sqlFile("guard"),
+    ...plan.extensions.map(
+      ({ name, schema }) => `CREATE EXTENSION IF NOT EXISTS ${identifier(name)} SCHEMA ${identifier(schema)}`,
+    ),
+    ...plan.revokes.map((item) =>
+      item.on.type === "every database" ? sqlFile("revoke-databases") : `REVOKE ${describeRevoke(item)}`,
+    ),
+    ...plan.grants.map((item) => `GRANT ${describeGrant(item)}`),
+    ...plan.defaultPrivileges.map((item) => `ALTER DEFAULT PRIVILEGES ${describeDefaultPrivileges(item)}`),
+  ];
+}
+
+function roleStatements(role: PlannedRole, verifier: string | undefined): string[] {
+  const name = identifier(role.name);
+  const attributes = ["NOSUPERUSER", "NOCREATEDB", "NOCREATEROLE", "INHERIT", "NOREPLICATION", "NOBYPASSRLS"];
+  const login = role.login ? "LOGIN" : "NOLOGIN";
+  const password = verifier === undefined ? "" : ` PASSWORD ${escapeLiteral(verifier)}`;
+  const settings = [
+    ["search_path", role.searchPath?.map(identifier).join(", ")],
+    ["statement_timeout", role.statementTimeoutMs?.toString()],
+    ["idle_in_transaction_session_timeout", role.idleInTransactionSessionTimeoutMs?.toString()],
+  ].filter(([, value]) => value !== undefined);
+  return [
+    `ALTER ROLE ${name} ${attributes.join(" ")} ${login} CONNECTION LIMIT ${role.connectionLimit}${password}`,
+    `ALTER ROLE ${name} RESET ALL`,
+    ...settings.map(([setting, value]) => `ALTER ROLE ${name} SET ${setting} = ${value}`),
+    ...role.memberOf.map((group) => `GRANT ${identifier(group)} TO ${name}`),
+  ];
+}
+
+const defaultAclType: Readonly<Record<ObjectType, string>> = { table: "r", sequence: "S", routine: "f" };
+
+function plannedRows(plan: Plan): string[] {
+  return [
+    insert("planned_role", plan.roles.map(({ name }) => [name])),
+    insert("planned_membership", plan.roles.flatMap(({ name, memberOf }) => memberOf.map((role) => [role, name]))),
+    insert("planned_schema", plan.services.map(({ code }) => [code])),
+    insert(
+      "planned_privilege",
+      plan.grants.flatMap(({ privileges, on, to }) => {
+        if (on.type === "function" || on.type === "language") return [];
+        const name = on.type === "database" ? on.database : on.schema;
+        return privileges.map((privilege) => [on.type, name, to, privilege]);
+      }),
+    ),
+    insert(
+      "planned_default_privilege",
+      plan.defaultPrivileges.flatMap(({ owner, schema, objectType, privileges, to }) =>
+        privileges.map((privilege) => [owner, schema ?? "", defaultAclType[objectType], to, privilege]),
+      ),
+    ),
+  ].filter((statement) => statement !== "");
+}
+
+function insert(table: string, rows: readonly (readonly string[])[]): string {
+  if (rows.length === 0) return "";
+  const values = rows.map((row) => `(${row.map((value) => escapeLiteral(value)).join(", ")})`);
+  return `INSERT INTO pg_temp.${table} VALUES\n  ${values.join(",\n  ")}`;
+}
+
+function transaction(statements: readonly string[]): string {
+  const terminated = statements.map((statement) => (/;\s*$/.test(statement) ? statement.trimEnd() : `${statement};`));
+  return ["BEGIN;", ...terminated, "COMMIT;", ""].join("\n");
+}
+
+function sqlFile(name: string): string {
+  return readFileSync(join(__dirname, "sql", `${name}.sql`), "utf8");
+}

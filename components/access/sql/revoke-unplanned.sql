@@ -1,0 +1,107 @@
+-- Takes away what the server has in the services' schemas and roles and the plan lacks. Grant options go first and with
+-- CASCADE: what a third party granted with one survives a plain REVOKE, silently.
+DO $revoke_unplanned$
+DECLARE
+  statement text;
+BEGIN
+  -- Memberships of and in the planned roles.
+  FOR statement IN
+    SELECT format('REVOKE %I FROM %I GRANTED BY %I CASCADE', r.rolname, m.rolname, g.rolname)
+      FROM pg_auth_members a
+      JOIN pg_roles r ON r.oid = a.roleid
+      JOIN pg_roles m ON m.oid = a.member
+      JOIN pg_roles g ON g.oid = a.grantor
+     WHERE EXISTS (SELECT FROM planned_role p WHERE p.name IN (r.rolname, m.rolname))
+       AND (a.admin_option
+            OR NOT EXISTS (SELECT FROM planned_membership p WHERE p.role = r.rolname AND p.member = m.rolname))
+  LOOP
+    EXECUTE statement;
+  END LOOP;
+
+  -- Settings of a role in one database: pg_roles does not show them.
+  FOR statement IN
+    SELECT format('ALTER ROLE %I IN DATABASE %I RESET ALL', r.rolname, d.datname)
+      FROM pg_db_role_setting s
+      JOIN pg_roles r ON r.oid = s.setrole
+      JOIN pg_database d ON d.oid = s.setdatabase
+      JOIN planned_role p ON p.name = r.rolname
+  LOOP
+    EXECUTE statement;
+  END LOOP;
+
+  -- Privileges on what exists.
+  FOR statement IN
+    WITH object(class, name, target, acl, owner) AS (
+      SELECT 'database', datname::text, format('DATABASE %I', datname), coalesce(datacl, acldefault('d', datdba)), datdba
+        FROM pg_database
+       WHERE datname = current_database()
+      UNION ALL
+      SELECT 'schema', nspname, format('SCHEMA %I', nspname), coalesce(nspacl, acldefault('n', nspowner)), nspowner
+        FROM pg_namespace
+       WHERE nspname IN (SELECT name FROM planned_schema)
+      UNION ALL
+      SELECT CASE relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, nspname,
+             format('%s %I.%I', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, nspname, relname),
+             coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner)), relowner
+        FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+       WHERE nspname IN (SELECT name FROM planned_schema) AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      UNION ALL
+      -- No plan grants a column: class 'column' matches nothing.
+      SELECT 'column', nspname, format('(%I) TABLE %I.%I', attname, nspname, relname), attacl, relowner
+        FROM pg_attribute JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace
+       WHERE nspname IN (SELECT name FROM planned_schema) AND attacl IS NOT NULL AND NOT attisdropped
+      UNION ALL
+      SELECT 'routine', nspname, format('ROUTINE %s', p.oid::regprocedure), coalesce(proacl, acldefault('f', proowner)), proowner
+        FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+       WHERE nspname IN (SELECT name FROM planned_schema)
+    ), entry AS (
+      SELECT o.class, o.target, a.privilege_type, a.is_grantable,
+             CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee,
+             EXISTS (SELECT FROM planned_privilege p
+                      WHERE p.class = o.class AND p.name = o.name AND p.privilege = a.privilege_type
+                        AND p.grantee = CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END)
+               AS planned
+        FROM object o, aclexplode(o.acl) a
+       WHERE a.grantee <> o.owner
+    )
+    SELECT DISTINCT ON (is_grantable, class, target, grantee, privilege_type)
+           format('REVOKE %s%s%s FROM %s CASCADE',
+                  CASE WHEN planned THEN 'GRANT OPTION FOR ' END,
+                  privilege_type,
+                  CASE class WHEN 'column' THEN ' ' || replace(target, ') TABLE ', ') ON TABLE ') ELSE ' ON ' || target END,
+                  grantee)
+      FROM entry
+     WHERE NOT planned OR is_grantable
+     ORDER BY is_grantable DESC, class, target, grantee, privilege_type
+  LOOP
+    EXECUTE statement;
+  END LOOP;
+
+  -- Default privileges given by a planned role, or in a planned schema.
+  FOR statement IN
+    SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I %s REVOKE %s%s ON %s FROM %s CASCADE',
+                  pg_get_userbyid(d.defaclrole),
+                  CASE WHEN n.oid IS NOT NULL THEN format('IN SCHEMA %I', n.nspname) END,
+                  CASE WHEN planned.privilege IS NOT NULL THEN 'GRANT OPTION FOR ' END,
+                  a.privilege_type,
+                  CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'ROUTINES'
+                                       WHEN 'T' THEN 'TYPES' ELSE 'SCHEMAS' END,
+                  CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
+      FROM pg_default_acl d
+      LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
+      CROSS JOIN aclexplode(d.defaclacl) a
+      LEFT JOIN planned_default_privilege planned
+        ON planned.owner = pg_get_userbyid(d.defaclrole) AND planned.schema = coalesce(n.nspname, '')
+       AND planned.object_type = d.defaclobjtype AND planned.privilege = a.privilege_type
+       AND planned.grantee = CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END
+     WHERE (pg_get_userbyid(d.defaclrole) IN (SELECT name FROM planned_role)
+            OR n.nspname IN (SELECT name FROM planned_schema))
+       AND (planned.privilege IS NULL OR a.is_grantable)
+       AND NOT (a.grantee = d.defaclrole)
+       -- USAGE on types stays what is built in.
+       AND NOT (d.defaclobjtype = 'T' AND a.grantee = 0)
+  LOOP
+    EXECUTE statement;
+  END LOOP;
+END
+$revoke_unplanned$;

@@ -1,0 +1,112 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ClientBase } from "pg";
+import { isGranted } from "../../components/access/expectation";
+import type { Plan, Target } from "../../components/access/plan";
+import type { ObjectType, Privilege } from "../../components/access/privileges";
+import { tierRole } from "../../services/service";
+import type { Attempt, Violation } from "./attempt";
+
+interface HeldRow {
+  readonly role: string;
+  readonly type: "schema" | "language" | ObjectType;
+  readonly schema: string;
+  readonly object: string;
+  readonly held: readonly string[];
+}
+
+/**
+ * What the catalog says the tier roles hold, compared with the plan: on every object there is, and by default
+ * privileges on every object to come. A superuser's question to pg_catalog only: no service's relation is read.
+ */
+export async function catalogViolations(plan: Plan, superuser: ClientBase): Promise<readonly Violation[]> {
+  return [...(await heldViolations(plan, superuser)), ...(await defaultPrivilegeViolations(plan, superuser))];
+}
+
+/** Attempts on the tables that exist; EXPLAIN checks the right and touches no row. */
+export async function existingAttempts(plan: Plan, superuser: ClientBase): Promise<readonly Attempt[]> {
+  const { rows } = await superuser.query<{ schema: string; name: string; column: string | null }>(
+    sql("existing-relations"),
+    [plan.services.map(({ code }) => code)],
+  );
+  const tierRoles = plan.roles.filter(({ of }) => of !== null);
+  return tierRoles.flatMap(({ name: role }) =>
+    rows.flatMap(({ schema, name, column }) => {
+      if (role === tierRole(schema, "owner")) return []; // ownership needs no proof
+      const usage = isGranted(plan, role, "USAGE", { type: "schema", schema });
+      const attempt = (privilege: Privilege, statement: string): Attempt => ({
+        role,
+        action: `${privilege} on ${name}`,
+        sql: `EXPLAIN ${statement}`,
+        expected: usage && isGranted(plan, role, privilege, { type: "table", schema }) ? "allowed" : "denied",
+      });
+      return [
+        attempt("SELECT", `SELECT FROM ${name}`),
+        attempt("INSERT", `INSERT INTO ${name} DEFAULT VALUES`),
+        attempt("DELETE", `DELETE FROM ${name}`),
+        ...(column === null ? [] : [attempt("UPDATE", `UPDATE ${name} SET ${column} = DEFAULT`)]),
+      ];
+    }),
+  );
+}
+
+async function heldViolations(plan: Plan, superuser: ClientBase): Promise<Violation[]> {
+  const roles = plan.roles.filter(({ of }) => of !== null).map(({ name }) => name);
+  const schemas = plan.services.map(({ code }) => code);
+  const { rows } = await superuser.query<HeldRow>(sql("privileges"), [roles, [...schemas, "public", "extensions", "platform"]]);
+  return rows.flatMap(({ role, type, schema, object, held }) => {
+    const on: Target = type === "language" ? { type, language: object } : { type, schema };
+    return privilegesOf[type].flatMap((privilege) => {
+      // Schemas without services hold what extensions bring, with PostgreSQL's own privileges.
+      if (!schemas.includes(schema) && type !== "schema" && type !== "language") return [];
+      const expected = isGranted(plan, role, privilege as Privilege, on);
+      const got = held.includes(privilege);
+      const action = `${privilege} on ${type} ${type === "table" || type === "sequence" ? `${schema}.` : ""}${object}`;
+      return expected === got ? [] : [{ role, action, expected: word(expected), got: word(got) }];
+    });
+  });
+}
+
+const privilegesOf: Readonly<Record<HeldRow["type"], readonly string[]>> = {
+  schema: ["USAGE", "CREATE"],
+  table: ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"],
+  sequence: ["USAGE", "SELECT", "UPDATE"],
+  routine: ["EXECUTE"],
+  language: ["USAGE"],
+};
+
+const aclTypes: Readonly<Record<string, ObjectType>> = { r: "table", S: "sequence", f: "routine" };
+
+async function defaultPrivilegeViolations(plan: Plan, superuser: ClientBase): Promise<Violation[]> {
+  const owners = plan.services.map(({ code }) => tierRole(code, "owner"));
+  const { rows } = await superuser.query<Record<"owner" | "schema" | "type" | "privilege" | "grantee", string>>(
+    sql("default-privileges"),
+    [owners],
+  );
+  const line = (owner: string, schema: string, type: string, privilege: string, to: string) =>
+    `${to}\0${privilege} on every future ${type} of ${owner}${schema === "" ? "" : ` in schema ${schema}`}`;
+  const found = new Set(
+    rows.map((row) => line(row.owner, row.schema, aclTypes[row.type] ?? row.type, row.privilege, row.grantee)),
+  );
+  const planned = new Set(
+    plan.defaultPrivileges.flatMap(({ owner, schema, objectType, privileges, to }) =>
+      privileges.map((privilege) => line(owner, schema ?? "", objectType, privilege, to)),
+    ),
+  );
+  const violation = (key: string, expected: boolean): Violation => {
+    const [role = "", action = ""] = key.split("\0");
+    return { role, action, expected: word(expected), got: word(!expected) };
+  };
+  return [
+    ...[...planned].filter((key) => !found.has(key)).map((key) => violation(key, true)),
+    ...[...found].filter((key) => !planned.has(key)).map((key) => violation(key, false)),
+  ];
+}
+
+function word(allowed: boolean): string {
+  return allowed ? "allowed" : "denied";
+}
+
+function sql(name: string): string {
+  return readFileSync(join(__dirname, `${name}.sql`), "utf8");
+}

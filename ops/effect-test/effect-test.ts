@@ -1,0 +1,31 @@
+import type { ClientBase } from "pg";
+import type { Plan } from "../../components/access/plan";
+import type { Violation } from "./attempt";
+import { boundaryAttempts } from "./boundaries";
+import { catalogViolations, existingAttempts } from "./catalog";
+import { probeAttempts } from "./probes";
+import { runAttempts, type LoginTarget } from "./run";
+
+export interface EffectReport {
+  /** How many things were tried by login. */
+  readonly attempts: number;
+  /** What came out otherwise than the plan says; empty when all is well. */
+  readonly violations: readonly Violation[];
+}
+
+/**
+ * For a server with data: every tier role logs in and tries its boundaries and the tables there are, rolled back; the
+ * catalog answers for what cannot be tried without leaving a trace. Leaves nothing, even when killed.
+ */
+export async function testEffect(plan: Plan, target: LoginTarget, superuser: ClientBase): Promise<EffectReport> {
+  const attempts = [...boundaryAttempts(plan), ...(await existingAttempts(plan, superuser))];
+  const violations = [...(await runAttempts(target, attempts)), ...(await catalogViolations(plan, superuser))];
+  return { attempts: attempts.length, violations };
+}
+
+/** For a server of the test's own, where every owner has made both generations of probe objects (createProbes). */
+export async function testEffectOnProbes(plan: Plan, target: LoginTarget, superuser: ClientBase): Promise<EffectReport> {
+  const attempts = [...boundaryAttempts(plan), ...probeAttempts(plan, ["old", "new"])];
+  const violations = [...(await runAttempts(target, attempts)), ...(await catalogViolations(plan, superuser))];
+  return { attempts: attempts.length, violations };
+}

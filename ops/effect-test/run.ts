@@ -1,0 +1,90 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Client, DatabaseError } from "pg";
+import type { Attempt, Outcome, Violation } from "./attempt";
+
+/** Where to log in; every role comes from outside, over TCP. */
+export interface LoginTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  /** Password by role name. */
+  readonly passwords: ReadonlyMap<string, string>;
+}
+
+/** Roles that try at the same time; each uses one connection. */
+const parallel = 4;
+
+/** Tries everything as the role concerned and returns what came out otherwise than expected. Every attempt is rolled back. */
+export async function runAttempts(target: LoginTarget, attempts: readonly Attempt[]): Promise<readonly Violation[]> {
+  const waiting = groupBy(attempts, ({ role }) => role);
+  const violations: Violation[] = [];
+  const worker = async () => {
+    for (let ofRole = waiting.shift(); ofRole !== undefined; ofRole = waiting.shift()) {
+      for (const ofDatabase of groupBy(ofRole, ({ database }) => database ?? target.database)) {
+        violations.push(...(await runInOneSession(target, ofDatabase)));
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: parallel }, worker));
+  return violations;
+}
+
+async function runInOneSession(target: LoginTarget, attempts: readonly Attempt[]): Promise<Violation[]> {
+  const [first] = attempts;
+  if (first === undefined) return [];
+  const { client, login } = await logIn(target, first.role, first.database ?? target.database);
+  const violations: Violation[] = [];
+  for (const attempt of attempts) {
+    // One round trip each: a refused statement leaves its transaction to the ROLLBACK in front of the next one.
+    const got =
+      login === "allowed" ? await outcome(() => client.query(`ROLLBACK; BEGIN; ${attempt.sql}; ROLLBACK`)) : login;
+    if (got !== attempt.expected) {
+      violations.push({ role: attempt.role, action: attempt.action, expected: attempt.expected, got });
+    }
+  }
+  await client.end();
+  return violations;
+}
+
+/** Logs in, waiting a little where the role's connections are all taken: a session's slot is free only after its end. */
+async function logIn(target: LoginTarget, role: string, database: string): Promise<{ client: Client; login: Answer }> {
+  for (let tries = 1; ; tries++) {
+    const client = new Client({
+      host: target.host,
+      port: target.port,
+      user: role,
+      password: target.passwords.get(role),
+      database,
+      connectionTimeoutMillis: 10_000,
+    });
+    client.on("error", () => undefined); // a broken connection also rejects the query in progress
+    const login = await outcome(() => client.connect());
+    if (!login.includes("too many connections") || tries === 20) return { client, login };
+    await client.end();
+    await sleep(100);
+  }
+}
+
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group === undefined) groups.set(keyOf(item), [item]);
+    else group.push(item);
+  }
+  return [...groups.values()];
+}
+
+type Answer = Outcome | `error: ${string}`;
+
+/** The outcome, or what else PostgreSQL or the network said: never equal to an expectation. */
+async function outcome(attempt: () => Promise<unknown>): Promise<Answer> {
+  try {
+    await attempt();
+    return "allowed";
+  } catch (error) {
+    if (error instanceof DatabaseError && error.code === "42501") return "denied";
+    if (error instanceof DatabaseError && error.code === "42602") return "refused by the guard";
+    return `error: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}

