@@ -13,7 +13,5 @@ natural nchar none normalize not notnull null nullif numeric offset on only or o
 placing position precision primary real references returning right row select session_user setof similar smallint some
 substring symmetric system_user table tablesample then time timestamp to trailing treat trim true union unique user
 using values varchar variadic verbose when where window with xmlattributes xmlconcat xmlelement xmlexists xmlforest
-xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable`.split(
-    /\s+/,
-  ),
+xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable`.split(/\s+/),
 );

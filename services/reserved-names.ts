@@ -13,6 +13,7 @@ const reserved: ReadonlyMap<string, string> = new Map([
 /** Why a service's code may not be `code`, or undefined when it may. */
 export function reservedReason(code: string): string | undefined {
   return (
-    reserved.get(code) ?? (keyWords.has(code) ? "a key word of PostgreSQL, it would need quoting everywhere" : undefined)
+    reserved.get(code) ??
+    (keyWords.has(code) ? "a key word of PostgreSQL, it would need quoting everywhere" : undefined)
   );
 }

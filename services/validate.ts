@@ -34,10 +34,9 @@ export function validateRegistry(services: readonly Service[], maxConnections: n
 /** The one message a person sees: all problems, a line each. */
 export function formatProblems(problems: readonly Problem[]): string {
   const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-  return [
-    `services/registry.ts has ${count}:`,
-    ...problems.map(({ path, message }) => `  ${path}: ${message}`),
-  ].join("\n");
+  return [`services/registry.ts has ${count}:`, ...problems.map(({ path, message }) => `  ${path}: ${message}`)].join(
+    "\n",
+  );
 }
 
 /** `services.gatherer`, or `services[3]` where the name does not tell which one is meant. */
@@ -96,7 +95,10 @@ function shapeProblems(service: unknown, label: string): Problem[] {
   const known = Object.keys(fields);
   const problems: Problem[] = [];
   for (const key of Object.keys(values).filter((key) => !known.includes(key))) {
-    problems.push({ path: `${label}.${key}`, message: `unknown field; known are ${known.join(", ")}${didYouMean(key, known)}` });
+    problems.push({
+      path: `${label}.${key}`,
+      message: `unknown field; known are ${known.join(", ")}${didYouMean(key, known)}`,
+    });
   }
   for (const [key, field] of Object.entries(fields)) {
     const value = values[key];
@@ -111,7 +113,9 @@ function nameProblems(services: readonly Service[], index: number): Problem[] {
   const { name } = at(services, index);
   const path = `${labelOf(services, index)}.name`;
   if (!/^[a-z][a-z0-9-]{0,39}$/.test(name)) {
-    return [{ path, message: `expected 1 to 40 lower-case letters, digits and dashes, a letter first, got ${show(name)}` }];
+    return [
+      { path, message: `expected 1 to 40 lower-case letters, digits and dashes, a letter first, got ${show(name)}` },
+    ];
   }
   const first = services.findIndex((other) => other.name === name);
   return first < index ? [{ path, message: `duplicate name "${name}"; services[${first}] has it already` }] : [];
@@ -141,13 +145,20 @@ function tableProblems(service: Service, label: string): Problem[] {
     const path = `${label}.tables[${index}]`;
     const prefix = `${service.code}_`;
     if (Buffer.byteLength(table) > maxIdentifierBytes) {
-      return [{ path, message: `expected at most ${maxIdentifierBytes} bytes, got ${Buffer.byteLength(table)} in ${show(table)}` }];
+      return [
+        {
+          path,
+          message: `expected at most ${maxIdentifierBytes} bytes, got ${Buffer.byteLength(table)} in ${show(table)}`,
+        },
+      ];
     }
     if (!table.startsWith(prefix)) {
       return [{ path, message: `${show(table)} lacks the prefix of its service; call it ${show(prefix + table)}` }];
     }
     if (!/^[a-z0-9_]+$/.test(table) || table === prefix) {
-      return [{ path, message: `expected ${prefix} and lower-case letters, digits and underscores, got ${show(table)}` }];
+      return [
+        { path, message: `expected ${prefix} and lower-case letters, digits and underscores, got ${show(table)}` },
+      ];
     }
     return service.tables.indexOf(table) < index ? [{ path, message: `duplicate table "${table}"` }] : [];
   });
@@ -161,7 +172,9 @@ function readsProblems(services: readonly Service[], index: number): Problem[] {
     if (target === service.name) return [{ path, message: "a service reads its own schema anyway; remove the line" }];
     if (!known.includes(target)) {
       const names = known.map((name) => `"${name}"`).join(", ");
-      return [{ path, message: `unknown service ${show(target)}; known services are ${names}${didYouMean(target, known)}` }];
+      return [
+        { path, message: `unknown service ${show(target)}; known services are ${names}${didYouMean(target, known)}` },
+      ];
     }
     return reads.indexOf(target) < position ? [{ path, message: `duplicate entry "${target}"` }] : [];
   });
@@ -170,7 +183,10 @@ function readsProblems(services: readonly Service[], index: number): Problem[] {
 function budgetProblems(services: readonly Service[], maxConnections: number): Problem[] {
   const budget = connectionBudget(services, maxConnections);
   if (budget.free >= 0) return [];
-  const taken = [...reservedConnections.map(({ who, connections }) => ({ name: who, connections })), ...budget.services];
+  const taken = [
+    ...reservedConnections.map(({ who, connections }) => ({ name: who, connections })),
+    ...budget.services,
+  ];
   const rows = taken.map(({ name, connections }) => `${name} ${connections}`).join(", ");
   return [
     {

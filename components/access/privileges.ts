@@ -7,7 +7,8 @@ export type ObjectType = "table" | "sequence" | "routine";
 export const objectTypes = ["table", "sequence", "routine"] as const satisfies readonly ObjectType[];
 
 /** Privileges are listed one by one, never ALL: ALL means something else in every version. */
-export type Privilege = "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "USAGE" | "CREATE" | "EXECUTE" | "CONNECT" | "TEMPORARY";
+export type Privilege =
+  "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "USAGE" | "CREATE" | "EXECUTE" | "CONNECT" | "TEMPORARY";
 
 interface TierPrivileges extends Readonly<Record<ObjectType, readonly Privilege[]>> {
   readonly schema: readonly Privilege[];
@@ -40,7 +41,12 @@ export interface PublicFunctions {
   readonly ownersKeep?: true;
 }
 
-const advisoryLocks = ["pg_advisory_lock", "pg_advisory_xact_lock", "pg_try_advisory_lock", "pg_try_advisory_xact_lock"];
+const advisoryLocks = [
+  "pg_advisory_lock",
+  "pg_advisory_xact_lock",
+  "pg_try_advisory_lock",
+  "pg_try_advisory_xact_lock",
+];
 
 /**
  * Built-in functions taken from PUBLIC; complete signatures, so that an overload a later version adds is not silently

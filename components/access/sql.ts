@@ -76,9 +76,18 @@ const defaultAclType: Readonly<Record<ObjectType, string>> = { table: "r", seque
 
 function plannedRows(plan: Plan): string[] {
   return [
-    insert("planned_role", plan.roles.map(({ name }) => [name])),
-    insert("planned_membership", plan.roles.flatMap(({ name, memberOf }) => memberOf.map((role) => [role, name]))),
-    insert("planned_schema", plan.services.map(({ code }) => [code])),
+    insert(
+      "planned_role",
+      plan.roles.map(({ name }) => [name]),
+    ),
+    insert(
+      "planned_membership",
+      plan.roles.flatMap(({ name, memberOf }) => memberOf.map((role) => [role, name])),
+    ),
+    insert(
+      "planned_schema",
+      plan.services.map(({ code }) => [code]),
+    ),
     insert(
       "planned_privilege",
       plan.grants.flatMap(({ privileges, on, to }) => {

@@ -1,5 +1,12 @@
 import { isGranted } from "../../components/access/expectation";
-import { extensionsSchema, ownersGroup, platformRole, platformSchema, tiersGroup, type Plan } from "../../components/access/plan";
+import {
+  extensionsSchema,
+  ownersGroup,
+  platformRole,
+  platformSchema,
+  tiersGroup,
+  type Plan,
+} from "../../components/access/plan";
 import { revokedFunctions } from "../../components/access/privileges";
 import { tierRole, type Tier } from "../../services/service";
 import type { Attempt, Outcome } from "./attempt";

@@ -53,7 +53,10 @@ export async function existingAttempts(plan: Plan, superuser: ClientBase): Promi
 async function heldViolations(plan: Plan, superuser: ClientBase): Promise<Violation[]> {
   const roles = plan.roles.filter(({ of }) => of !== null).map(({ name }) => name);
   const schemas = plan.services.map(({ code }) => code);
-  const { rows } = await superuser.query<HeldRow>(sql("privileges"), [roles, [...schemas, "public", "extensions", "platform"]]);
+  const { rows } = await superuser.query<HeldRow>(sql("privileges"), [
+    roles,
+    [...schemas, "public", "extensions", "platform"],
+  ]);
   return rows.flatMap(({ role, type, schema, object, held }) => {
     const on: Target = type === "language" ? { type, language: object } : { type, schema };
     return privilegesOf[type].flatMap((privilege) => {

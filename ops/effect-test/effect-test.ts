@@ -24,7 +24,11 @@ export async function testEffect(plan: Plan, target: LoginTarget, superuser: Cli
 }
 
 /** For a server of the test's own, where every owner has made both generations of probe objects (createProbes). */
-export async function testEffectOnProbes(plan: Plan, target: LoginTarget, superuser: ClientBase): Promise<EffectReport> {
+export async function testEffectOnProbes(
+  plan: Plan,
+  target: LoginTarget,
+  superuser: ClientBase,
+): Promise<EffectReport> {
   const attempts = [...boundaryAttempts(plan), ...probeAttempts(plan, ["old", "new"])];
   const violations = [...(await runAttempts(target, attempts)), ...(await catalogViolations(plan, superuser))];
   return { attempts: attempts.length, violations };

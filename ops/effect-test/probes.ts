@@ -31,7 +31,10 @@ const tableActions: readonly Action[] = [
   onTable("DELETE", "DELETE FROM $"),
   owners("TRUNCATE", "TRUNCATE $"),
   owners("ALTER", "ALTER TABLE $ ADD COLUMN more text"),
-  owners("CREATE TRIGGER", "CREATE TRIGGER probe BEFORE UPDATE ON $ EXECUTE FUNCTION suppress_redundant_updates_trigger()"),
+  owners(
+    "CREATE TRIGGER",
+    "CREATE TRIGGER probe BEFORE UPDATE ON $ EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+  ),
 ];
 
 const probes: readonly Probe[] = [
@@ -51,7 +54,11 @@ const probes: readonly Probe[] = [
       owners("DROP", "DROP TABLE $"),
     ],
   },
-  { kind: "partitioned", create: "CREATE TABLE $ (note text) PARTITION BY LIST (note)", actions: tableActions.slice(0, 5) },
+  {
+    kind: "partitioned",
+    create: "CREATE TABLE $ (note text) PARTITION BY LIST (note)",
+    actions: tableActions.slice(0, 5),
+  },
   {
     kind: "partition",
     create: "CREATE TABLE $ PARTITION OF $partitioned DEFAULT",

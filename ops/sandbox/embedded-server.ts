@@ -160,7 +160,9 @@ async function checkPortFree(port: number): Promise<void> {
 
 function initdb(bin: string, user: User, { dataDir, superuserPassword }: EmbeddedServerOptions): void {
   if (existsSync(dataDir)) {
-    throw new OperatorError(`${dataDir} is not a data directory (no PG_VERSION in it): move it away, or start with --reset`);
+    throw new OperatorError(
+      `${dataDir} is not a data directory (no PG_VERSION in it): move it away, or start with --reset`,
+    );
   }
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const passwordFile = `${dataDir}.password`;
@@ -184,7 +186,11 @@ function initdb(bin: string, user: User, { dataDir, superuserPassword }: Embedde
   }
 }
 
-async function waitUntilReady(server: ChildProcess, ended: Promise<void>, options: EmbeddedServerOptions): Promise<void> {
+async function waitUntilReady(
+  server: ChildProcess,
+  ended: Promise<void>,
+  options: EmbeddedServerOptions,
+): Promise<void> {
   let running = true;
   void ended.then(() => (running = false));
   const pidFile = join(options.dataDir, "postmaster.pid");

@@ -19,7 +19,11 @@ let server: TestServer;
 beforeAll(async () => {
   server = await startTestServer(plan);
   // Roles and schemas without any right on objects: what is made now must get its rights from the grants.
-  await server.apply({ ...plan, grants: plan.grants.filter(({ on }) => on.type === "database" || on.type === "schema" || on.type === "language"), defaultPrivileges: [] });
+  await server.apply({
+    ...plan,
+    grants: plan.grants.filter(({ on }) => on.type === "database" || on.type === "schema" || on.type === "language"),
+    defaultPrivileges: [],
+  });
   for (const { code } of registry) await server.as(`${code}own`, createProbes(code, "old"));
   await server.apply(plan);
   for (const { code } of registry) await server.as(`${code}own`, createProbes(code, "new"));

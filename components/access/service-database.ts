@@ -1,0 +1,95 @@
+import * as postgresql from "@pulumi/postgresql";
+import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
+import type { ResolvedService, Tier } from "../../services/service";
+import type { Plan, PlannedRole } from "./plan";
+import { declareSchemaItems } from "./schema-grants";
+import { schemaItems } from "./schema-items";
+import { scramVerifier } from "./scram";
+
+export interface ServiceDatabaseArgs {
+  readonly plan: Plan;
+  readonly service: ResolvedService;
+  /** Schema, roles and passwords are protected and outlive a destroy. */
+  readonly protect: boolean;
+  /** With it the data are gone: what it holds need not be dropped piece by piece. */
+  readonly volume: pulumi.Resource;
+}
+
+/** A role a service logs in with. */
+export interface Login {
+  readonly tier: Tier;
+  readonly role: string;
+  readonly password: pulumi.Output<string>;
+  readonly resource: postgresql.Role;
+}
+
+/** One service: three roles with passwords, its schema, and the rights of its tiers in it. */
+export class ServiceDatabase extends pulumi.ComponentResource {
+  readonly service: ResolvedService;
+  /** In tier order. */
+  readonly logins: readonly Login[];
+  /** Every grant on the schema so far; whatever is granted on it later depends on the last of them. */
+  readonly chain: readonly pulumi.Resource[];
+
+  constructor(name: string, args: ServiceDatabaseArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("centraldb:access:ServiceDatabase", name, {}, opts);
+    const { plan, service, protect, volume } = args;
+    const keep = { parent: this, protect, retainOnDelete: protect };
+    // A component's own dependsOn orders creation, but is not recorded for its children.
+    const inDatabase = { ...keep, deletedWith: volume, dependsOn: opts?.dependsOn ?? [] };
+    this.service = service;
+
+    this.logins = plan.roles.flatMap((role) =>
+      role.of?.service === service.name ? [declareLogin(name, role, role.of.tier, keep, inDatabase)] : [],
+    );
+    const schemas = plan.schemas
+      .filter((schema) => schema.name === service.code)
+      .map(
+        (schema) =>
+          new postgresql.Schema(
+            `${name}-schema`,
+            { name: schema.name, owner: schema.owner, database: plan.database },
+            inDatabase,
+          ),
+      );
+    this.chain = declareSchemaItems(
+      name,
+      plan.database,
+      schemaItems(plan, service.code).own,
+      [...this.logins.map(({ resource }) => resource), ...schemas],
+      { parent: this, deletedWith: volume },
+    );
+    this.registerOutputs({ logins: this.logins.map(({ role }) => role) });
+  }
+}
+
+function declareLogin(
+  name: string,
+  planned: PlannedRole,
+  tier: Tier,
+  keep: pulumi.CustomResourceOptions,
+  inDatabase: pulumi.CustomResourceOptions,
+): Login {
+  const password = new random.RandomPassword(`${name}-${tier}-password`, { length: 32, special: false }, keep).result;
+  const resource = new postgresql.Role(
+    `${name}-${tier}`,
+    {
+      name: planned.name,
+      login: planned.login,
+      // A verifier: the password itself would stand in the server's log under log_statement = ddl.
+      password: password.apply((secret) => scramVerifier(planned.name, secret)),
+      superuser: false,
+      createDatabase: false,
+      createRole: false,
+      connectionLimit: planned.connectionLimit,
+      // Any update of a role rewrites its memberships to exactly these: never grant one beside it.
+      roles: [...planned.memberOf],
+      searchPaths: [...(planned.searchPath ?? [])],
+      statementTimeout: planned.statementTimeoutMs ?? 0,
+      idleInTransactionSessionTimeout: planned.idleInTransactionSessionTimeoutMs ?? 0,
+    },
+    inDatabase,
+  );
+  return { tier, role: planned.name, password, resource };
+}

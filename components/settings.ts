@@ -1,0 +1,29 @@
+import * as pulumi from "@pulumi/pulumi";
+import { formatProblems, validateRegistry } from "../services/validate";
+import type { Service } from "../services/service";
+import { planAccess, type Plan } from "./access/plan";
+import { database, parseSettings, type Settings } from "./settings-rules";
+
+/**
+ * Reads the stack's configuration; the only place that does.
+ * @throws pulumi.RunError naming every bad value, before any resource is planned
+ */
+export function readSettings(): Settings {
+  const config = new pulumi.Config();
+  const settings = parseSettings((key) => config.get(key));
+  if ("length" in settings) {
+    const lines = settings.map(({ path, message }) => `  ${path}: ${message}`);
+    throw new pulumi.RunError(["the stack's configuration cannot be used:", ...lines].join("\n"));
+  }
+  return Object.freeze(settings);
+}
+
+/**
+ * The plan of a registry under these settings.
+ * @throws pulumi.RunError naming every problem of the registry, before any resource is planned
+ */
+export function planOrRefuse(services: readonly Service[], settings: Settings): Plan {
+  const problems = validateRegistry(services, settings.maxConnections);
+  if (problems.length > 0) throw new pulumi.RunError(formatProblems(problems));
+  return planAccess(services, { database, extensions: settings.extensions });
+}
