@@ -206,8 +206,8 @@ function at(services: readonly Service[], index: number): Service {
 
 /** A value as a person can read it in one line, however long or odd it is. */
 function show(value: unknown): string {
-  if (value === undefined) return "nothing";
-  const text = JSON.stringify(value) ?? String(value);
+  // JSON has no word for undefined, functions and symbols.
+  const text = (JSON.stringify(value) as string | undefined) ?? (value === undefined ? "nothing" : typeof value);
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }
 

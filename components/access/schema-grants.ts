@@ -1,5 +1,5 @@
 import * as postgresql from "@pulumi/postgresql";
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
 import { everybody } from "./plan";
 import type { SchemaItem } from "./schema-items";
 

@@ -1,12 +1,5 @@
 import { isGranted } from "../../components/access/expectation";
-import {
-  extensionsSchema,
-  ownersGroup,
-  platformRole,
-  platformSchema,
-  tiersGroup,
-  type Plan,
-} from "../../components/access/plan";
+import { extensionsSchema, platformRole, platformSchema, tiersGroup, type Plan } from "../../components/access/plan";
 import { revokedFunctions } from "../../components/access/privileges";
 import { tierRole, type Tier } from "../../services/service";
 import type { Attempt, Outcome } from "./attempt";
@@ -68,14 +61,12 @@ function ownSchema(code: string, tier: Tier, attempt: Try): Attempt[] {
 }
 
 function grants(code: string, role: string, attempt: Try): Attempt[] {
-  const own = tierRole(code, "owner");
   return [
     attempt("GRANT on its schema", `GRANT USAGE ON SCHEMA ${code} TO PUBLIC`, false),
     attempt("REVOKE on its schema", `REVOKE USAGE ON SCHEMA ${code} FROM ${tierRole(code, "app")}`, false),
     attempt("ALTER DEFAULT PRIVILEGES", "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC", false),
     attempt("DROP OWNED", `DROP OWNED BY ${role}`, false),
     attempt("DROP OWNED of its group", `DROP OWNED BY ${tiersGroup}`, false),
-    attempt("REASSIGN OWNED", `REASSIGN OWNED BY ${own} TO ${ownersGroup}`, false),
     attempt("GRANT of its own role", `GRANT ${role} TO ${tierRole(code, "user")}`, false),
     attempt("ALTER ROLE CREATEDB", `ALTER ROLE ${role} CREATEDB`, false),
     attempt("ALTER ROLE CONNECTION LIMIT", `ALTER ROLE ${role} CONNECTION LIMIT 100`, false),

@@ -1,5 +1,15 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { chownSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
@@ -21,7 +31,7 @@ export interface EmbeddedServerOptions {
   readonly port: number;
   /** Password of `postgres`; only read by initdb. */
   readonly superuserPassword: string;
-  /** The server's log is appended here. */
+  /** The server's log; that of an earlier start is overwritten. */
   readonly logFile: string;
   /** Server settings, e.g. `{ max_connections: "200" }`. */
   readonly settings: Readonly<Record<string, string>>;
@@ -50,7 +60,7 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
     );
   }
 
-  const log = openSync(logFile, "a");
+  const log = openSync(logFile, "w");
   const flags = Object.entries(options.settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const server = spawn(join(bin, "postgres"), ["-D", dataDir, "-p", String(port), "-h", "127.0.0.1", ...flags], {
     ...user,
@@ -164,11 +174,14 @@ function initdb(bin: string, user: User, { dataDir, superuserPassword }: Embedde
       `${dataDir} is not a data directory (no PG_VERSION in it): move it away, or start with --reset`,
     );
   }
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  // Made under another name: what a killed initdb leaves is never taken for a data directory.
+  const unfinished = `${dataDir}.unfinished`;
   const passwordFile = `${dataDir}.password`;
+  rmSync(unfinished, { recursive: true, force: true });
+  mkdirSync(unfinished, { mode: 0o700 });
   writeFileSync(passwordFile, `${superuserPassword}\n`, { mode: 0o600 });
   if (user.uid !== undefined && user.gid !== undefined) {
-    chownSync(dataDir, user.uid, user.gid);
+    chownSync(unfinished, user.uid, user.gid);
     chownSync(passwordFile, user.uid, user.gid);
   }
   // The code-point order of C does not change with an operating system's libraries; only glibc has C.UTF-8.
@@ -176,14 +189,15 @@ function initdb(bin: string, user: User, { dataDir, superuserPassword }: Embedde
   const flags = ["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", `--locale=${locale}`];
   const { status, stderr, error } = spawnSync(
     join(bin, "initdb"),
-    ["-D", dataDir, `--pwfile=${passwordFile}`, "--data-checksums", "--no-instructions", "--no-sync", ...flags],
+    ["-D", unfinished, `--pwfile=${passwordFile}`, "--data-checksums", "--no-instructions", "--no-sync", ...flags],
     { ...user, encoding: "utf8" },
   );
   rmSync(passwordFile);
   if (status !== 0) {
-    rmSync(dataDir, { recursive: true });
+    rmSync(unfinished, { recursive: true, force: true });
     throw new OperatorError(`initdb failed: ${error?.message ?? stderr.trim()}`);
   }
+  renameSync(unfinished, dataDir);
 }
 
 async function waitUntilReady(
@@ -191,13 +205,13 @@ async function waitUntilReady(
   ended: Promise<void>,
   options: EmbeddedServerOptions,
 ): Promise<void> {
-  let running = true;
-  void ended.then(() => (running = false));
   const pidFile = join(options.dataDir, "postmaster.pid");
-  for (const deadline = Date.now() + startTimeoutMs; running && Date.now() < deadline; await sleep(20)) {
+  const deadline = Date.now() + startTimeoutMs;
+  while (server.exitCode === null && server.signalCode === null && Date.now() < deadline) {
     // Line 8 is the state pg_ctl waits for; the first line tells whether it is this server's file.
     const lines = existsSync(pidFile) ? readFileSync(pidFile, "utf8").split("\n") : [];
     if (lines[0] === String(server.pid) && lines[7]?.trim() === "ready") return;
+    await sleep(20);
   }
   server.kill("SIGINT");
   await ended;

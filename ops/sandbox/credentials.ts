@@ -1,0 +1,36 @@
+import { randomInt } from "node:crypto";
+import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+
+/** Passwords by role name; `postgres` is the superuser's. */
+export type Passwords = ReadonlyMap<string, string>;
+
+/** The passwords of a credentials file; empty where there is none. */
+export function readPasswords(file: string): Passwords {
+  if (!existsSync(file)) return new Map();
+  const entries = readFileSync(file, "utf8").matchAll(/^([A-Z]+)_PASSWORD=([A-Za-z0-9]+)$/gm);
+  return new Map([...entries].map(([, role = "", password = ""]) => [role.toLowerCase(), password]));
+}
+
+/** `known`, and a new password for each of `roles` that has none. */
+export function completePasswords(known: Passwords, roles: readonly string[]): Passwords {
+  return new Map([...known, ...roles.filter((role) => !known.has(role)).map((role) => [role, generate()] as const)]);
+}
+
+/** Writes the file in one step, readable by its owner only: for a shell (`. FILE`) and for dotenv alike. */
+export function writePasswords(file: string, passwords: Passwords, port: number, database: string): void {
+  const lines = [...passwords].flatMap(([role, password]) => [
+    `${role.toUpperCase()}_PASSWORD=${password}`,
+    `${role.toUpperCase()}_URL=postgresql://${role}:${password}@127.0.0.1:${port}/${database}`,
+  ]);
+  const text = ["# Written by npm start. The passwords are kept as long as this file is.", ...lines, ""].join("\n");
+  writeFileSync(`${file}.new`, text, { mode: 0o600 });
+  chmodSync(`${file}.new`, 0o600); // an older file of that name keeps its mode
+  renameSync(`${file}.new`, file);
+}
+
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/** 32 letters and digits, 190 bits: nothing in it needs escaping anywhere. */
+function generate(): string {
+  return Array.from({ length: 32 }, () => alphabet[randomInt(alphabet.length)]).join("");
+}

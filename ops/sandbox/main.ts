@@ -1,0 +1,115 @@
+import { existsSync, rmSync } from "node:fs";
+import { join, relative } from "node:path";
+import { createInterface } from "node:readline/promises";
+import { Command, InvalidArgumentError } from "commander";
+import { services } from "../../services/registry";
+import { tierRole, tiers } from "../../services/service";
+import { describeViolation } from "../effect-test/attempt";
+import { OperatorError } from "../operator-error";
+import { projectFolder, readStackSettings } from "../stack-file";
+import { table } from "../table";
+import { runningServer, stopLeftover } from "./embedded-server";
+import { sandboxFiles, startSandbox, type Sandbox } from "./sandbox";
+
+interface Options {
+  readonly port: number;
+  readonly folder: string;
+  readonly once?: true;
+  readonly reset?: true;
+  readonly yes?: true;
+}
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+
+const program = new Command("npm start --")
+  .description(
+    "The central database on an embedded PostgreSQL 16: every service's roles, schema and grants, on this machine.",
+  )
+  .option("--port <number>", "port on 127.0.0.1", parsePort, 5432)
+  .option("--once", "start, apply, test, stop; exit status 1 when the effect test finds a violation")
+  .option("--reset", "delete the sandbox's data and passwords first (asks)")
+  .option("--yes", "do not ask")
+  .option("--folder <folder>", "where data and passwords are kept", join(projectFolder, ".sandbox"))
+  .allowExcessArguments(false);
+
+async function main(): Promise<void> {
+  const options = program.parse().opts<Options>();
+  const running: { sandbox?: Sandbox; stopping?: Promise<void> } = {};
+  // While the server is starting there is nothing to stop but this process; its exit takes the server with it.
+  const stop = (status: number) =>
+    (running.stopping ??= (async () => {
+      await running.sandbox?.stop();
+      if (running.sandbox !== undefined) say("stopped; the data stay");
+      process.exit(status);
+    })());
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void stop(0));
+
+  if (options.reset) await reset(options);
+  const sandbox = await startSandbox({ ...options, services, settings: readStackSettings("dev"), report: say });
+  running.sandbox = sandbox;
+  say(overview(sandbox, options));
+  if (options.once) return stop(sandbox.effect.violations.length === 0 ? 0 : 1);
+
+  say("Ctrl-C stops the server; the data stay.");
+  await sandbox.server.ended;
+  if (running.stopping === undefined)
+    throw new OperatorError(`the server ended by itself; see ${sandboxFiles(options.folder).log}`);
+}
+
+async function reset({ folder, yes }: Options): Promise<void> {
+  if (!existsSync(folder)) return;
+  const files = sandboxFiles(folder);
+  if (!existsSync(files.data) && !existsSync(files.credentials)) {
+    throw new OperatorError(`${folder} is no sandbox (no data, no credentials.env): nothing was deleted`);
+  }
+  if (!yes) {
+    if (!process.stdin.isTTY) throw new OperatorError(`--reset deletes ${folder}: add --yes to confirm`);
+    const prompt = createInterface({ input: process.stdin, output: process.stdout });
+    const answer = await prompt.question(`Delete all data and passwords in ${folder}? [y/N] `);
+    prompt.close();
+    if (!/^y(es)?$/i.test(answer)) throw new OperatorError("nothing was deleted");
+  }
+  if (runningServer(files.data) !== undefined) stopLeftover(files.data);
+  for (const file of [files.data, files.credentials, files.log, files.lock]) rmSync(file, { recursive: true, force: true });
+}
+
+function overview({ plan, version, credentialsFile, effect }: Sandbox, { port }: Options): string {
+  const roles = plan.roles.filter(({ of }) => of !== null).length;
+  const rows = plan.services.map(({ name, code, tables }) => [
+    name,
+    code,
+    ...tiers.map((tier) => tierRole(code, tier)),
+    tables.join(", "),
+  ]);
+  const credentials = relative(process.cwd(), credentialsFile) || credentialsFile;
+  const example = plan.services[0];
+  const url = example === undefined ? "POSTGRES_URL" : `${tierRole(example.code, "app").toUpperCase()}_URL`;
+  return [
+    "",
+    `PostgreSQL ${version} on 127.0.0.1:${port}, database ${plan.database}`,
+    "",
+    table([["service", "schema", "owner", "app", "user", "tables (examples)"], ...rows]),
+    "",
+    `Passwords and URLs are in ${credentials}; connect as the app tier of ${example?.name ?? "a service"}:`,
+    `  set -a; . ${credentials}; psql "$${url}"`,
+    "",
+    ...(effect.violations.length === 0
+      ? [`Effect test: ${effect.attempts} attempts as ${roles} roles, every outcome as planned.`]
+      : [
+          `Effect test: ${effect.violations.length} VIOLATIONS in ${effect.attempts} attempts as ${roles} roles:`,
+          ...effect.violations.map((violation) => `  ${describeViolation(violation)}`),
+        ]),
+  ].join("\n");
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port < 1 || port > 65535)
+    throw new InvalidArgumentError("expected a port from 1 to 65535.");
+  return port;
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof OperatorError ? error.message : (error as Error).stack}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,199 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Client } from "pg";
+import { planAccess, platformRole, type Plan } from "../../components/access/plan";
+import { scramVerifier } from "../../components/access/scram";
+import { renderPlan } from "../../components/access/sql";
+import { database, type Settings } from "../../components/settings-rules";
+import type { Service } from "../../services/service";
+import { formatProblems, validateRegistry } from "../../services/validate";
+import { testEffect, type EffectReport } from "../effect-test/effect-test";
+import { OperatorError } from "../operator-error";
+import { completePasswords, readPasswords, writePasswords, type Passwords } from "./credentials";
+import { runningServer, startEmbeddedServer, stopLeftover, type EmbeddedServer } from "./embedded-server";
+
+export interface SandboxOptions {
+  /** Everything the sandbox keeps: data, credentials, log. */
+  readonly folder: string;
+  readonly port: number;
+  readonly services: readonly Service[];
+  readonly settings: Settings;
+  /** Told what happens, a line at a time. */
+  readonly report: (line: string) => void;
+}
+
+/** A running sandbox. */
+export interface Sandbox {
+  readonly plan: Plan;
+  readonly server: EmbeddedServer;
+  readonly credentialsFile: string;
+  /** The server's version, e.g. `16.14`. */
+  readonly version: string;
+  readonly effect: EffectReport;
+  /** Stops the server; the data stay. */
+  stop(): Promise<void>;
+}
+
+/** Files of a sandbox folder. */
+export interface SandboxFiles {
+  readonly data: string;
+  readonly credentials: string;
+  readonly log: string;
+  /** Holds the process number of the sandbox that runs here. */
+  readonly lock: string;
+}
+
+export function sandboxFiles(folder: string): SandboxFiles {
+  return {
+    data: join(folder, "data"),
+    credentials: join(folder, "credentials.env"),
+    log: join(folder, "server.log"),
+    lock: join(folder, "sandbox.pid"),
+  };
+}
+
+/**
+ * The stack's plan on an embedded PostgreSQL: starts the server, applies the registry as it is now, tests its effect.
+ * @throws OperatorError for whatever the person can mend; nothing keeps running then
+ */
+export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
+  const { folder, port, services, settings, report } = options;
+  const problems = validateRegistry(services, settings.maxConnections);
+  if (problems.length > 0) throw new OperatorError(formatProblems(problems));
+  const plan = planAccess(services, { database, extensions: settings.extensions });
+
+  const files = sandboxFiles(folder);
+  mkdirSync(folder, { recursive: true });
+  takeLock(files.lock);
+  try {
+    const passwords = preparePasswords(plan, files, port);
+    if (runningServer(files.data) !== undefined) {
+      report("stopping the server an earlier run left behind");
+      stopLeftover(files.data);
+    }
+    const server = await startEmbeddedServer({
+      dataDir: files.data,
+      port,
+      superuserPassword: passwordOf(passwords, "postgres"),
+      logFile: files.log,
+      settings: { max_connections: String(settings.maxConnections), log_line_prefix: "%m %u@%d " },
+    });
+    const stop = async () => {
+      await server.stop();
+      rmSync(files.lock, { force: true });
+    };
+    try {
+      const { version, effect } = await applyAndTest(plan, port, passwords, report);
+      return { plan, server, credentialsFile: files.credentials, version, effect, stop };
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+  } catch (error) {
+    rmSync(files.lock, { force: true });
+    throw error;
+  }
+}
+
+/** One sandbox per folder: a second one would take the first one's server for a leftover. */
+function takeLock(lock: string): void {
+  const holder = existsSync(lock) ? Number(readFileSync(lock, "utf8")) : undefined;
+  if (holder !== undefined && holder !== process.pid && isAlive(holder)) {
+    throw new OperatorError(
+      `a sandbox is running in this folder already (process ${holder}): use it, or stop it first; ` +
+        `if that process is something else, delete ${lock}`,
+    );
+  }
+  writeFileSync(lock, String(process.pid));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
+
+function preparePasswords(plan: Plan, files: SandboxFiles, port: number): Passwords {
+  const known = readPasswords(files.credentials);
+  if (existsSync(files.data) && !known.has("postgres")) {
+    throw new OperatorError(
+      `${files.credentials} is missing or has no POSTGRES_PASSWORD, and the data in ${files.data} need it: ` +
+        "put the file back, or delete the data with --reset",
+    );
+  }
+  const logins = plan.roles.filter(({ login }) => login).map(({ name }) => name);
+  const passwords = completePasswords(known, ["postgres", ...logins]);
+  writePasswords(files.credentials, passwords, port, plan.database);
+  return passwords;
+}
+
+async function applyAndTest(
+  plan: Plan,
+  port: number,
+  passwords: Passwords,
+  report: (line: string) => void,
+): Promise<{ version: string; effect: EffectReport }> {
+  await createDatabase(plan, port, passwords);
+  const superuser = await connect(port, passwords, plan.database);
+  try {
+    const verifiers = plan.roles
+      .filter(({ login }) => login)
+      .map(({ name }) => [name, scramVerifier(name, passwordOf(passwords, name))] as const);
+    await superuser.query(renderPlan(plan, new Map(verifiers)));
+
+    for (const schema of await schemasNotPlanned(superuser, plan)) {
+      report(`warning: no service of the registry has the schema ${schema}; its data and logins are kept`);
+    }
+
+    // Thousands of refusals are the point of the test and would bury what a developer looks for in the log.
+    await superuser.query(`ALTER DATABASE ${plan.database} SET log_min_messages = fatal`);
+    const target = { host: "127.0.0.1", port, database: plan.database, passwords };
+    const effect = await testEffect(plan, target, superuser);
+    await superuser.query(`ALTER DATABASE ${plan.database} RESET log_min_messages`);
+
+    const { rows } = await superuser.query<{ server_version: string }>("SHOW server_version");
+    return { version: rows[0]?.server_version ?? "16", effect };
+  } finally {
+    await superuser.end();
+  }
+}
+
+async function createDatabase(plan: Plan, port: number, passwords: Passwords): Promise<void> {
+  const maintenance = await connect(port, passwords, "postgres");
+  try {
+    const { rowCount } = await maintenance.query("SELECT FROM pg_database WHERE datname = $1", [plan.database]);
+    if (rowCount === 0) await maintenance.query(`CREATE DATABASE ${plan.database}`);
+  } finally {
+    await maintenance.end();
+  }
+}
+
+async function schemasNotPlanned(superuser: Client, plan: Plan): Promise<string[]> {
+  const { rows } = await superuser.query<{ nspname: string }>(
+    "SELECT nspname FROM pg_namespace WHERE pg_get_userbyid(nspowner) = $1 AND nspname <> ALL ($2) ORDER BY nspname",
+    [platformRole, plan.schemas.map(({ name }) => name)],
+  );
+  return rows.map(({ nspname }) => nspname);
+}
+
+async function connect(port: number, passwords: Passwords, to: string): Promise<Client> {
+  const client = new Client({
+    host: "127.0.0.1",
+    port,
+    user: "postgres",
+    password: passwordOf(passwords, "postgres"),
+    database: to,
+  });
+  client.on("error", () => undefined); // the server's end also rejects the query in progress
+  await client.connect();
+  return client;
+}
+
+function passwordOf(passwords: Passwords, role: string): string {
+  const password = passwords.get(role);
+  if (password === undefined) throw new Error(`no password for ${role}`);
+  return password;
+}
