@@ -70,7 +70,8 @@ async function reset({ folder, yes }: Options): Promise<void> {
     if (!/^y(es)?$/i.test(answer)) throw new OperatorError("nothing was deleted");
   }
   if (runningServer(files.data) !== undefined) stopLeftover(files.data);
-  for (const file of [files.data, files.credentials, files.log, files.lock]) rmSync(file, { recursive: true, force: true });
+  for (const file of [files.data, files.credentials, files.log, files.lock])
+    rmSync(file, { recursive: true, force: true });
 }
 
 function overview({ plan, version, credentialsFile, effect }: Sandbox, { port }: Options): string {

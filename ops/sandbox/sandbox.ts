@@ -145,7 +145,9 @@ async function applyAndTest(
     await superuser.query(renderPlan(plan, new Map(verifiers)));
 
     for (const schema of await schemasNotPlanned(superuser, plan)) {
-      report(`warning: no service of the registry has the schema ${schema}; its data and logins are kept`);
+      report(
+        `warning: no service of the registry has the schema ${schema}: its data are kept, its roles cannot connect`,
+      );
     }
 
     // Thousands of refusals are the point of the test and would bury what a developer looks for in the log.

@@ -1,0 +1,161 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { ownersGroup } from "../../components/access/plan";
+import { services } from "../../services/registry";
+import { startTestServer, testPlan, type TestServer } from "../support/server";
+
+const plan = testPlan(services.filter(({ code }) => ["gt", "ag"].includes(code)));
+let server: TestServer;
+
+beforeAll(async () => {
+  server = await startTestServer(plan);
+  await server.apply(plan);
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  await server.superuser.query("DROP OWNED BY gtown; DROP OWNED BY platform_owners");
+  await server.apply(plan);
+});
+
+/** The error of SQL that must fail, as a person sees it. */
+async function refusal(role: string, sql: string): Promise<string> {
+  try {
+    await server.as(role, sql);
+  } catch (error) {
+    const { message, hint } = error as { message: string; hint?: string };
+    return hint === undefined ? message : `${message} / ${hint}`;
+  }
+  return "nothing: it was done";
+}
+
+describe("the prefix", () => {
+  // How a relation gets its name: each row must end in a refusal that says the right one.
+  it.each([
+    ["CREATE TABLE", "CREATE TABLE raw ()", "table", "raw"],
+    ["CREATE TABLE AS", "CREATE TABLE raw AS SELECT 1 AS one", "table", "raw"],
+    ["SELECT INTO", "SELECT 1 AS one INTO raw", "table", "raw"],
+    ["LIKE", "CREATE TABLE gt_a (); CREATE TABLE raw (LIKE gt_a)", "table", "raw"],
+    [
+      "a partition",
+      "CREATE TABLE gt_a (i int) PARTITION BY LIST (i); CREATE TABLE a1 PARTITION OF gt_a DEFAULT",
+      "table",
+      "a1",
+    ],
+    ["a view", "CREATE VIEW raw AS SELECT 1 AS one", "view", "raw"],
+    ["a recursive view", "CREATE RECURSIVE VIEW raw (n) AS SELECT 1", "view", "raw"],
+    ["a materialized view", "CREATE MATERIALIZED VIEW raw AS SELECT 1 AS one", "materialized view", "raw"],
+    ["a sequence", "CREATE SEQUENCE raw", "sequence", "raw"],
+    [
+      "a sequence let go",
+      "CREATE TABLE gt_a (id serial); ALTER SEQUENCE gt_a_id_seq RENAME TO raw; ALTER SEQUENCE raw OWNED BY NONE",
+      "sequence",
+      "raw",
+    ],
+    ["RENAME", "CREATE TABLE gt_a (); ALTER TABLE gt_a RENAME TO raw", "table", "raw"],
+    ["ALTER INDEX on a table", "CREATE TABLE gt_a (); ALTER INDEX gt_a RENAME TO raw", "table", "raw"],
+    ["ALTER INDEX on a view", "CREATE VIEW gt_a AS SELECT 1 AS one; ALTER INDEX gt_a RENAME TO raw", "view", "raw"],
+    ["DO", "DO 'BEGIN CREATE TABLE raw (); END'", "table", "raw"],
+    ["a name in quotes", 'CREATE TABLE "GT_Raw" ()', "table", '"GT_Raw"'],
+    ["another service's prefix", "CREATE TABLE ag_raw ()", "table", "ag_raw"],
+    ["the prefix without its underscore", "CREATE TABLE gtraw ()", "table", "gtraw"],
+  ])("is asked of what %s names", async (_, sql, kind, name) => {
+    const right = name.startsWith('"') ? '"gt_GT_Raw"' : `gt_${name}`;
+    expect(await refusal("gtown", sql)).toBe(
+      `${kind} gt.${name} lacks the prefix of its schema / Call it gt.${right}.`,
+    );
+  });
+
+  it("is asked of a foreign table and of what IMPORT FOREIGN SCHEMA brings", async () => {
+    await server.as("agown", "CREATE TABLE IF NOT EXISTS ag_a (id int)");
+    await server.superuser.query(
+      `CREATE EXTENSION postgres_fdw SCHEMA extensions;
+       CREATE SERVER itself FOREIGN DATA WRAPPER postgres_fdw
+         OPTIONS (host '127.0.0.1', port '${server.port}', dbname '${server.database}');
+       GRANT USAGE ON FOREIGN SERVER itself TO gtown;
+       CREATE USER MAPPING FOR gtown SERVER itself OPTIONS (user 'agown', password '${server.passwords.get("agown") ?? ""}')`,
+    );
+    try {
+      expect(await refusal("gtown", "CREATE FOREIGN TABLE raw (id int) SERVER itself")).toBe(
+        "foreign table gt.raw lacks the prefix of its schema / Call it gt.gt_raw.",
+      );
+      expect(await refusal("gtown", "IMPORT FOREIGN SCHEMA ag LIMIT TO (ag_a) FROM SERVER itself INTO gt")).toBe(
+        "foreign table gt.ag_a lacks the prefix of its schema / Call it gt.gt_ag_a.",
+      );
+    } finally {
+      await server.superuser.query("DROP EXTENSION postgres_fdw CASCADE");
+    }
+  });
+
+  it("is asked of a table that moves into the schema", async () => {
+    await server.superuser.query("CREATE TABLE public.raw (); GRANT CREATE ON SCHEMA public TO gtown");
+    await expect(server.superuser.query("ALTER TABLE public.raw SET SCHEMA gt")).rejects.toThrow("lacks the prefix");
+    await server.superuser.query("DROP TABLE public.raw; REVOKE CREATE ON SCHEMA public FROM gtown");
+  });
+
+  it("is not asked of indexes, constraints, types, routines, and sequences of identity and serial columns", async () => {
+    await server.as(
+      "gtown",
+      `CREATE TABLE gt_a (id serial PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY, CONSTRAINT positive CHECK (n > 0));
+       ALTER SEQUENCE gt_a_id_seq RENAME TO anything; CREATE INDEX any_index ON gt_a (n); ALTER INDEX any_index RENAME TO other;
+       CREATE TYPE mood AS ENUM ('ok'); CREATE TYPE pair AS (a int, b int); CREATE DOMAIN word AS text;
+       CREATE FUNCTION one() RETURNS int LANGUAGE sql RETURN 1; CREATE PROCEDURE two() LANGUAGE sql AS ''`,
+    );
+    const [row] = await server.as(
+      "gtown",
+      "SELECT count(*)::int FROM pg_class WHERE relname IN ('anything', 'other', 'pair')",
+    );
+    expect(row).toEqual({ count: 3 });
+  });
+
+  it("cannot be talked out of by an owner's own functions and operators of the same names", async () => {
+    await server.as("gtown", "CREATE FUNCTION starts_with(text, text) RETURNS boolean LANGUAGE sql RETURN true");
+    expect(await refusal("gtown", "CREATE TABLE raw ()")).toContain("lacks the prefix");
+  });
+
+  it("holds for a superuser too, and is free in schemas that are no service's", async () => {
+    await expect(server.superuser.query("CREATE TABLE gt.raw ()")).rejects.toThrow("lacks the prefix");
+    await server.superuser.query("CREATE TABLE public.anything (); DROP TABLE public.anything");
+  });
+
+  it("lets a restore pass, which runs with session_replication_role = replica", async () => {
+    await server.superuser.query(
+      "BEGIN; SET LOCAL session_replication_role = replica; CREATE TABLE gt.raw (); ROLLBACK",
+    );
+  });
+});
+
+describe("grants by a tier role", () => {
+  const refused = (tag: string, role: string) =>
+    `${tag} is not for ${role}: grants come from services/registry.ts / Declare it there; the platform applies it.`;
+
+  it.each([
+    ["GRANT", "GRANT SELECT ON gt_a TO aguser"],
+    ["GRANT", "GRANT SELECT (id) ON gt_a TO PUBLIC"],
+    ["GRANT", "GRANT EXECUTE ON FUNCTION gt_f() TO PUBLIC"],
+    ["REVOKE", "REVOKE SELECT ON gt_a FROM gtuser"],
+    ["ALTER DEFAULT PRIVILEGES", "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC"],
+    ["DROP OWNED", "DROP OWNED BY gtown"],
+    ["DROP OWNED", "SET ROLE platform_tiers; DROP OWNED BY platform_tiers"],
+    ["GRANT", "DO 'BEGIN GRANT SELECT ON gt_a TO PUBLIC; END'"],
+  ])("are refused: %s by %s", async (tag, sql) => {
+    await server.as("gtown", "CREATE TABLE gt_a (id int); CREATE FUNCTION gt_f() RETURNS int LANGUAGE sql RETURN 1");
+    expect(await refusal("gtown", sql)).toBe(refused(tag, "gtown"));
+  });
+
+  it("are refused inside a SECURITY DEFINER function, whoever calls it", async () => {
+    await server.as(
+      "gtown",
+      `CREATE TABLE gt_a (id int);
+       CREATE FUNCTION gt_f() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN GRANT SELECT ON gt.gt_a TO PUBLIC; END'`,
+    );
+    expect(await refusal("gtapp", "SELECT gt_f()")).toBe(refused("GRANT", "gtapp"));
+  });
+
+  it("give nothing away by REASSIGN OWNED, for which PostgreSQL 16 fires no trigger", async () => {
+    await server.as("gtown", `CREATE TABLE gt_a (id int); REASSIGN OWNED BY gtown TO ${ownersGroup}`);
+    expect(await server.as("gtown", "SELECT relowner::regrole::text FROM pg_class WHERE relname = 'gt_a'")).toEqual([
+      { relowner: ownersGroup },
+    ]);
+    expect(await refusal("agown", "SELECT FROM gt.gt_a")).toBe("permission denied for schema gt");
+    expect(await refusal("agown", "DROP TABLE gt.gt_a")).toBe("permission denied for schema gt");
+  });
+});

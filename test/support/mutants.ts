@@ -1,0 +1,93 @@
+import { isGranted } from "../../components/access/expectation";
+import { everybody, type Plan, type PlannedGrant } from "../../components/access/plan";
+import { tierRole } from "../../services/service";
+import { describeDefaultPrivileges, describeGrant, describeRevoke } from "../../components/access/describe";
+
+/** A plan that is wrong in one place. */
+export interface Mutant {
+  /** What was done to the plan, e.g. `without SELECT ON ALL TABLES IN SCHEMA gt TO gtuser`. */
+  readonly name: string;
+  /** Mutants of one kind go the same way through the code. */
+  readonly kind: string;
+  readonly plan: Plan;
+  /** What a finding must mention: the role that has too much or too little, where it is one. */
+  readonly concerns: string;
+  /** It shows only on a server that never saw the right plan: the platform's part is never undone. */
+  readonly needsNewServer: boolean;
+}
+
+/** Every plan that lacks one item, and for every role one that has a right too many. */
+export function mutants(plan: Plan): readonly Mutant[] {
+  const without = <K extends "revokes" | "grants" | "defaultPrivileges">(
+    key: K,
+    describe: (item: Plan[K][number]) => string,
+  ) =>
+    plan[key].map((item, index) => ({
+      name: `without ${describe(item)}`,
+      kind: `${key} ${kindOf(item)}`,
+      needsNewServer: item.carrier === "platform",
+      concerns: "to" in item && item.carrier === "provider" && item.to !== everybody ? item.to : "",
+      plan: { ...plan, [key]: plan[key].filter((_, other) => other !== index) },
+    }));
+  return [
+    ...without("revokes", describeRevoke),
+    ...without("grants", describeGrant),
+    ...without("defaultPrivileges", describeDefaultPrivileges),
+    ...forbidden(plan).map((grant) => ({
+      name: `with ${describeGrant(grant)}`,
+      kind: `forbidden ${grant.privileges.join()} ${kindOf(grant)}`,
+      needsNewServer: false,
+      concerns: grant.to === everybody ? "" : grant.to,
+      plan: { ...plan, grants: [...plan.grants, grant] },
+    })),
+    ...plan.roles.flatMap((role) =>
+      role.of === null
+        ? []
+        : [
+            {
+              name: `with ${role.name} in platform_owners`,
+              kind: `membership ${role.of.tier}`,
+              needsNewServer: false,
+              concerns: role.name,
+              plan: {
+                ...plan,
+                roles: plan.roles.map((other) =>
+                  other === role ? { ...role, memberOf: role.of?.tier === "owner" ? [] : ["platform_owners"] } : other,
+                ),
+              },
+            },
+          ],
+    ),
+  ];
+}
+
+function forbidden(plan: Plan): PlannedGrant[] {
+  return plan.services.flatMap(({ code }, index) => {
+    const other = plan.services.at(index - 1)?.code ?? code;
+    const grant = (
+      privilege: PlannedGrant["privileges"][number],
+      on: PlannedGrant["on"],
+      to: string,
+    ): PlannedGrant => ({
+      privileges: [privilege],
+      on,
+      to,
+      carrier: "provider",
+    });
+    return [
+      grant("INSERT", { type: "table", schema: code }, tierRole(code, "user")),
+      grant("USAGE", { type: "sequence", schema: code }, tierRole(code, "user")),
+      grant("EXECUTE", { type: "routine", schema: code }, tierRole(code, "user")),
+      grant("CREATE", { type: "schema", schema: code }, tierRole(code, "app")),
+      grant("USAGE", { type: "schema", schema: code }, tierRole(other, "app")),
+      grant("SELECT", { type: "table", schema: code }, everybody),
+      grant("CREATE", { type: "schema", schema: "public" }, tierRole(code, "owner")),
+      grant("TEMPORARY", { type: "database", database: plan.database }, tierRole(code, "app")),
+    ].filter(({ privileges, on, to }) => privileges.every((privilege) => !isGranted(plan, to, privilege, on)));
+  });
+}
+
+function kindOf(item: object): string {
+  const { on, objectType, schema } = item as { on?: { type: string }; objectType?: string; schema?: string | null };
+  return on?.type ?? `${objectType ?? ""}${schema === null ? " everywhere" : ""}`;
+}
