@@ -1,3 +1,5 @@
+import { isIPv4 } from "node:net";
+
 /** Everything a stack can choose, read once. Keys, descriptions and defaults are in Pulumi.yaml. */
 export interface Settings {
   readonly protect: boolean;
@@ -41,7 +43,10 @@ const rules: { readonly [Key in keyof Settings]: Rule<Settings[Key]> } = {
   },
   namePrefix: textLike(/^[a-z][a-z0-9-]{0,30}$/, "1 to 31 lower-case letters, digits and dashes, a letter first"),
   image: textLike(/^[\w][\w./:@-]{0,254}$/, "an image reference such as postgres:16.14-bookworm"),
-  bindAddress: textLike(/^(\d{1,3})(\.\d{1,3}){3}$/, "an IPv4 address such as 127.0.0.1"),
+  bindAddress: {
+    expected: "an IPv4 address such as 127.0.0.1",
+    parse: (text) => (isIPv4(text) ? text : undefined),
+  },
   primaryPort: wholeNumber(1, 65535),
   maxConnections: wholeNumber(25, 10_000),
   extensions: {

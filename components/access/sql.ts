@@ -14,13 +14,14 @@ export type Verifiers = ReadonlyMap<string, string>;
  */
 export function renderPlan(plan: Plan, verifiers: Verifiers): string {
   return transaction([
-    ...foundation(plan),
+    ...existingRoles(plan),
     ...plan.schemas.flatMap(({ name, owner }) => [
       `CREATE SCHEMA IF NOT EXISTS ${identifier(name)}`,
       `ALTER SCHEMA ${identifier(name)} OWNER TO ${identifier(owner)}`,
     ]),
     ...plan.roles.flatMap((role) => roleStatements(role, verifiers.get(role.name))),
     ...access(plan),
+    ...plannedAccess(plan),
     sqlFile("revoke-unplanned"),
   ]);
 }
@@ -29,15 +30,16 @@ export function renderPlan(plan: Plan, verifiers: Verifiers): string {
 export function renderPlatform(plan: Plan): string {
   const mine = carriedBy(plan, "platform");
   return transaction([
-    ...foundation(mine),
+    ...existingRoles(mine),
     ...mine.schemas.map(({ name }) => `CREATE SCHEMA IF NOT EXISTS ${identifier(name)}`),
     ...mine.roles.flatMap((role) => roleStatements(role, undefined)),
     ...access(mine),
   ]);
 }
 
-function foundation(plan: Plan): string[] {
-  return [sqlFile("planned"), ...plannedRows(plan), sqlFile("create-roles")];
+function existingRoles(plan: Plan): string[] {
+  const rows = plan.roles.map(({ name }) => [name]);
+  return [sqlFile("planned"), insert("planned_role", rows), sqlFile("create-roles")];
 }
 
 function access(plan: Plan): string[] {
@@ -74,12 +76,9 @@ function roleStatements(role: PlannedRole, verifier: string | undefined): string
 
 const defaultAclType: Readonly<Record<ObjectType, string>> = { table: "r", sequence: "S", routine: "f" };
 
-function plannedRows(plan: Plan): string[] {
+/** The plan's rights as rows, for the comparison with what the server has. */
+function plannedAccess(plan: Plan): string[] {
   return [
-    insert(
-      "planned_role",
-      plan.roles.map(({ name }) => [name]),
-    ),
     insert(
       "planned_membership",
       plan.roles.flatMap(({ name, memberOf }) => memberOf.map((role) => [role, name])),

@@ -1,0 +1,200 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { describePlan } from "../../components/access/describe";
+import { carriedBy, planAccess, type Plan } from "../../components/access/plan";
+import { schemaItems } from "../../components/access/schema-items";
+import { renderPlan, renderPlatform } from "../../components/access/sql";
+import { services } from "../../services/registry";
+import { tierRole, type Service } from "../../services/service";
+import { registryArbitrary } from "../support/arbitrary";
+
+const gatherer: Service = { name: "gatherer", code: "gt", purpose: "Collects.", tables: [] };
+const ledger: Service = { name: "ledger", code: "lg", purpose: "Records.", tables: [], statementTimeoutSeconds: 5 };
+const plan = (registry: readonly Service[]): Plan =>
+  planAccess(registry, { database: "appdb", extensions: ["citext"] });
+
+/** The sentences the provider carries. */
+const sentences = (registry: readonly Service[]): readonly string[] =>
+  describePlan(carriedBy(plan(registry), "provider"));
+
+describe("the plan of one service", () => {
+  it("is these sentences and no others", () => {
+    expect(sentences([gatherer])).toEqual([
+      "GRANT USAGE, CREATE ON SCHEMA gt TO gtown",
+      "GRANT USAGE ON SCHEMA gt TO gtapp",
+      "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gt TO gtapp",
+      "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA gt TO gtapp",
+      "GRANT EXECUTE ON ALL ROUTINES IN SCHEMA gt TO gtapp",
+      "GRANT USAGE ON SCHEMA gt TO gtuser",
+      "GRANT SELECT ON ALL TABLES IN SCHEMA gt TO gtuser",
+      "GRANT SELECT ON ALL SEQUENCES IN SCHEMA gt TO gtuser",
+      "ALTER DEFAULT PRIVILEGES FOR ROLE gtown REVOKE ALL ON ROUTINES FROM PUBLIC",
+      "ALTER DEFAULT PRIVILEGES FOR ROLE gtown IN SCHEMA gt GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO gtapp",
+      "ALTER DEFAULT PRIVILEGES FOR ROLE gtown IN SCHEMA gt GRANT USAGE, SELECT ON SEQUENCES TO gtapp",
+      "ALTER DEFAULT PRIVILEGES FOR ROLE gtown IN SCHEMA gt GRANT EXECUTE ON ROUTINES TO gtapp",
+      "ALTER DEFAULT PRIVILEGES FOR ROLE gtown IN SCHEMA gt GRANT SELECT ON TABLES TO gtuser",
+      "ALTER DEFAULT PRIVILEGES FOR ROLE gtown IN SCHEMA gt GRANT SELECT ON SEQUENCES TO gtuser",
+    ]);
+  });
+
+  it("has three roles that log in, with limits, path and timeouts", () => {
+    expect(plan([ledger]).roles.filter(({ of }) => of !== null)).toEqual([
+      {
+        name: "lgown",
+        of: { service: "ledger", tier: "owner" },
+        login: true,
+        connectionLimit: 2,
+        memberOf: ["platform_owners"],
+        searchPath: ["lg", "extensions"],
+        statementTimeoutMs: null,
+        idleInTransactionSessionTimeoutMs: 60_000,
+        carrier: "provider",
+      },
+      {
+        name: "lgapp",
+        of: { service: "ledger", tier: "app" },
+        login: true,
+        connectionLimit: 5,
+        memberOf: ["platform_tiers"],
+        searchPath: ["lg", "extensions"],
+        statementTimeoutMs: 5000,
+        idleInTransactionSessionTimeoutMs: 60_000,
+        carrier: "provider",
+      },
+      {
+        name: "lguser",
+        of: { service: "ledger", tier: "user" },
+        login: true,
+        connectionLimit: 2,
+        memberOf: ["platform_tiers"],
+        searchPath: ["lg", "extensions"],
+        statementTimeoutMs: 5000,
+        idleInTransactionSessionTimeoutMs: 60_000,
+        carrier: "provider",
+      },
+    ]);
+  });
+
+  it("has a schema that belongs to platform, not to the service", () => {
+    expect(plan([gatherer]).schemas).toContainEqual({ name: "gt", owner: "platform", carrier: "provider" });
+  });
+});
+
+describe("reads", () => {
+  it("are what the other service's user tier has, for app and user, and also where both read each other", () => {
+    const both = sentences([
+      { ...gatherer, reads: ["ledger"] },
+      { ...ledger, reads: ["gatherer"] },
+    ]);
+    const alone = new Set([...sentences([gatherer]), ...sentences([ledger])]);
+    expect(both.filter((sentence) => !alone.has(sentence))).toEqual([
+      "GRANT USAGE ON SCHEMA lg TO gtapp",
+      "GRANT SELECT ON ALL TABLES IN SCHEMA lg TO gtapp",
+      "GRANT SELECT ON ALL SEQUENCES IN SCHEMA lg TO gtapp",
+      "GRANT USAGE ON SCHEMA lg TO gtuser",
+      "GRANT SELECT ON ALL TABLES IN SCHEMA lg TO gtuser",
+      "GRANT SELECT ON ALL SEQUENCES IN SCHEMA lg TO gtuser",
+      "GRANT USAGE ON SCHEMA gt TO lgapp",
+      "GRANT SELECT ON ALL TABLES IN SCHEMA gt TO lgapp",
+      "GRANT SELECT ON ALL SEQUENCES IN SCHEMA gt TO lgapp",
+      "GRANT USAGE ON SCHEMA gt TO lguser",
+      "GRANT SELECT ON ALL TABLES IN SCHEMA gt TO lguser",
+      "GRANT SELECT ON ALL SEQUENCES IN SCHEMA gt TO lguser",
+      "ALTER DEFAULT PRIVILEGES FOR ROLE lgown IN SCHEMA lg GRANT SELECT ON TABLES TO gtapp",
+      "ALTER DEFAULT PRIVILEGES FOR ROLE lgown IN SCHEMA lg GRANT SELECT ON SEQUENCES TO gtapp",
+      "ALTER DEFAULT PRIVILEGES FOR ROLE lgown IN SCHEMA lg GRANT SELECT ON TABLES TO gtuser",
+      "ALTER DEFAULT PRIVILEGES FOR ROLE lgown IN SCHEMA lg GRANT SELECT ON SEQUENCES TO gtuser",
+      "ALTER DEFAULT PRIVILEGES FOR ROLE gtown IN SCHEMA gt GRANT SELECT ON TABLES TO lgapp",
+      "ALTER DEFAULT PRIVILEGES FOR ROLE gtown IN SCHEMA gt GRANT SELECT ON SEQUENCES TO lgapp",
+      "ALTER DEFAULT PRIVILEGES FOR ROLE gtown IN SCHEMA gt GRANT SELECT ON TABLES TO lguser",
+      "ALTER DEFAULT PRIVILEGES FOR ROLE gtown IN SCHEMA gt GRANT SELECT ON SEQUENCES TO lguser",
+    ]);
+  });
+});
+
+describe("the platform's part", () => {
+  const platform = describePlan(carriedBy(plan(services), "platform"));
+
+  it("does not depend on the services: a new one does not touch it", () => {
+    expect(platform).toEqual(describePlan(carriedBy(plan([gatherer]), "platform")));
+    expect(renderPlatform(plan(services))).toBe(renderPlatform(plan([gatherer])));
+  });
+
+  it("takes from PUBLIC what one service could use against all, and gives owners back what migrations need", () => {
+    expect(platform).toEqual(
+      expect.arrayContaining([
+        "REVOKE CONNECT, TEMPORARY ON EVERY DATABASE FROM PUBLIC",
+        "REVOKE USAGE, CREATE ON SCHEMA public FROM PUBLIC",
+        "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_notify(text, text) FROM PUBLIC",
+        "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_advisory_lock(bigint) FROM PUBLIC",
+        "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC",
+        "GRANT CONNECT ON DATABASE appdb TO platform_tiers",
+        "GRANT USAGE ON SCHEMA extensions TO platform_tiers",
+        "GRANT EXECUTE ON FUNCTION pg_catalog.pg_advisory_lock(bigint) TO platform_owners",
+        "GRANT USAGE ON LANGUAGE plpgsql TO platform_owners",
+      ]),
+    );
+    expect(platform.filter((sentence) => /TO PUBLIC$/.test(sentence))).toEqual([]);
+  });
+});
+
+describe("any registry's plan", () => {
+  it("gives a role nothing outside its own schema and those its service reads, and there SELECT at most", () => {
+    fc.assert(
+      fc.property(registryArbitrary, (registry) => {
+        for (const { privileges, on, to } of carriedBy(plan(registry), "provider").grants) {
+          const service = registry.find(({ code }) => ["own", "app", "user"].some((suffix) => code + suffix === to));
+          const schema = "schema" in on ? on.schema : "";
+          if (service?.code === schema) continue;
+          const target = registry.find(({ code }) => code === schema);
+          expect(service?.reads).toContain(target?.name);
+          expect(privileges).toEqual(on.type === "schema" ? ["USAGE"] : ["SELECT"]);
+          expect(to).not.toBe(tierRole(service?.code ?? "", "owner"));
+        }
+      }),
+    );
+  });
+
+  it("has no two items for the same role, schema and type: two such resources would fight", () => {
+    fc.assert(
+      fc.property(registryArbitrary, (registry) => {
+        const { grants, defaultPrivileges, roles, schemas } = plan(registry);
+        for (const keys of [
+          grants.map(({ on, to }) => JSON.stringify([on, to])),
+          defaultPrivileges.map(({ owner, schema, objectType, to }) => [owner, schema, objectType, to].join()),
+          roles.map(({ name }) => name),
+          schemas.map(({ name }) => name),
+        ]) {
+          expect(new Set(keys).size).toBe(keys.length);
+        }
+      }),
+    );
+  });
+
+  it("reaches the resources whole: every provider item of a schema once, under a name of its own", () => {
+    fc.assert(
+      fc.property(registryArbitrary, (registry) => {
+        const planned = plan(registry);
+        const provider = carriedBy(planned, "provider");
+        const items = registry.flatMap(({ code }) => {
+          const { own, reads } = schemaItems(planned, code);
+          const keys = [...own, ...reads].map(({ key }) => key);
+          expect(new Set(keys).size).toBe(keys.length);
+          return [...own, ...reads];
+        });
+        expect(items).toHaveLength(provider.grants.length + provider.defaultPrivileges.length);
+      }),
+    );
+  });
+
+  it("is the same SQL for the same registry, in one transaction", () => {
+    fc.assert(
+      fc.property(registryArbitrary, (registry) => {
+        const sql = renderPlan(plan(registry), new Map());
+        expect(sql).toBe(renderPlan(plan(registry), new Map()));
+        expect(sql.match(/^(BEGIN|COMMIT);$/gm)).toEqual(["BEGIN;", "COMMIT;"]);
+      }),
+      { numRuns: 20 },
+    );
+  });
+});
