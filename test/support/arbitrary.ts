@@ -3,7 +3,7 @@ import { reservedReason } from "../../services/reserved-names";
 import { tierRole, tiers, type Service } from "../../services/service";
 
 const code = fc
-  .array(fc.constantFrom(..."abcdefghijklmnopqrstuvwxyz"), { minLength: 2, maxLength: 8 })
+  .array(fc.constantFrom(...Array.from("abcdefghijklmnopqrstuvwxyz")), { minLength: 2, maxLength: 8 })
   .map((letters) => letters.join(""))
   .filter((candidate) => reservedReason(candidate) === undefined);
 

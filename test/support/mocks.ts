@@ -1,0 +1,126 @@
+import * as pulumi from "@pulumi/pulumi";
+import { vi } from "vitest";
+import type { Settings } from "../../components/settings-rules";
+
+/** A resource as the program declares it. */
+export interface Declared {
+  readonly type: string;
+  readonly name: string;
+  readonly inputs: Readonly<Record<string, unknown>>;
+  /** The inputs with "[secret]" in place of every secret: what a state or a preview shows. */
+  readonly shown: unknown;
+  readonly protect: boolean | undefined;
+  readonly retainOnDelete: boolean | undefined;
+  readonly deleteBeforeReplace: boolean | undefined;
+  readonly ignoreChanges: readonly string[];
+  readonly deletedWith: string | undefined;
+  /** Names of what it depends on by option, sorted. */
+  readonly dependsOn: readonly string[];
+}
+
+export interface Program {
+  readonly resources: readonly Declared[];
+  readonly outputs: Readonly<Record<string, unknown>>;
+  resource(name: string): Declared;
+}
+
+/** What the random provider would answer: looks like a generated password. */
+export function fakePassword(name: string): string {
+  return `${name.replaceAll(/[^a-z]/g, "")}0123456789abcdefghijklmnop`;
+}
+
+type Options = pulumi.CustomResourceOptions;
+
+/** Runs index.ts under these settings with every provider mocked, and returns what it declared. */
+export async function runProgram(settings: Settings): Promise<Program> {
+  const inputs = new Map<string, Record<string, unknown>>();
+  const options = new Map<string, { type: string; opts: Options; props: unknown }>();
+  await pulumi.runtime.setMocks(
+    {
+      newResource: ({ type, name, inputs: given }) => {
+        const state = given as Record<string, unknown>;
+        inputs.set(name, state);
+        const outputs =
+          type === "random:index/randomPassword:RandomPassword"
+            ? { result: pulumi.secret(fakePassword(name)) } // as the real provider answers
+            : type === "docker:index/remoteImage:RemoteImage"
+              ? { imageId: "sha256:0123" }
+              : {};
+        return { id: `${name}-id`, state: { ...state, ...outputs } };
+      },
+      call: () => ({}),
+    },
+    "centraldb",
+    "test",
+  );
+  pulumi.runtime.setAllConfig(
+    Object.fromEntries(
+      Object.entries(settings).map(([key, value]) => [
+        `centraldb:${key}`,
+        typeof value === "string" ? value : JSON.stringify(value),
+      ]),
+    ),
+  );
+  vi.resetModules();
+  const outputs: Record<string, unknown> = {};
+  await pulumi.runtime.runInPulumiStack(async () => {
+    pulumi.runtime.registerStackTransformation(({ type, name, opts, props }) => {
+      options.set(name, { type, opts, props });
+      return undefined;
+    });
+    return Object.assign(outputs, await import("../../index.js"));
+  });
+  await pulumi.runtime.disconnect(); // waits for every registration
+
+  const resources = await Promise.all(
+    [...options].map(async ([name, { type, opts, props }]): Promise<Declared> => ({
+      type,
+      name,
+      inputs: inputs.get(name) ?? {},
+      shown: await shown(props),
+      protect: opts.protect,
+      retainOnDelete: opts.retainOnDelete,
+      deleteBeforeReplace: opts.deleteBeforeReplace,
+      ignoreChanges: opts.ignoreChanges ?? [],
+      deletedWith: opts.deletedWith === undefined ? undefined : await nameOf(opts.deletedWith),
+      dependsOn: (await Promise.all(listOf(await resolved(opts.dependsOn)).map(nameOf))).sort(),
+    })),
+  );
+  return {
+    resources,
+    outputs,
+    resource: (name) => {
+      const found = resources.find((resource) => resource.name === name);
+      if (found === undefined) throw new Error(`no resource ${name}; there are ${[...options.keys()].join(", ")}`);
+      return found;
+    },
+  };
+}
+
+async function nameOf(resource: pulumi.Resource): Promise<string> {
+  const urn = (await resolved(resource.urn)) ?? "";
+  return urn.split("::").at(-1) ?? "";
+}
+
+function listOf(dependsOn: unknown): readonly pulumi.Resource[] {
+  return (dependsOn === undefined ? [] : Array.isArray(dependsOn) ? dependsOn : [dependsOn]) as pulumi.Resource[];
+}
+
+/** The mocks forget the secretness of nested values: it is read off the inputs themselves. */
+async function shown(value: unknown): Promise<unknown> {
+  if (pulumi.Output.isInstance(value))
+    return (await pulumi.isSecret(value)) ? "[secret]" : shown(await resolved(value));
+  if (Array.isArray(value)) return Promise.all(value.map(shown));
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).map(async ([key, nested]) => [key, await shown(nested)] as const);
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+/** The value of an input; an assertion inside an apply nobody awaits is none. */
+export async function resolved<T>(input: pulumi.Input<T> | undefined): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    pulumi.output(input).apply((value) => {
+      resolve(value as T | undefined);
+    });
+  });
+}
