@@ -163,7 +163,7 @@ async function checkPortFree(port: number): Promise<void> {
   });
   if (taken) {
     throw new OperatorError(
-      `port ${port} on 127.0.0.1 is in use: stop what listens there, or choose another with --port ${port + 10_000}`,
+      `port ${port} on 127.0.0.1 is in use: stop what listens there, or choose another with --port ${port + (port < 55_000 ? 10_000 : -10_000)}`,
     );
   }
 }

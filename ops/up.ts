@@ -1,0 +1,83 @@
+import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
+import { Command } from "commander";
+import { OperatorError } from "./operator-error";
+import { projectFolder } from "./stack-file";
+
+/**
+ * `pulumi up` for whoever has no Pulumi account: finds the CLI, keeps the state in .pulumi-state and its passphrase in a
+ * file only its owner can read, both unless configured otherwise, and creates the stack where it is missing.
+ */
+const program = new Command("npm run up --")
+  .description("Bring the platform up by pulumi; without a Pulumi account the state is kept in .pulumi-state.")
+  .argument("[stack]", "a stack that has a file Pulumi.<stack>.yaml", "dev")
+  .argument("[options...]", "options of pulumi up, such as --yes")
+  .allowUnknownOption()
+  .passThroughOptions();
+
+function main(): number {
+  const [stack = "dev", options = []] = program.parse().processedArgs as [string, string[]];
+  checkStack(stack);
+  const env = { ...process.env, ...pathWithPulumi(), ...localState() };
+  const run = (args: readonly string[]) => {
+    const { status, signal, error } = spawnSync("pulumi", args, { cwd: projectFolder, env, stdio: "inherit" });
+    if (error) throw new OperatorError(`pulumi does not run: ${error.message}`);
+    return signal === null ? (status ?? 1) : 130;
+  };
+  return run(["stack", "select", "--create", stack]) || run(["up", "--stack", stack, ...options]);
+}
+
+function checkStack(stack: string): void {
+  if (/^[\w-]+$/.test(stack) && existsSync(join(projectFolder, `Pulumi.${stack}.yaml`))) return;
+  const known = readdirSync(projectFolder).flatMap((file) => /^Pulumi\.(.+)\.yaml$/.exec(file)?.[1] ?? []);
+  throw new OperatorError(
+    `unknown stack "${stack}": there are ${known.join(", ")}; a new one is a new file Pulumi.NAME.yaml`,
+  );
+}
+
+/** PATH with the folder Pulumi's installer uses, where the CLI and its plugins may be. */
+function pathWithPulumi(): NodeJS.ProcessEnv {
+  const path = process.env["PATH"] ?? "";
+  const folders = [...path.split(delimiter), join(homedir(), ".pulumi", "bin")];
+  if (!folders.some((folder) => existsSync(join(folder, "pulumi")))) {
+    throw new OperatorError(
+      "pulumi is neither on PATH nor in ~/.pulumi/bin; install it with: curl -fsSL https://get.pulumi.com | sh",
+    );
+  }
+  return { PATH: folders.join(delimiter) };
+}
+
+/** A state folder and passphrase of our own, unless the person has logged in somewhere or set another backend. */
+function localState(): NodeJS.ProcessEnv {
+  if (process.env["PULUMI_BACKEND_URL"] ?? process.env["PULUMI_ACCESS_TOKEN"] ?? loggedInTo()) return {};
+  const folder = join(projectFolder, ".pulumi-state");
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const backend = { PULUMI_BACKEND_URL: `file://${folder}` };
+  if (process.env["PULUMI_CONFIG_PASSPHRASE"] ?? process.env["PULUMI_CONFIG_PASSPHRASE_FILE"]) return backend;
+
+  const file = join(folder, "passphrase");
+  if (!existsSync(file)) {
+    writeFileSync(file, randomBytes(32).toString("base64url"), { mode: 0o600, flag: "wx" });
+    process.stdout.write(
+      `The state is kept in ${folder}, its passphrase in ${file}: back both up, apart from each other.\n`,
+    );
+  }
+  return { ...backend, PULUMI_CONFIG_PASSPHRASE_FILE: file };
+}
+
+function loggedInTo(): string | undefined {
+  const file = join(process.env["PULUMI_HOME"] ?? join(homedir(), ".pulumi"), "credentials.json");
+  if (!existsSync(file)) return undefined;
+  const { current } = JSON.parse(readFileSync(file, "utf8")) as { current?: string };
+  return current === "" ? undefined : current;
+}
+
+try {
+  process.exitCode = main();
+} catch (error) {
+  process.stderr.write(`${error instanceof OperatorError ? error.message : String((error as Error).stack)}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,145 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { parse, stringify } from "yaml";
+import { Client } from "pg";
+import type { LoginTarget } from "../../ops/effect-test/run";
+import { tierRole, tiers, type Service } from "../../services/service";
+import { freePort } from "./server";
+
+const root = join(__dirname, "..", "..");
+const image = "centraldb-test/postgres:16.14";
+
+/** What a command printed and how it ended. */
+export interface Ran {
+  readonly status: number | null;
+  readonly stdout: string;
+  /** Both streams, as a person sees them. */
+  readonly output: string;
+}
+
+/** A stack dev in a copy of the program of its own, with a file state and names of its own: a real `pulumi up`. */
+export interface TestStack {
+  readonly folder: string;
+  readonly prefix: string;
+  readonly port: number;
+  /** Runs the pulumi CLI. */
+  pulumi(...args: string[]): Ran;
+  /** Runs `npm run up -- dev` with these options. */
+  up(...options: string[]): Ran;
+  /** Writes another registry into the copy. */
+  setRegistry(services: readonly Service[]): void;
+  /** Sets a key of Pulumi.dev.yaml. */
+  setConfig(key: string, value: unknown): void;
+  /** The state file's text. */
+  state(): string;
+  superuser(): Promise<Client>;
+  /** Where the services log in, with the passwords of the stack's outputs. */
+  logins(services: readonly Service[]): LoginTarget;
+  /** Removes whatever is left: containers, volumes, networks of its prefix, and the folder. */
+  clean(): void;
+}
+
+/** Copies the program and builds the stand-in image; `extra` goes into Pulumi.dev.yaml. */
+export async function prepareStack(extra: Readonly<Record<string, unknown>> = {}): Promise<TestStack> {
+  const path = [process.env["PATH"], join(homedir(), ".pulumi", "bin")].join(delimiter);
+  if (!path.split(delimiter).some((folder) => existsSync(join(folder, "pulumi")))) {
+    throw new Error("this ring needs the pulumi CLI on PATH or in ~/.pulumi/bin");
+  }
+  execFileSync(join(__dirname, "stand-in", "build.sh"), [image], { stdio: ["ignore", "inherit", "inherit"] });
+
+  const folder = mkdtempSync(join(tmpdir(), "centraldb-e2e-"));
+  for (const file of [
+    "index.ts",
+    "package.json",
+    "tsconfig.json",
+    "Pulumi.yaml",
+    "Pulumi.dev.yaml",
+    "services",
+    "components",
+    "ops",
+  ]) {
+    cpSync(join(root, file), join(folder, file), { recursive: true });
+  }
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  const prefix = `ct${process.pid}-${Math.floor(Math.random() * 1e6)}`;
+  const port = await freePort();
+  const stackFile = join(folder, "Pulumi.dev.yaml");
+  const setConfig = (key: string, value: unknown) => {
+    const content = parse(readFileSync(stackFile, "utf8")) as { config: Record<string, unknown> };
+    content.config[key] = value;
+    writeFileSync(stackFile, stringify(content));
+  };
+  const own = { "centraldb:image": image, "centraldb:namePrefix": prefix, "centraldb:primaryPort": port };
+  for (const [key, value] of Object.entries({ ...own, ...extra })) setConfig(key, value);
+
+  const passphraseFile = join(folder, ".pulumi-state", "passphrase");
+  const backend = {
+    PULUMI_BACKEND_URL: `file://${join(folder, ".pulumi-state")}`,
+    PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile,
+  };
+  const base = { ...process.env, PATH: path, PULUMI_SKIP_UPDATE_CHECK: "1", PULUMI_HOME: join(folder, ".pulumi-home") };
+  const run = (program: string, args: readonly string[], env: NodeJS.ProcessEnv): Ran => {
+    const { status, stdout, stderr, error } = spawnSync(program, args, {
+      cwd: folder,
+      env,
+      encoding: "utf8",
+      maxBuffer: 1 << 28,
+    });
+    if (error) throw error;
+    return { status, stdout, output: stdout + stderr };
+  };
+  const pulumi = (...args: string[]) => run("pulumi", [...args, "--non-interactive"], { ...base, ...backend });
+  const output = (name: string): unknown => {
+    const ran = pulumi("stack", "output", name, "--json", "--show-secrets", "--stack", "dev");
+    if (ran.status !== 0) throw new Error(ran.output);
+    return JSON.parse(ran.stdout);
+  };
+
+  return {
+    folder,
+    prefix,
+    port,
+    pulumi,
+    up: (...options) =>
+      run(
+        process.execPath,
+        ["--import", "tsx", "ops/up.ts", "dev", "--yes", "--non-interactive", "--color=never", ...options],
+        base,
+      ),
+    setRegistry: (services) => {
+      const literal = `import type { Service } from "./service";\nexport const services: readonly Service[] = ${JSON.stringify(services)};\n`;
+      writeFileSync(join(folder, "services", "registry.ts"), literal);
+    },
+    setConfig,
+    state: () => readFileSync(join(folder, ".pulumi-state", ".pulumi", "stacks", "centraldb", "dev.json"), "utf8"),
+    superuser: async () => {
+      const client = new Client({
+        host: "127.0.0.1",
+        port,
+        user: "postgres",
+        password: output("superuserPassword") as string,
+        database: "appdb",
+      });
+      client.on("error", () => undefined);
+      await client.connect();
+      return client;
+    },
+    logins: (services) => {
+      const urls = output("urls") as Record<string, Record<string, string>>;
+      const passwords = services.flatMap(({ name, code }) =>
+        tiers.map((tier) => [tierRole(code, tier), new URL(urls[name]?.[tier] ?? "").password] as const),
+      );
+      return { host: "127.0.0.1", port, database: "appdb", passwords: new Map(passwords) };
+    },
+    clean: () => {
+      const docker = (...args: string[]) =>
+        spawnSync("docker", args, { encoding: "utf8" }).stdout.split("\n").filter(Boolean);
+      for (const id of docker("ps", "-aq", "--filter", `name=^/${prefix}`)) docker("rm", "-f", "-v", id);
+      for (const id of docker("volume", "ls", "-q", "--filter", `name=^${prefix}`)) docker("volume", "rm", id);
+      for (const id of docker("network", "ls", "-q", "--filter", `name=^${prefix}`)) docker("network", "rm", id);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
