@@ -19,7 +19,7 @@ const program = new Command("npm run up --")
   .passThroughOptions();
 
 function main(): number {
-  const [stack = "dev", options = []] = program.parse().processedArgs as [string, string[]];
+  const [stack, options] = program.parse().processedArgs as [string, string[]];
   checkStack(stack);
   const env = { ...process.env, ...pathWithPulumi(), ...localState() };
   const run = (args: readonly string[]) => {

@@ -111,7 +111,7 @@ describe("npm start", () => {
       status: 1,
       output: expect.stringMatching(
         /^a sandbox is running in this folder already \(process \d+\): use it, or stop it first; .*\n$/,
-      ),
+      ) as string,
     });
     expect(await query("gtuser", "SELECT 1 AS one")).toEqual([{ one: 1 }]);
   });
