@@ -1,7 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { formatProblems, validateRegistry } from "../services/validate";
 import type { Service } from "../services/service";
-import { planAccess, type Plan } from "./access/plan";
+import { planAccess } from "./access/plan";
+import type { Plan } from "./access/plan-items";
 import { database, parseSettings, type Settings } from "./settings-rules";
 
 /**

@@ -7,7 +7,7 @@ import {
   type PlannedRevoke,
   type Plan,
   type Target,
-} from "./plan";
+} from "./plan-items";
 
 /** A name as SQL wants it: bare where PostgreSQL would read it as the same name, else in double quotes. */
 export function identifier(name: string): string {

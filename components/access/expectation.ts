@@ -1,4 +1,4 @@
-import { everybody, type Plan, type PlannedRevoke, type Target } from "./plan";
+import { everybody, type Plan, type PlannedRevoke, type Target } from "./plan-items";
 import type { Privilege } from "./privileges";
 
 /**

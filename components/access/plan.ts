@@ -1,113 +1,24 @@
 import { resolveService, tierRole, tiers, type ResolvedService, type Service, type Tier } from "../../services/service";
 import {
-  objectTypes,
-  readerPrivileges,
-  revokedFunctions,
-  revokedLanguages,
-  tierPrivileges,
-  type ObjectType,
-  type Privilege,
-} from "./privileges";
-
-/** Who brings an item into the database: a resource of the postgresql provider, or the platform SQL as superuser. */
-export type Carrier = "provider" | "platform";
-
-/** What a grant is on. `tables`, `sequences` and `routines` are all of a schema that exist at that moment. */
-export type Target =
-  | { readonly type: "database"; readonly database: string }
-  | { readonly type: "schema"; readonly schema: string }
-  | { readonly type: ObjectType; readonly schema: string }
-  /** `signature` with argument types, e.g. `pg_notify(text, text)`; in pg_catalog. */
-  | { readonly type: "function"; readonly signature: string }
-  | { readonly type: "language"; readonly language: string };
-
-/** The name that stands for everybody in a grant. */
-export const everybody = "PUBLIC";
-
-export interface PlannedRole {
-  readonly name: string;
-  /** Name of the service and tier it belongs to; null for the platform's own roles. */
-  readonly of: { readonly service: string; readonly tier: Tier } | null;
-  readonly login: boolean;
-  /** `CONNECTION LIMIT`; -1 for none. */
-  readonly connectionLimit: number;
-  /** Roles it is a member of. */
-  readonly memberOf: readonly string[];
-  readonly searchPath: readonly string[] | null;
-  /** Milliseconds; null for none. */
-  readonly statementTimeoutMs: number | null;
-  /** Milliseconds; null for none. */
-  readonly idleInTransactionSessionTimeoutMs: number | null;
-  readonly carrier: Carrier;
-}
-
-export interface PlannedSchema {
-  readonly name: string;
-  readonly owner: string;
-  readonly carrier: Carrier;
-}
-
-export interface PlannedExtension {
-  readonly name: string;
-  readonly schema: string;
-  readonly carrier: Carrier;
-}
-
-export interface PlannedGrant {
-  readonly privileges: readonly Privilege[];
-  readonly on: Target;
-  /** A role, or {@link everybody}. */
-  readonly to: string;
-  readonly carrier: Carrier;
-}
-
-/** A right everybody has by PostgreSQL's default and loses. */
-export interface PlannedRevoke {
-  readonly privileges: readonly Privilege[];
-  readonly on: Target | { readonly type: "every database" };
-  readonly carrier: Carrier;
-}
-
-/** What `owner` grants on objects it will create. */
-export interface PlannedDefaultPrivileges {
-  readonly owner: string;
-  /** null: in every schema. Only this form can take the built-in EXECUTE from PUBLIC. */
-  readonly schema: string | null;
-  readonly objectType: ObjectType;
-  /** Empty: PostgreSQL's built-in default is taken away. */
-  readonly privileges: readonly Privilege[];
-  readonly to: string;
-  readonly carrier: Carrier;
-}
-
-/** Everything a registry means, as data. Whatever else speaks of access (resources, SQL, sentences) maps this. */
-export interface Plan {
-  readonly database: string;
-  readonly services: readonly ResolvedService[];
-  readonly roles: readonly PlannedRole[];
-  readonly schemas: readonly PlannedSchema[];
-  readonly extensions: readonly PlannedExtension[];
-  readonly revokes: readonly PlannedRevoke[];
-  readonly grants: readonly PlannedGrant[];
-  readonly defaultPrivileges: readonly PlannedDefaultPrivileges[];
-}
+  everybody,
+  extensionsSchema,
+  ownersGroup,
+  platformRole,
+  platformSchema,
+  tiersGroup,
+  type Plan,
+  type PlannedDefaultPrivileges,
+  type PlannedGrant,
+  type PlannedRevoke,
+  type PlannedRole,
+} from "./plan-items";
+import { objectTypes, readerPrivileges, revokedFunctions, revokedLanguages, tierPrivileges } from "./privileges";
 
 export interface PlanOptions {
   readonly database: string;
   /** Names of extensions to install in schema `extensions`. */
   readonly extensions: readonly string[];
 }
-
-/** Owns the services' schemas. Nobody logs in with it, and no role is its member. */
-export const platformRole = "platform";
-/** Every tier role is a member: CONNECT, USAGE on the extensions, and how the guard knows a tier role. */
-export const tiersGroup = "platform_tiers";
-/** Every owner is a member: what migrations need and PUBLIC lost. */
-export const ownersGroup = "platform_owners";
-/** Holds the guard's functions. */
-export const platformSchema = "platform";
-/** Holds the extensions; last on every search_path, CREATE for nobody. */
-export const extensionsSchema = "extensions";
 
 /** A session that holds a transaction open holds back VACUUM for every service. */
 const idleInTransactionSessionTimeoutMs = 60_000;
@@ -129,20 +40,6 @@ export function planAccess(services: readonly Service[], options: PlanOptions): 
     revokes: publicRevokes(),
     grants: [...platformGrants(options.database), ...resolved.flatMap(serviceGrants), ...reads.grants],
     defaultPrivileges: [...resolved.flatMap(serviceDefaultPrivileges), ...reads.defaultPrivileges],
-  };
-}
-
-/** The part of a plan one carrier brings into the database. */
-export function carriedBy(plan: Plan, carrier: Carrier): Plan {
-  const mine = (item: { readonly carrier: Carrier }) => item.carrier === carrier;
-  return {
-    ...plan,
-    roles: plan.roles.filter(mine),
-    schemas: plan.schemas.filter(mine),
-    extensions: plan.extensions.filter(mine),
-    revokes: plan.revokes.filter(mine),
-    grants: plan.grants.filter(mine),
-    defaultPrivileges: plan.defaultPrivileges.filter(mine),
   };
 }
 

@@ -1,7 +1,7 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { ServerEndpoint } from "../cluster/cluster";
-import type { Plan } from "./plan";
+import type { Plan } from "./plan-items";
 import { renderPlatform } from "./sql";
 
 export interface PlatformSqlArgs {

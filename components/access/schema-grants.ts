@@ -1,6 +1,6 @@
 import * as postgresql from "@pulumi/postgresql";
 import type * as pulumi from "@pulumi/pulumi";
-import { everybody } from "./plan";
+import { everybody } from "./plan-items";
 import type { SchemaItem } from "./schema-items";
 
 /**

@@ -1,5 +1,5 @@
 import { tierRole, tiers } from "../../services/service";
-import { everybody, type Plan, type PlannedDefaultPrivileges, type PlannedGrant } from "./plan";
+import { everybody, type Plan, type PlannedDefaultPrivileges, type PlannedGrant } from "./plan-items";
 
 /** A grant or default privilege of one schema, with the name its resource bears after the service's. */
 export type SchemaItem = { readonly key: string; readonly to: string } & (

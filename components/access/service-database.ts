@@ -2,7 +2,7 @@ import * as postgresql from "@pulumi/postgresql";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { ResolvedService, Tier } from "../../services/service";
-import type { Plan, PlannedRole } from "./plan";
+import type { Plan, PlannedRole } from "./plan-items";
 import { declareSchemaItems } from "./schema-grants";
 import { schemaItems } from "./schema-items";
 import { scramVerifier } from "./scram";

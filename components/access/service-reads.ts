@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Plan } from "./plan";
+import type { Plan } from "./plan-items";
 import { declareSchemaItems } from "./schema-grants";
 import { schemaItems } from "./schema-items";
 import type { ServiceDatabase } from "./service-database";

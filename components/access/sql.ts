@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { escapeLiteral } from "pg";
 import { describeDefaultPrivileges, describeGrant, describeRevoke, identifier } from "./describe";
-import { carriedBy, type Plan, type PlannedRole } from "./plan";
+import { carriedBy, type Plan, type PlannedRole } from "./plan-items";
 import type { ObjectType } from "./privileges";
 
 /** SCRAM verifiers by role name (see scramVerifier); a role that is not in it keeps the password it has. */

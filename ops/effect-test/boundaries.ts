@@ -1,5 +1,11 @@
 import { isGranted } from "../../components/access/expectation";
-import { extensionsSchema, platformRole, platformSchema, tiersGroup, type Plan } from "../../components/access/plan";
+import {
+  extensionsSchema,
+  platformRole,
+  platformSchema,
+  tiersGroup,
+  type Plan,
+} from "../../components/access/plan-items";
 import { revokedFunctions } from "../../components/access/privileges";
 import { tierRole, type Tier } from "../../services/service";
 import type { Attempt, Outcome } from "./attempt";

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ClientBase } from "pg";
 import { isGranted } from "../../components/access/expectation";
-import type { Plan, Target } from "../../components/access/plan";
+import type { Plan, Target } from "../../components/access/plan-items";
 import type { ObjectType, Privilege } from "../../components/access/privileges";
 import { tierRole } from "../../services/service";
 import type { Attempt, Violation } from "./attempt";

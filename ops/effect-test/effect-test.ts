@@ -1,5 +1,5 @@
 import type { ClientBase } from "pg";
-import type { Plan } from "../../components/access/plan";
+import type { Plan } from "../../components/access/plan-items";
 import type { Violation } from "./attempt";
 import { boundaryAttempts } from "./boundaries";
 import { catalogViolations, existingAttempts } from "./catalog";

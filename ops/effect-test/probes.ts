@@ -1,5 +1,5 @@
 import { isGranted } from "../../components/access/expectation";
-import type { Plan } from "../../components/access/plan";
+import type { Plan } from "../../components/access/plan-items";
 import type { ObjectType, Privilege } from "../../components/access/privileges";
 import { tierRole } from "../../services/service";
 import type { Attempt } from "./attempt";

@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "pg";
-import { planAccess, platformRole, type Plan } from "../../components/access/plan";
+import { planAccess } from "../../components/access/plan";
+import { platformRole, type Plan } from "../../components/access/plan-items";
 import { scramVerifier } from "../../components/access/scram";
 import { renderPlan } from "../../components/access/sql";
 import { database, type Settings } from "../../components/settings-rules";

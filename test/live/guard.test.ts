@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { ownersGroup } from "../../components/access/plan";
+import { ownersGroup } from "../../components/access/plan-items";
 import { services } from "../../services/registry";
 import { startTestServer, testPlan, type TestServer } from "../support/server";
 

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { describePlan } from "../../components/access/describe";
-import { carriedBy, planAccess, type Plan } from "../../components/access/plan";
+import { planAccess } from "../../components/access/plan";
+import { carriedBy, type Plan } from "../../components/access/plan-items";
 import { schemaItems } from "../../components/access/schema-items";
 import { renderPlan, renderPlatform } from "../../components/access/sql";
 import { services } from "../../services/registry";

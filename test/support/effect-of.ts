@@ -1,4 +1,4 @@
-import type { Plan } from "../../components/access/plan";
+import type { Plan } from "../../components/access/plan-items";
 import { describeViolation } from "../../ops/effect-test/attempt";
 import { testEffectOnProbes } from "../../ops/effect-test/effect-test";
 import { createProbes, type Generation } from "../../ops/effect-test/probes";

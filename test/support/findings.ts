@@ -1,4 +1,4 @@
-import type { Plan } from "../../components/access/plan";
+import type { Plan } from "../../components/access/plan-items";
 import { effectOf } from "./effect-of";
 import type { Mutant } from "./mutants";
 import { startTestServer, type TestServer } from "./server";

@@ -1,5 +1,5 @@
 import { isGranted } from "../../components/access/expectation";
-import { everybody, type Plan, type PlannedGrant } from "../../components/access/plan";
+import { everybody, type Plan, type PlannedGrant } from "../../components/access/plan-items";
 import { tierRole } from "../../services/service";
 import { describeDefaultPrivileges, describeGrant, describeRevoke } from "../../components/access/describe";
 

@@ -32,26 +32,26 @@ BEGIN
   -- Privileges on what exists.
   FOR statement IN
     WITH object(class, name, target, acl, owner) AS (
-      SELECT 'database', datname::text, format('DATABASE %I', datname), coalesce(datacl, acldefault('d', datdba)), datdba
+      SELECT 'database', datname::text, format(' ON DATABASE %I', datname), coalesce(datacl, acldefault('d', datdba)), datdba
         FROM pg_database
        WHERE datname = current_database()
       UNION ALL
-      SELECT 'schema', nspname, format('SCHEMA %I', nspname), coalesce(nspacl, acldefault('n', nspowner)), nspowner
+      SELECT 'schema', nspname, format(' ON SCHEMA %I', nspname), coalesce(nspacl, acldefault('n', nspowner)), nspowner
         FROM pg_namespace
        WHERE nspname IN (SELECT name FROM planned_schema)
       UNION ALL
       SELECT CASE relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, nspname,
-             format('%s %I.%I', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, nspname, relname),
+             format(' ON %s %I.%I', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, nspname, relname),
              coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner)), relowner
         FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
        WHERE nspname IN (SELECT name FROM planned_schema) AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
       UNION ALL
       -- No plan grants a column: class 'column' matches nothing.
-      SELECT 'column', nspname, format('(%I) TABLE %I.%I', attname, nspname, relname), attacl, relowner
+      SELECT 'column', nspname, format(' (%I) ON TABLE %I.%I', attname, nspname, relname), attacl, relowner
         FROM pg_attribute JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace
        WHERE nspname IN (SELECT name FROM planned_schema) AND attacl IS NOT NULL AND NOT attisdropped
       UNION ALL
-      SELECT 'routine', nspname, format('ROUTINE %s', p.oid::regprocedure), coalesce(proacl, acldefault('f', proowner)), proowner
+      SELECT 'routine', nspname, format(' ON ROUTINE %s', p.oid::regprocedure), coalesce(proacl, acldefault('f', proowner)), proowner
         FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
        WHERE nspname IN (SELECT name FROM planned_schema)
     ), entry AS (
@@ -66,10 +66,7 @@ BEGIN
     )
     SELECT DISTINCT ON (is_grantable, class, target, grantee, privilege_type)
            format('REVOKE %s%s%s FROM %s CASCADE',
-                  CASE WHEN planned THEN 'GRANT OPTION FOR ' END,
-                  privilege_type,
-                  CASE class WHEN 'column' THEN ' ' || replace(target, ') TABLE ', ') ON TABLE ') ELSE ' ON ' || target END,
-                  grantee)
+                  CASE WHEN planned THEN 'GRANT OPTION FOR ' END, privilege_type, target, grantee)
       FROM entry
      WHERE NOT planned OR is_grantable
      ORDER BY is_grantable DESC, class, target, grantee, privilege_type
