@@ -24,6 +24,7 @@ const server = new postgresql.Provider(
     password: endpoint.superuserPassword,
     database: endpoint.database,
     sslmode: "disable",
+    maxConnections: 5, // of those the connection budget keeps for operators
     expectedVersion: "16.0.0",
   },
   // The provider neither waits nor tries again: it logs in when the primary is healthy.

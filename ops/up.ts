@@ -75,6 +75,9 @@ function loggedInTo(): string | undefined {
   return current === "" ? undefined : current;
 }
 
+// Ctrl-C is for pulumi, which then ends in its own time; this process stays until it has.
+process.on("SIGINT", () => undefined);
+
 try {
   process.exitCode = main();
 } catch (error) {

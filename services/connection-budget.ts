@@ -16,7 +16,7 @@ export interface ReservedConnections {
 export const reservedConnections = [
   /** `superuser_reserved_connections`, PostgreSQL's own default: the way in when all else is full. */
   { who: "superuser_reserved_connections", connections: 3 },
-  /** `pulumi up` works with a small pool, and a person of the team has psql open beside it. */
+  /** `pulumi up` opens five (index.ts), and a person of the team has psql open beside it. */
   { who: "operators and pulumi up", connections: 7 },
   /** Role `repl`: slot management and a rebuild use ordinary connections beside the WAL senders. */
   { who: "replication", connections: 2 },

@@ -21,7 +21,7 @@ export class PlatformSql extends pulumi.ComponentResource {
     new command.local.Command(
       `${name}-apply`,
       {
-        create: "node --import tsx ops/apply-sql.ts",
+        create: "node --import tsx components/access/apply-sql.ts",
         stdin: renderPlatform(args.plan),
         environment: {
           PGHOST: endpoint.host,
