@@ -1,4 +1,5 @@
 import { isIPv4 } from "node:net";
+import { didYouMean } from "../services/did-you-mean";
 
 /** Everything a stack can choose, read once. Keys, descriptions and defaults are in Pulumi.yaml. */
 export interface Settings {
@@ -62,11 +63,20 @@ const rules: { readonly [Key in keyof Settings]: Rule<Settings[Key]> } = {
 
 /**
  * Reads every setting from `get`, which returns a value's text (lists as JSON) or undefined where there is none.
- * Returns the settings, or every problem at once.
+ * `given` are the keys somebody has set, for the typing errors among them. Returns the settings, or every problem at once.
  */
-export function parseSettings(get: (key: keyof Settings) => string | undefined): Settings | readonly SettingProblem[] {
+export function parseSettings(
+  get: (key: keyof Settings) => string | undefined,
+  given: readonly string[],
+): Settings | readonly SettingProblem[] {
   const parsed: Record<string, unknown> = {};
-  const problems: SettingProblem[] = [];
+  const known = Object.keys(rules);
+  const problems: SettingProblem[] = given
+    .filter((key) => !known.includes(key))
+    .map((key) => ({
+      path: `centraldb:${key}`,
+      message: `unknown setting; known are ${known.join(", ")}${didYouMean(key, known)}`,
+    }));
   for (const [key, rule] of Object.entries(rules)) {
     const text = get(key as keyof Settings);
     parsed[key] = text === undefined ? undefined : rule.parse(text);

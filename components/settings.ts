@@ -11,7 +11,12 @@ import { database, parseSettings, type Settings } from "./settings-rules";
  */
 export function readSettings(): Settings {
   const config = new pulumi.Config();
-  const settings = parseSettings((key) => config.get(key));
+  const prefix = `${config.name}:`;
+  const given = Object.keys(pulumi.runtime.allConfig()).filter((key) => key.startsWith(prefix));
+  const settings = parseSettings(
+    (key) => config.get(key),
+    given.map((key) => key.slice(prefix.length)),
+  );
   if ("length" in settings) {
     const lines = settings.map(({ path, message }) => `  ${path}: ${message}`);
     throw new pulumi.RunError(["the stack's configuration cannot be used:", ...lines].join("\n"));

@@ -23,11 +23,12 @@ export function readStackSettings(stack: string): Settings {
   const project = parse(readFileSync(join(projectFolder, "Pulumi.yaml"), "utf8")) as ProjectFile;
   const overrides = (parse(readFileSync(join(projectFolder, `Pulumi.${stack}.yaml`), "utf8")) as StackFile | null)
     ?.config;
+  const given = Object.keys(overrides ?? {}).flatMap((key) => /^centraldb:(.*)$/.exec(key)?.[1] ?? []);
   const settings = parseSettings((key) => {
     const path = `centraldb:${key}`;
     const value = overrides?.[path] ?? project.config[path]?.default;
     return value === undefined ? undefined : typeof value === "string" ? value : JSON.stringify(value);
-  });
+  }, given);
   if (!("length" in settings)) return settings;
   const lines = settings.map(({ path, message }) => `  ${path}: ${message}`);
   throw new OperatorError([`Pulumi.${stack}.yaml cannot be used:`, ...lines].join("\n"));

@@ -19,9 +19,13 @@ const program = new Command("npm run up --")
   .passThroughOptions();
 
 function main(): number {
-  const [stack, options] = program.parse().processedArgs as [string, string[]];
+  const [first, rest] = program.parse().processedArgs as [string, string[]];
+  const [stack, options] = first.startsWith("-") ? ["dev", [first, ...rest]] : [first, rest];
   checkStack(stack);
-  const env = { ...process.env, ...pathWithPulumi(), ...localState() };
+  if (options[0] !== undefined && !options[0].startsWith("-")) {
+    throw new OperatorError(`unexpected "${options[0]}": after the stack come options of pulumi up, such as --yes`);
+  }
+  const env = { ...process.env, ...pathWithPulumi(), ...localState(stack) };
   const run = (args: readonly string[]) => {
     const { status, signal, error } = spawnSync("pulumi", args, { cwd: projectFolder, env, stdio: "inherit" });
     if (error) throw new OperatorError(`pulumi does not run: ${error.message}`);
@@ -51,7 +55,7 @@ function pathWithPulumi(): NodeJS.ProcessEnv {
 }
 
 /** A state folder and passphrase of our own, unless the person has logged in somewhere or set another backend. */
-function localState(): NodeJS.ProcessEnv {
+function localState(stack: string): NodeJS.ProcessEnv {
   if (process.env["PULUMI_BACKEND_URL"] ?? process.env["PULUMI_ACCESS_TOKEN"] ?? loggedInTo()) return {};
   const folder = join(projectFolder, ".pulumi-state");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -60,6 +64,13 @@ function localState(): NodeJS.ProcessEnv {
 
   const file = join(folder, "passphrase");
   if (!existsSync(file)) {
+    const stackFile = `Pulumi.${stack}.yaml`;
+    if (/^encryptionsalt:/m.test(readFileSync(join(projectFolder, stackFile), "utf8"))) {
+      throw new OperatorError(
+        `${stackFile} has the encryptionsalt of a passphrase that is not in ${file}: ` +
+          "put that passphrase (and the state beside it) back, or remove the line for a stack of your own",
+      );
+    }
     writeFileSync(file, randomBytes(32).toString("base64url"), { mode: 0o600, flag: "wx" });
     process.stdout.write(
       `The state is kept in ${folder}, its passphrase in ${file}: back both up, apart from each other.\n`,

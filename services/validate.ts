@@ -1,4 +1,4 @@
-import { closest, distance } from "fastest-levenshtein";
+import { didYouMean } from "./did-you-mean";
 import { connectionBudget, reservedConnections } from "./connection-budget";
 import { reservedReason } from "./reserved-names";
 import { tierRole, tiers, type Service } from "./service";
@@ -10,6 +10,8 @@ export interface Problem {
   readonly message: string;
 }
 
+const codePattern = /^[a-z]{2,8}$/;
+
 /** Longest identifier PostgreSQL keeps, in bytes (NAMEDATALEN - 1); longer ones are cut without an error. */
 const maxIdentifierBytes = 63;
 
@@ -19,16 +21,20 @@ const maxIdentifierBytes = 63;
  */
 export function validateRegistry(services: readonly Service[], maxConnections: number): readonly Problem[] {
   const shape = services.flatMap((service, index) => shapeProblems(service, labelOf(services, index)));
-  if (shape.length > 0) return shape; // what follows relies on the shapes
-  return [
-    ...services.flatMap((service, index) => [
-      ...nameProblems(services, index),
-      ...codeProblems(services, index),
-      ...tableProblems(service, labelOf(services, index)),
-      ...readsProblems(services, index),
-    ]),
-    ...budgetProblems(services, maxConnections),
-  ];
+  const sound = services.map(soundFields);
+  const meaning = services.flatMap((_, index) => [
+    ...nameProblems(sound, index),
+    ...codeProblems(sound, index),
+    ...tableProblems(at(sound, index), labelOf(sound, index)),
+    ...readsProblems(sound, index),
+  ]);
+  // What a stand-in for a field of the wrong type gets wrong is no news.
+  const isNews = ({ path }: Problem) =>
+    !shape.some(
+      (problem) => path === problem.path || path.startsWith(`${problem.path}.`) || path.startsWith(`${problem.path}[`),
+    );
+  const problems = [...shape, ...meaning.filter(isNews)];
+  return shape.length > 0 ? problems : [...problems, ...budgetProblems(services, maxConnections)];
 }
 
 /** The one message a person sees: all problems, a line each. */
@@ -109,6 +115,22 @@ function shapeProblems(service: unknown, label: string): Problem[] {
   return problems;
 }
 
+/** The service with harmless values in place of fields of the wrong type, so that the other fields can be judged. */
+function soundFields(service: unknown): Service {
+  const values = (typeof service === "object" && service !== null ? service : {}) as Partial<Service>;
+  const checked = Object.entries(fields).map(([key, field]) => {
+    const value = values[key as keyof Service];
+    return [key, value === undefined || field.check(value) ? value : undefined] as const;
+  });
+  return {
+    name: "",
+    code: "",
+    purpose: "",
+    tables: [],
+    ...Object.fromEntries(checked.filter(([, value]) => value !== undefined)),
+  };
+}
+
 function nameProblems(services: readonly Service[], index: number): Problem[] {
   const { name } = at(services, index);
   const path = `${labelOf(services, index)}.name`;
@@ -124,7 +146,7 @@ function nameProblems(services: readonly Service[], index: number): Problem[] {
 function codeProblems(services: readonly Service[], index: number): Problem[] {
   const { code } = at(services, index);
   const path = `${labelOf(services, index)}.code`;
-  if (!/^[a-z]{2,8}$/.test(code)) {
+  if (!codePattern.test(code)) {
     return [{ path, message: `expected 2 to 8 lower-case letters, got ${show(code)}` }];
   }
   const reason = reservedReason(code);
@@ -143,6 +165,7 @@ function codeProblems(services: readonly Service[], index: number): Problem[] {
 function tableProblems(service: Service, label: string): Problem[] {
   return service.tables.flatMap((table, index) => {
     const path = `${label}.tables[${index}]`;
+    if (!codePattern.test(service.code)) return []; // without a code there is no prefix to hold them against
     const prefix = `${service.code}_`;
     if (Buffer.byteLength(table) > maxIdentifierBytes) {
       return [
@@ -167,13 +190,14 @@ function tableProblems(service: Service, label: string): Problem[] {
 function readsProblems(services: readonly Service[], index: number): Problem[] {
   const service = at(services, index);
   const known = services.map(({ name }) => name);
+  const others = known.filter((name) => name !== service.name && name !== "");
   return (service.reads ?? []).flatMap((target, position, reads) => {
     const path = `${labelOf(services, index)}.reads[${position}]`;
     if (target === service.name) return [{ path, message: "a service reads its own schema anyway; remove the line" }];
     if (!known.includes(target)) {
-      const names = known.map((name) => `"${name}"`).join(", ");
+      const names = others.map((name) => `"${name}"`).join(", ");
       return [
-        { path, message: `unknown service ${show(target)}; known services are ${names}${didYouMean(target, known)}` },
+        { path, message: `unknown service ${show(target)}; known services are ${names}${didYouMean(target, others)}` },
       ];
     }
     return reads.indexOf(target) < position ? [{ path, message: `duplicate entry "${target}"` }] : [];
@@ -209,10 +233,4 @@ function show(value: unknown): string {
   // JSON has no word for undefined, functions and symbols.
   const text = (JSON.stringify(value) as string | undefined) ?? (value === undefined ? "nothing" : typeof value);
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
-}
-
-function didYouMean(word: string, known: readonly string[]): string {
-  if (known.length === 0 || word.length > 100) return "";
-  const nearest = closest(word, [...known]);
-  return distance(word, nearest) <= Math.max(1, Math.floor(word.length / 3)) ? `, did you mean "${nearest}"?` : "";
 }

@@ -48,7 +48,6 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
   const { dataDir, port, logFile } = options;
   const bin = binaries();
   const user = serverUser();
-  checkRuns(join(bin, "postgres"), user);
   await checkPortFree(port);
 
   const found = dataVersion(dataDir);
@@ -116,7 +115,7 @@ function binaries(): string {
     return join(native, "bin");
   } catch {
     throw new OperatorError(
-      `no embedded PostgreSQL for ${platform} in node_modules: run npm ci; where there is none for this system, use Docker`,
+      `no embedded PostgreSQL for ${platform} in node_modules: run npm ci --include=optional; where there is none for this system, use Docker`,
     );
   }
 }
@@ -142,13 +141,26 @@ function serverUser(): User {
   return { uid: id("-u", name), gid: id("-g", name) };
 }
 
-function checkRuns(program: string, user: User): void {
+/**
+ * Looks whether the server's program runs and reaches `folder`, before anything is written.
+ * @throws OperatorError with the cure
+ */
+export function checkServerCanRun(folder: string): void {
+  const user = serverUser();
+  const program = join(binaries(), "postgres");
+  const reaches = (path: string) => spawnSync("test", ["-x", path], user).status === 0;
+  if (user.uid !== undefined && !reaches(folder)) {
+    throw new OperatorError(
+      `PostgreSQL does not run as root, and the user it would run as (uid ${user.uid}) cannot reach ${folder}: ` +
+        "run npm start as an ordinary user, or with a checkout and a --folder outside private folders such as /root",
+    );
+  }
   const { error, status, stderr } = spawnSync(program, ["--version"], { ...user, encoding: "utf8" });
   if (status === 0) return;
   if (error && "code" in error && error.code === "EACCES" && user.uid !== undefined) {
     throw new OperatorError(
       `PostgreSQL does not run as root, and the user it would run as (uid ${user.uid}) cannot reach ${program}: ` +
-        "run npm start as an ordinary user, or move the checkout out of a private folder such as /root",
+        "run npm start as an ordinary user, or with a checkout outside private folders such as /root",
     );
   }
   throw new OperatorError(`${program} does not run: ${error?.message ?? stderr.trim()}`);
@@ -168,6 +180,11 @@ async function checkPortFree(port: number): Promise<void> {
   }
 }
 
+/** What a killed initdb may leave beside the data directory: its unfinished work and the password it was to read. */
+export function leftovers(dataDir: string): readonly [unfinished: string, passwordFile: string] {
+  return [`${dataDir}.unfinished`, `${dataDir}.password`];
+}
+
 function initdb(bin: string, user: User, { dataDir, superuserPassword }: EmbeddedServerOptions): void {
   if (existsSync(dataDir)) {
     throw new OperatorError(
@@ -175,8 +192,7 @@ function initdb(bin: string, user: User, { dataDir, superuserPassword }: Embedde
     );
   }
   // Made under another name: what a killed initdb leaves is never taken for a data directory.
-  const unfinished = `${dataDir}.unfinished`;
-  const passwordFile = `${dataDir}.password`;
+  const [unfinished, passwordFile] = leftovers(dataDir);
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { mode: 0o700 });
   writeFileSync(passwordFile, `${superuserPassword}\n`, { mode: 0o600 });

@@ -2,14 +2,13 @@ import { existsSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { Command, InvalidArgumentError } from "commander";
-import { services } from "../../services/registry";
-import { tierRole, tiers } from "../../services/service";
+import { tierRole, tiers, type Service } from "../../services/service";
 import { describeViolation } from "../effect-test/attempt";
 import { OperatorError } from "../operator-error";
 import { projectFolder, readStackSettings } from "../stack-file";
 import { table } from "../table";
-import { runningServer, stopLeftover } from "./embedded-server";
-import { sandboxFiles, startSandbox, type Sandbox } from "./sandbox";
+import { leftovers, runningServer, stopLeftover } from "./embedded-server";
+import { refuseSecond, sandboxFiles, startSandbox, type Sandbox } from "./sandbox";
 
 interface Options {
   readonly port: number;
@@ -45,6 +44,7 @@ async function main(): Promise<void> {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void stop(0));
 
   if (options.reset) await reset(options);
+  const services = await readRegistry();
   const sandbox = await startSandbox({ ...options, services, settings: readStackSettings("dev"), report: say });
   running.sandbox = sandbox;
   say(overview(sandbox, options));
@@ -56,22 +56,35 @@ async function main(): Promise<void> {
     throw new OperatorError(`the server ended by itself; see ${sandboxFiles(options.folder).log}`);
 }
 
+/** The registry, read when it is needed: a typing error in it is told as one, without a stack trace. */
+async function readRegistry(): Promise<readonly Service[]> {
+  try {
+    return (await import("../../services/registry.js")).services;
+  } catch (error) {
+    throw new OperatorError(
+      `services/registry.ts cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
+
 async function reset({ folder, yes }: Options): Promise<void> {
   if (!existsSync(folder)) return;
   const files = sandboxFiles(folder);
   if (!existsSync(files.data) && !existsSync(files.credentials)) {
     throw new OperatorError(`${folder} is no sandbox (no data, no credentials.env): nothing was deleted`);
   }
+  refuseSecond(files.lock);
   if (!yes) {
     if (!process.stdin.isTTY) throw new OperatorError(`--reset deletes ${folder}: add --yes to confirm`);
     const prompt = createInterface({ input: process.stdin, output: process.stdout });
-    const answer = await prompt.question(`Delete all data and passwords in ${folder}? [y/N] `);
+    // Ctrl-C and Ctrl-D are a no.
+    const answer = await prompt.question(`Delete all data and passwords in ${folder}? [y/N] `).catch(() => "n");
     prompt.close();
     if (!/^y(es)?$/i.test(answer)) throw new OperatorError("nothing was deleted");
   }
   if (runningServer(files.data) !== undefined) stopLeftover(files.data);
-  for (const file of [files.data, files.credentials, files.log, files.lock])
-    rmSync(file, { recursive: true, force: true });
+  const own = [files.data, files.credentials, files.log, files.lock, ...leftovers(files.data)];
+  for (const file of own) rmSync(file, { recursive: true, force: true });
 }
 
 function overview({ plan, version, credentialsFile, effect }: Sandbox, { port }: Options): string {
@@ -111,6 +124,8 @@ function parsePort(text: string): number {
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof OperatorError ? error.message : (error as Error).stack}\n`);
+  // Errors of the operating system say what and where themselves: EEXIST, EACCES, ENOSPC with the path.
+  const plain = error instanceof OperatorError || (error instanceof Error && "syscall" in error);
+  process.stderr.write(`${plain ? error.message : String((error as Error).stack)}\n`);
   process.exit(1);
 });

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Client } from "pg";
+import { Client, DatabaseError } from "pg";
 import { planAccess } from "../../components/access/plan";
 import { platformRole, type Plan } from "../../components/access/plan-items";
 import { scramVerifier } from "../../components/access/scram";
@@ -11,7 +11,13 @@ import { formatProblems, validateRegistry } from "../../services/validate";
 import { testEffect, type EffectReport } from "../effect-test/effect-test";
 import { OperatorError } from "../operator-error";
 import { completePasswords, readPasswords, writePasswords, type Passwords } from "./credentials";
-import { runningServer, startEmbeddedServer, stopLeftover, type EmbeddedServer } from "./embedded-server";
+import {
+  checkServerCanRun,
+  runningServer,
+  startEmbeddedServer,
+  stopLeftover,
+  type EmbeddedServer,
+} from "./embedded-server";
 
 export interface SandboxOptions {
   /** Everything the sandbox keeps: data, credentials, log. */
@@ -65,6 +71,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 
   const files = sandboxFiles(folder);
   mkdirSync(folder, { recursive: true });
+  checkServerCanRun(folder);
   takeLock(files.lock);
   try {
     const passwords = preparePasswords(plan, files, port);
@@ -98,6 +105,12 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 
 /** One sandbox per folder: a second one would take the first one's server for a leftover. */
 function takeLock(lock: string): void {
+  refuseSecond(lock);
+  writeFileSync(lock, String(process.pid));
+}
+
+/** @throws OperatorError when another process holds the lock */
+export function refuseSecond(lock: string): void {
   const holder = existsSync(lock) ? Number(readFileSync(lock, "utf8")) : undefined;
   if (holder !== undefined && holder !== process.pid && isAlive(holder)) {
     throw new OperatorError(
@@ -105,7 +118,6 @@ function takeLock(lock: string): void {
         `if that process is something else, delete ${lock}`,
     );
   }
-  writeFileSync(lock, String(process.pid));
 }
 
 function isAlive(pid: number): boolean {
@@ -144,6 +156,8 @@ async function applyAndTest(
       .filter(({ login }) => login)
       .map(({ name }) => [name, scramVerifier(name, passwordOf(passwords, name))] as const);
     await superuser.query(renderPlan(plan, new Map(verifiers)));
+    // A run that was killed during its test left it set.
+    await superuser.query(`ALTER DATABASE ${plan.database} RESET log_min_messages`);
 
     for (const schema of await schemasNotPlanned(superuser, plan)) {
       report(
@@ -151,16 +165,22 @@ async function applyAndTest(
       );
     }
 
-    // Thousands of refusals are the point of the test and would bury what a developer looks for in the log.
-    await superuser.query(`ALTER DATABASE ${plan.database} SET log_min_messages = fatal`);
     const target = { host: "127.0.0.1", port, database: plan.database, passwords };
-    const effect = await testEffect(plan, target, superuser);
-    await superuser.query(`ALTER DATABASE ${plan.database} RESET log_min_messages`);
-
+    const effect = await withoutErrorLog(superuser, plan.database, () => testEffect(plan, target, superuser));
     const { rows } = await superuser.query<{ server_version: string }>("SHOW server_version");
     return { version: rows[0]?.server_version ?? "16", effect };
   } finally {
     await superuser.end();
+  }
+}
+
+/** Thousands of refusals are the point of the test and would bury what a developer looks for in the log. */
+async function withoutErrorLog<T>(superuser: Client, database: string, work: () => Promise<T>): Promise<T> {
+  await superuser.query(`ALTER DATABASE ${database} SET log_min_messages = fatal`);
+  try {
+    return await work();
+  } finally {
+    await superuser.query(`ALTER DATABASE ${database} RESET log_min_messages`);
   }
 }
 
@@ -191,7 +211,13 @@ async function connect(port: number, passwords: Passwords, to: string): Promise<
     database: to,
   });
   client.on("error", () => undefined); // the server's end also rejects the query in progress
-  await client.connect();
+  await client.connect().catch((error: unknown) => {
+    if (!(error instanceof DatabaseError && error.code === "28P01")) throw error;
+    throw new OperatorError(
+      "the POSTGRES_PASSWORD of credentials.env is not the one the data were made with: put the right one back, " +
+        "or delete the data with --reset",
+    );
+  });
   return client;
 }
 

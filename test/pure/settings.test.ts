@@ -12,7 +12,7 @@ const good: Readonly<Record<keyof Settings, string>> = {
   extensions: '["citext"]',
 };
 const parse = (values: Partial<Record<keyof Settings, string | undefined>>) =>
-  parseSettings((key) => ({ ...good, ...values })[key]);
+  parseSettings((key) => ({ ...good, ...values })[key], Object.keys({ ...good, ...values }));
 
 describe("settings", () => {
   it("are read from text into a typed object", () => {
@@ -43,6 +43,17 @@ describe("settings", () => {
   ])("refuse %s = %s by name, with what is allowed", (key, value, message) => {
     expect(parse({ [key]: value })).toEqual([
       { path: `centraldb:${key}`, message: `${message}; see its description in Pulumi.yaml` },
+    ]);
+  });
+
+  it("refuse a key that is none, and say which was meant", () => {
+    expect(parseSettings((key) => good[key], ["primryPort"])).toEqual([
+      {
+        path: "centraldb:primryPort",
+        message:
+          "unknown setting; known are protect, namePrefix, image, bindAddress, primaryPort, maxConnections, extensions, " +
+          'did you mean "primaryPort"?',
+      },
     ]);
   });
 

@@ -113,9 +113,7 @@ describe("a bad registry", () => {
     [
       "an unknown service in reads",
       [good, { ...other, reads: ["gathrer"] }],
-      [
-        'services.ledger.reads[0]: unknown service "gathrer"; known services are "gatherer", "ledger", did you mean "gatherer"?',
-      ],
+      ['services.ledger.reads[0]: unknown service "gathrer"; known services are "gatherer", did you mean "gatherer"?'],
     ],
     [
       "reading itself",
@@ -188,6 +186,24 @@ describe("a bad registry", () => {
     ]);
   });
 
+  it("is told whole where some fields have the wrong type: they hide nothing else", () => {
+    const bad = {
+      name: "The Ledger",
+      code: "l",
+      purpose: 1,
+      tables: ["lg_a"],
+      connectionLimits: { app: -1 },
+      reads: ["x"],
+    };
+    expect(problems([good, bad]).map((line) => line.split(":")[0])).toEqual([
+      "services[1].purpose",
+      "services[1].connectionLimits",
+      "services[1].name",
+      "services[1].code",
+      "services[1].reads[0]",
+    ]);
+  });
+
   it("is told all at once, in one message", () => {
     const registry = [
       { ...good, reads: ["nobody"] },
@@ -196,7 +212,7 @@ describe("a bad registry", () => {
     expect(formatProblems(validateRegistry(registry, 200))).toBe(
       [
         "services/registry.ts has 3 problems:",
-        '  services.gatherer.reads[0]: unknown service "nobody"; known services are "gatherer", "ledger"',
+        '  services.gatherer.reads[0]: unknown service "nobody"; known services are "ledger"',
         '  services.ledger.code: duplicate code "gt"; services.gatherer has it already',
         '  services.ledger.tables[0]: "x" lacks the prefix of its service; call it "gt_x"',
       ].join("\n"),
