@@ -1,6 +1,7 @@
 import * as postgresql from "@pulumi/postgresql";
 import { serviceUrls } from "./components/access/urls";
 import { PlatformSql } from "./components/access/platform-sql";
+import { renderFoundation, renderTiers } from "./components/access/sql";
 import { ServiceDatabase } from "./components/access/service-database";
 import { ServiceReads } from "./components/access/service-reads";
 import { Cluster } from "./components/cluster/cluster";
@@ -13,7 +14,7 @@ const plan = planOrRefuse(services, settings);
 const cluster = new Cluster("cluster", settings);
 const { endpoint, volume } = cluster;
 
-const platform = new PlatformSql("platform", { plan, endpoint }, { dependsOn: cluster });
+const foundation = new PlatformSql("foundation", { sql: renderFoundation(plan), endpoint }, { dependsOn: cluster });
 
 const server = new postgresql.Provider(
   "server",
@@ -36,11 +37,13 @@ const databases = plan.services.map(
     new ServiceDatabase(
       service.name,
       { plan, service, protect: settings.protect, volume },
-      { providers: { postgresql: server }, dependsOn: platform },
+      { providers: { postgresql: server }, dependsOn: foundation },
     ),
 );
 
 new ServiceReads("reads", { plan, databases, volume }, { providers: { postgresql: server } });
+
+new PlatformSql("tiers", { sql: renderTiers(plan), endpoint }, { dependsOn: databases });
 
 /** Where the primary listens. */
 export const primary = `${endpoint.host}:${endpoint.port}/${endpoint.database}`;

@@ -2,21 +2,15 @@ import { everybody, type Plan, type PlannedRevoke, type Target } from "./plan-it
 import type { Privilege } from "./privileges";
 
 /**
- * Whether the plan lets `role` use `privilege` on `on`: by a grant to it or to a group it is a member of, or because
- * PostgreSQL gives it to everybody and the plan does not take it away. Ownership is not a grant and not counted.
+ * Whether the plan lets `role` use `privilege` on `on`: by a grant to it or to everybody, or because PostgreSQL gives it to
+ * everybody and the plan does not take it away. Ownership is not a grant and not counted.
  */
 export function isGranted(plan: Plan, role: string, privilege: Privilege, on: Target): boolean {
-  const holders = new Set([everybody, ...withGroups(plan, role)]);
   const granted = plan.grants.some(
-    (grant) => holders.has(grant.to) && grant.privileges.includes(privilege) && sameTarget(grant.on, on),
+    (grant) =>
+      (grant.to === role || grant.to === everybody) && grant.privileges.includes(privilege) && sameTarget(grant.on, on),
   );
   return granted || (isBuiltIn(privilege, on) && !isRevoked(plan, privilege, on));
-}
-
-/** The role and every group it belongs to, directly or not. */
-function withGroups(plan: Plan, role: string): string[] {
-  const groups = plan.roles.find(({ name }) => name === role)?.memberOf ?? [];
-  return [role, ...groups.flatMap((group) => withGroups(plan, group))];
 }
 
 /** What PostgreSQL 16 grants to PUBLIC by itself, as far as a plan speaks of it. */

@@ -1,8 +1,12 @@
 import type { ResolvedService, Tier } from "../../services/service";
 import type { ObjectType, Privilege } from "./privileges";
 
-/** Who brings an item into the database: a resource of the postgresql provider, or the platform SQL as superuser. */
-export type Carrier = "provider" | "platform";
+/**
+ * Who brings an item into the database, in this order:
+ * `foundation`, platform SQL that needs no service (roles, schemas and rights every service stands on);
+ * `provider`, a resource of the postgresql provider; `tiers`, platform SQL about the services' roles.
+ */
+export type Carrier = "foundation" | "provider" | "tiers";
 
 /** What a grant is on. `tables`, `sequences` and `routines` are all of a schema that exist at that moment. */
 export type Target =
@@ -23,8 +27,6 @@ export interface PlannedRole {
   readonly login: boolean;
   /** `CONNECTION LIMIT`; -1 for none. */
   readonly connectionLimit: number;
-  /** Roles it is a member of. */
-  readonly memberOf: readonly string[];
   readonly searchPath: readonly string[] | null;
   /** Milliseconds; null for none. */
   readonly statementTimeoutMs: number | null;
@@ -84,12 +86,11 @@ export interface Plan {
   readonly defaultPrivileges: readonly PlannedDefaultPrivileges[];
 }
 
-/** Owns the services' schemas. Nobody logs in with it, and no role is its member. */
+/**
+ * Owns the services' schemas. Nobody logs in with it, and no role is its member. There are no groups: a role could give
+ * its tables to a group it belongs to (REASSIGN OWNED, which no event trigger sees), and with them to all members.
+ */
 export const platformRole = "platform";
-/** Every tier role is a member: CONNECT, USAGE on the extensions, and how the guard knows a tier role. */
-export const tiersGroup = "platform_tiers";
-/** Every owner is a member: what migrations need and PUBLIC lost. */
-export const ownersGroup = "platform_owners";
 /** Holds the guard's functions. */
 export const platformSchema = "platform";
 /** Holds the extensions; last on every search_path, CREATE for nobody. */

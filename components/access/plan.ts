@@ -2,17 +2,23 @@ import { resolveService, tierRole, tiers, type ResolvedService, type Service, ty
 import {
   everybody,
   extensionsSchema,
-  ownersGroup,
   platformRole,
   platformSchema,
-  tiersGroup,
   type Plan,
   type PlannedDefaultPrivileges,
   type PlannedGrant,
   type PlannedRevoke,
   type PlannedRole,
+  type Target,
 } from "./plan-items";
-import { objectTypes, readerPrivileges, revokedFunctions, revokedLanguages, tierPrivileges } from "./privileges";
+import {
+  objectTypes,
+  readerPrivileges,
+  revokedFunctions,
+  revokedLanguages,
+  tierPrivileges,
+  type Privilege,
+} from "./privileges";
 
 export interface PlanOptions {
   readonly database: string;
@@ -23,6 +29,17 @@ export interface PlanOptions {
 /** A session that holds a transaction open holds back VACUUM for every service. */
 const idleInTransactionSessionTimeoutMs = 60_000;
 
+const platformOwner: PlannedRole = {
+  name: platformRole,
+  of: null,
+  login: false,
+  connectionLimit: -1,
+  searchPath: null,
+  statementTimeoutMs: null,
+  idleInTransactionSessionTimeoutMs: null,
+  carrier: "foundation",
+};
+
 /** Computes the plan of a valid registry (see validateRegistry). Pure; deterministic; in registry order. */
 export function planAccess(services: readonly Service[], options: PlanOptions): Plan {
   const resolved = services.map(resolveService);
@@ -30,27 +47,21 @@ export function planAccess(services: readonly Service[], options: PlanOptions): 
   return {
     database: options.database,
     services: resolved,
-    roles: [...platformRoles(), ...resolved.flatMap(serviceRoles)],
+    roles: [platformOwner, ...resolved.flatMap(serviceRoles)],
     schemas: [
-      { name: platformSchema, owner: "postgres", carrier: "platform" },
-      { name: extensionsSchema, owner: "postgres", carrier: "platform" },
+      { name: platformSchema, owner: "postgres", carrier: "foundation" },
+      { name: extensionsSchema, owner: "postgres", carrier: "foundation" },
       ...resolved.map(({ code }) => ({ name: code, owner: platformRole, carrier: "provider" as const })),
     ],
-    extensions: options.extensions.map((name) => ({ name, schema: extensionsSchema, carrier: "platform" })),
+    extensions: options.extensions.map((name) => ({ name, schema: extensionsSchema, carrier: "foundation" })),
     revokes: publicRevokes(),
-    grants: [...platformGrants(options.database), ...resolved.flatMap(serviceGrants), ...reads.grants],
+    grants: [
+      ...resolved.flatMap(serviceGrants),
+      ...reads.grants,
+      ...resolved.flatMap((service) => tierGrants(service, options.database)),
+    ],
     defaultPrivileges: [...resolved.flatMap(serviceDefaultPrivileges), ...reads.defaultPrivileges],
   };
-}
-
-function platformRoles(): PlannedRole[] {
-  const group = { of: null, login: false, connectionLimit: -1, searchPath: null, carrier: "platform" } as const;
-  const noTimeouts = { statementTimeoutMs: null, idleInTransactionSessionTimeoutMs: null };
-  return [
-    { name: platformRole, memberOf: [], ...group, ...noTimeouts },
-    { name: tiersGroup, memberOf: [], ...group, ...noTimeouts },
-    { name: ownersGroup, memberOf: [tiersGroup], ...group, ...noTimeouts },
-  ];
 }
 
 function serviceRoles(service: ResolvedService): PlannedRole[] {
@@ -59,7 +70,6 @@ function serviceRoles(service: ResolvedService): PlannedRole[] {
     of: { service: service.name, tier },
     login: true,
     connectionLimit: service.connectionLimits[tier],
-    memberOf: [tier === "owner" ? ownersGroup : tiersGroup],
     // Exactly these: a foreign schema on the path would let its owner run code as the reader.
     searchPath: [service.code, extensionsSchema],
     statementTimeoutMs: tier === "owner" ? null : service.statementTimeoutSeconds * 1000,
@@ -70,44 +80,43 @@ function serviceRoles(service: ResolvedService): PlannedRole[] {
 
 function publicRevokes(): PlannedRevoke[] {
   return [
-    { privileges: ["CONNECT", "TEMPORARY"], on: { type: "every database" }, carrier: "platform" },
-    { privileges: ["USAGE", "CREATE"], on: { type: "schema", schema: "public" }, carrier: "platform" },
+    { privileges: ["CONNECT", "TEMPORARY"], on: { type: "every database" }, carrier: "foundation" },
+    { privileges: ["USAGE", "CREATE"], on: { type: "schema", schema: "public" }, carrier: "foundation" },
     ...revokedFunctions.flatMap(({ functions }) =>
       functions.map((signature) => ({
         privileges: ["EXECUTE" as const],
         on: { type: "function" as const, signature },
-        carrier: "platform" as const,
+        carrier: "foundation" as const,
       })),
     ),
     ...revokedLanguages.map((language) => ({
       privileges: ["USAGE" as const],
       on: { type: "language" as const, language },
-      carrier: "platform" as const,
+      carrier: "foundation" as const,
     })),
   ];
 }
 
-function platformGrants(database: string): PlannedGrant[] {
-  const carrier = "platform";
+/** What PUBLIC lost and the tiers need: the database and the extensions for all, for owners also what migrations use. */
+function tierGrants({ code }: ResolvedService, database: string): PlannedGrant[] {
+  const grant = (privilege: Privilege, on: Target, to: string): PlannedGrant => ({
+    privileges: [privilege],
+    on,
+    to,
+    carrier: "tiers",
+  });
+  const owner = tierRole(code, "owner");
   return [
-    { privileges: ["CONNECT"], on: { type: "database", database }, to: tiersGroup, carrier },
-    { privileges: ["USAGE"], on: { type: "schema", schema: extensionsSchema }, to: tiersGroup, carrier },
+    ...tiers.flatMap((tier) => [
+      grant("CONNECT", { type: "database", database }, tierRole(code, tier)),
+      grant("USAGE", { type: "schema", schema: extensionsSchema }, tierRole(code, tier)),
+    ]),
     ...revokedFunctions
       .filter(({ ownersKeep }) => ownersKeep)
       .flatMap(({ functions }) =>
-        functions.map((signature) => ({
-          privileges: ["EXECUTE" as const],
-          on: { type: "function" as const, signature },
-          to: ownersGroup,
-          carrier: "platform" as const,
-        })),
+        functions.map((signature) => grant("EXECUTE", { type: "function", signature }, owner)),
       ),
-    ...revokedLanguages.map((language) => ({
-      privileges: ["USAGE" as const],
-      on: { type: "language" as const, language },
-      to: ownersGroup,
-      carrier: "platform" as const,
-    })),
+    ...revokedLanguages.map((language) => grant("USAGE", { type: "language", language }, owner)),
   ];
 }
 

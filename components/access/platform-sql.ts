@@ -1,11 +1,10 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { ServerEndpoint } from "../cluster/cluster";
-import type { Plan } from "./plan-items";
-import { renderPlatform } from "./sql";
 
 export interface PlatformSqlArgs {
-  readonly plan: Plan;
+  /** One idempotent transaction, see sql.ts. */
+  readonly sql: string;
   readonly endpoint: ServerEndpoint;
 }
 
@@ -22,7 +21,7 @@ export class PlatformSql extends pulumi.ComponentResource {
       `${name}-apply`,
       {
         create: "node --import tsx components/access/apply-sql.ts",
-        stdin: renderPlatform(args.plan),
+        stdin: args.sql,
         environment: {
           PGHOST: endpoint.host,
           PGPORT: String(endpoint.port),

@@ -83,8 +83,8 @@ function declareLogin(
       createDatabase: false,
       createRole: false,
       connectionLimit: planned.connectionLimit,
-      // Any update of a role rewrites its memberships to exactly these: never grant one beside it.
-      roles: [...planned.memberOf],
+      // Any update of a role rewrites its memberships to exactly these: none.
+      roles: [],
       searchPaths: [...(planned.searchPath ?? [])],
       statementTimeout: planned.statementTimeoutMs ?? 0,
       idleInTransactionSessionTimeout: planned.idleInTransactionSessionTimeoutMs ?? 0,

@@ -20,21 +20,28 @@ export function renderPlan(plan: Plan, verifiers: Verifiers): string {
       `ALTER SCHEMA ${identifier(name)} OWNER TO ${identifier(owner)}`,
     ]),
     ...plan.roles.flatMap((role) => roleStatements(role, verifiers.get(role.name))),
+    sqlFile("guard"),
     ...access(plan),
     ...plannedAccess(plan),
     sqlFile("revoke-unplanned"),
   ]);
 }
 
-/** The part of the plan the provider cannot carry, as one idempotent transaction for a superuser. */
-export function renderPlatform(plan: Plan): string {
-  const mine = carriedBy(plan, "platform");
+/** The part of the plan every service stands on, guard included, as one idempotent transaction for a superuser. */
+export function renderFoundation(plan: Plan): string {
+  const mine = carriedBy(plan, "foundation");
   return transaction([
     ...existingRoles(mine),
     ...mine.schemas.map(({ name }) => `CREATE SCHEMA IF NOT EXISTS ${identifier(name)}`),
     ...mine.roles.flatMap((role) => roleStatements(role, undefined)),
+    sqlFile("guard"),
     ...access(mine),
   ]);
+}
+
+/** What the provider cannot grant to the services' roles, as one idempotent transaction for a superuser. */
+export function renderTiers(plan: Plan): string {
+  return transaction(access(carriedBy(plan, "tiers")));
 }
 
 function existingRoles(plan: Plan): string[] {
@@ -44,7 +51,6 @@ function existingRoles(plan: Plan): string[] {
 
 function access(plan: Plan): string[] {
   return [
-    sqlFile("guard"),
     ...plan.extensions.map(
       ({ name, schema }) => `CREATE EXTENSION IF NOT EXISTS ${identifier(name)} SCHEMA ${identifier(schema)}`,
     ),
@@ -70,7 +76,6 @@ function roleStatements(role: PlannedRole, verifier: string | undefined): string
     `ALTER ROLE ${name} ${attributes.join(" ")} ${login} CONNECTION LIMIT ${role.connectionLimit}${password}`,
     `ALTER ROLE ${name} RESET ALL`,
     ...settings.map(([setting, value]) => `ALTER ROLE ${name} SET ${setting} = ${value}`),
-    ...role.memberOf.map((group) => `GRANT ${identifier(group)} TO ${name}`),
   ];
 }
 
@@ -79,10 +84,6 @@ const defaultAclType: Readonly<Record<ObjectType, string>> = { table: "r", seque
 /** The plan's rights as rows, for the comparison with what the server has. */
 function plannedAccess(plan: Plan): string[] {
   return [
-    insert(
-      "planned_membership",
-      plan.roles.flatMap(({ name, memberOf }) => memberOf.map((role) => [role, name])),
-    ),
     insert(
       "planned_schema",
       plan.services.map(({ code }) => [code]),
@@ -112,7 +113,8 @@ function insert(table: string, rows: readonly (readonly string[])[]): string {
 
 function transaction(statements: readonly string[]): string {
   const terminated = statements.map((statement) => (/;\s*$/.test(statement) ? statement.trimEnd() : `${statement};`));
-  return ["BEGIN;", ...terminated, "COMMIT;", ""].join("\n");
+  // A role can hold the lock on its own row for ever; better an error than an `up` that hangs.
+  return ["BEGIN;", "SET LOCAL lock_timeout = '10s';", ...terminated, "COMMIT;", ""].join("\n");
 }
 
 function sqlFile(name: string): string {

@@ -22,5 +22,9 @@ export interface Violation {
 }
 
 export function describeViolation({ role, action, expected, got }: Violation): string {
-  return `${role}: ${action}: expected ${expected}, got ${got}`;
+  // An owner chooses the names in it: they must not move a terminal's cursor.
+  return `${role}: ${action}: expected ${expected}, got ${got}`.replaceAll(
+    /\p{Cc}/gu,
+    (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
 }

@@ -1,11 +1,5 @@
 import { isGranted } from "../../components/access/expectation";
-import {
-  extensionsSchema,
-  platformRole,
-  platformSchema,
-  tiersGroup,
-  type Plan,
-} from "../../components/access/plan-items";
+import { extensionsSchema, platformSchema, type Plan } from "../../components/access/plan-items";
 import { revokedFunctions } from "../../components/access/privileges";
 import { tierRole, type Tier } from "../../services/service";
 import type { Attempt, Outcome } from "./attempt";
@@ -72,7 +66,6 @@ function grants(code: string, role: string, attempt: Try): Attempt[] {
     attempt("REVOKE on its schema", `REVOKE USAGE ON SCHEMA ${code} FROM ${tierRole(code, "app")}`, false),
     attempt("ALTER DEFAULT PRIVILEGES", "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC", false),
     attempt("DROP OWNED", `DROP OWNED BY ${role}`, false),
-    attempt("DROP OWNED of its group", `DROP OWNED BY ${tiersGroup}`, false),
     attempt("GRANT of its own role", `GRANT ${role} TO ${tierRole(code, "user")}`, false),
     attempt("ALTER ROLE CREATEDB", `ALTER ROLE ${role} CREATEDB`, false),
     attempt("ALTER ROLE CONNECTION LIMIT", `ALTER ROLE ${role} CONNECTION LIMIT 100`, false),
@@ -80,14 +73,10 @@ function grants(code: string, role: string, attempt: Try): Attempt[] {
 }
 
 function otherRoles(plan: Plan, role: string, attempt: Try): Attempt[] {
-  const groups = (name: string): string[] => {
-    const memberOf = plan.roles.find((planned) => planned.name === name)?.memberOf ?? [];
-    return [name, ...memberOf.flatMap(groups)];
-  };
-  const mine = groups(role);
-  return ["postgres", platformRole, ...plan.roles.map(({ name }) => name)]
-    .filter((name, index, all) => all.indexOf(name) === index)
-    .map((name) => attempt(`SET ROLE ${name}`, `SET ROLE ${name}`, mine.includes(name)));
+  return ["postgres", ...plan.roles.map(({ name }) => name)].flatMap((name) => [
+    attempt(`SET ROLE ${name}`, `SET ROLE ${name}`, name === role),
+    ...(name === role ? [] : [attempt(`REASSIGN OWNED to ${name}`, `REASSIGN OWNED BY ${role} TO ${name}`, false)]),
+  ]);
 }
 
 function functionsAndLanguages(plan: Plan, role: string, attempt: Try): Attempt[] {

@@ -22,6 +22,8 @@ SELECT r.rolname, 'routine', n.nspname, p.oid::regprocedure::text,
        CASE WHEN has_function_privilege(r.oid, p.oid, 'EXECUTE') THEN '{EXECUTE}' ELSE '{}' END::text[]
   FROM r, n JOIN pg_proc p ON p.pronamespace = n.oid
  WHERE p.proowner <> r.oid
+   -- Constructors of range types: PostgreSQL's own, as harmless as the type.
+   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
 UNION ALL
 SELECT r.rolname, 'language', '', l.lanname,
        CASE WHEN has_language_privilege(r.oid, l.oid, 'USAGE') THEN '{USAGE}' ELSE '{}' END::text[]

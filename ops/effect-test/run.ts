@@ -84,6 +84,8 @@ async function outcome(attempt: () => Promise<unknown>): Promise<Answer> {
     return "allowed";
   } catch (error) {
     if (error instanceof DatabaseError && error.code === "42501") return "denied";
+    // The right is looked at before the lock: somebody else has it at this moment.
+    if (error instanceof DatabaseError && error.code === "55P03") return "allowed";
     if (error instanceof DatabaseError && error.code === "42602") return "refused by the guard";
     return `error: ${error instanceof Error ? error.message : String(error)}`;
   }

@@ -155,7 +155,12 @@ async function applyAndTest(
     const verifiers = plan.roles
       .filter(({ login }) => login)
       .map(({ name }) => [name, scramVerifier(name, passwordOf(passwords, name))] as const);
-    await superuser.query(renderPlan(plan, new Map(verifiers)));
+    await superuser.query(renderPlan(plan, new Map(verifiers))).catch((error: unknown) => {
+      if (!(error instanceof DatabaseError)) throw error;
+      throw new OperatorError(
+        `the plan cannot be applied, nothing was changed: ${error.message} ${error.hint ?? ""}`.trim(),
+      );
+    });
     // A run that was killed during its test left it set.
     await superuser.query(`ALTER DATABASE ${plan.database} RESET log_min_messages`);
 

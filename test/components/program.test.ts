@@ -44,7 +44,7 @@ describe("one service (Gatherer)", () => {
       objectType,
       privileges,
     });
-  const role = (tier: string, name: string, connectionLimit: number, group: string, statementTimeout: number) =>
+  const role = (tier: string, name: string, connectionLimit: number, statementTimeout: number) =>
     shape("role:Role", {
       name,
       login: true,
@@ -53,7 +53,7 @@ describe("one service (Gatherer)", () => {
       createDatabase: false,
       createRole: false,
       connectionLimit,
-      roles: [group],
+      roles: [],
       searchPaths: ["gt", "extensions"],
       statementTimeout,
       idleInTransactionSessionTimeout: 60_000,
@@ -64,9 +64,9 @@ describe("one service (Gatherer)", () => {
       ({ name, type }) => name.startsWith("gatherer-") && type.startsWith("postgresql:"),
     );
     expect(Object.fromEntries(declared.map(({ name, type, inputs }) => [name, { type, inputs }]))).toEqual({
-      "gatherer-owner": role("owner", "gtown", 2, "platform_owners", 0),
-      "gatherer-app": role("app", "gtapp", 5, "platform_tiers", 30_000),
-      "gatherer-user": role("user", "gtuser", 2, "platform_tiers", 30_000),
+      "gatherer-owner": role("owner", "gtown", 2, 0),
+      "gatherer-app": role("app", "gtapp", 5, 30_000),
+      "gatherer-user": role("user", "gtuser", 2, 30_000),
       "gatherer-schema": shape("schema:Schema", { name: "gt", owner: "platform", database: "appdb" }),
       "gatherer-public-future-routines": shape("defaultPrivileges:DefaultPrivileges", {
         database: "appdb",
@@ -107,9 +107,10 @@ describe("one service (Gatherer)", () => {
   });
 
   it("waits for the platform SQL, which waits for the cluster", () => {
-    expect(dev.resource("gatherer-owner").dependsOn).toEqual(["platform"]);
-    expect(dev.resource("gatherer-schema").dependsOn).toEqual(["platform"]);
-    expect(dev.resource("platform-apply").dependsOn).toEqual(["cluster"]);
+    expect(dev.resource("gatherer-owner").dependsOn).toEqual(["foundation"]);
+    expect(dev.resource("gatherer-schema").dependsOn).toEqual(["foundation"]);
+    expect(dev.resource("foundation-apply").dependsOn).toEqual(["cluster"]);
+    expect(dev.resource("tiers-apply").dependsOn).toEqual(services.map(({ name }) => name).sort());
     expect(dev.resource("server").dependsOn).toEqual(["cluster"]);
   });
 });

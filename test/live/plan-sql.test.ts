@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { renderPlan, renderPlatform } from "../../components/access/sql";
+import { renderFoundation, renderPlan, renderTiers } from "../../components/access/sql";
 import { revokedFunctions } from "../../components/access/privileges";
 import { createProbes } from "../../ops/effect-test/probes";
 import { keyWords } from "../../services/key-words";
@@ -35,7 +35,8 @@ describe("the plan as SQL", () => {
     const before = await access();
     await server.apply(plan);
     expect(await access()).toEqual(before);
-    await server.superuser.query(renderPlatform(plan));
+    await server.superuser.query(renderFoundation(plan));
+    await server.superuser.query(renderTiers(plan));
     expect(await access()).toEqual(before);
   });
 
@@ -47,7 +48,7 @@ describe("the plan as SQL", () => {
     "GRANT EXECUTE ON FUNCTION gt.gt_probe_new_function() TO PUBLIC",
     "GRANT EXECUTE ON PROCEDURE gt.gt_probe_new_procedure() TO gtuser",
     "GRANT SELECT ON gt.gt_probe_new_table TO gtuser WITH GRANT OPTION",
-    "GRANT SELECT ON gt.gt_probe_new_table TO gtuser WITH GRANT OPTION; SET ROLE gtuser; GRANT SELECT ON gt.gt_probe_new_table TO aguser; RESET ROLE",
+    "GRANT SELECT ON gt.gt_probe_new_table TO gtuser WITH GRANT OPTION; SET session_replication_role = replica; SET ROLE gtuser; GRANT SELECT ON gt.gt_probe_new_table TO aguser; RESET ROLE; RESET session_replication_role",
     "GRANT TRUNCATE, REFERENCES, TRIGGER ON gt.gt_probe_new_view TO gtapp",
     "GRANT CREATE ON SCHEMA gt TO gtapp",
     "GRANT USAGE ON SCHEMA gt TO PUBLIC",
@@ -72,7 +73,9 @@ describe("the plan as SQL", () => {
     "ALTER ROLE gtuser PASSWORD 'known to somebody'",
     "ALTER ROLE gtuser NOLOGIN",
     "ALTER SCHEMA gt OWNER TO gtown",
-    "REVOKE platform_owners FROM gtown",
+    "REVOKE CONNECT ON DATABASE appdb FROM gtuser",
+    "REVOKE EXECUTE ON FUNCTION pg_advisory_lock(bigint) FROM gtown",
+    'SET ROLE gtown; ALTER TABLE gt.gt_probe_new_table ADD COLUMN IF NOT EXISTS "a) TABLE b" int; RESET ROLE; GRANT SELECT ("a) TABLE b") ON gt.gt_probe_new_table TO aguser',
     "DROP EVENT TRIGGER refuse_grants",
   ])("takes back %s", async (deviation) => {
     const before = await access();

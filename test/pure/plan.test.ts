@@ -4,7 +4,7 @@ import { describePlan } from "../../components/access/describe";
 import { planAccess } from "../../components/access/plan";
 import { carriedBy, type Plan } from "../../components/access/plan-items";
 import { schemaItems } from "../../components/access/schema-items";
-import { renderPlan, renderPlatform } from "../../components/access/sql";
+import { renderFoundation, renderPlan, renderTiers } from "../../components/access/sql";
 import { services } from "../../services/registry";
 import { tierRole, type Service } from "../../services/service";
 import { registryArbitrary } from "../support/arbitrary";
@@ -45,7 +45,6 @@ describe("the plan of one service", () => {
         of: { service: "ledger", tier: "owner" },
         login: true,
         connectionLimit: 2,
-        memberOf: ["platform_owners"],
         searchPath: ["lg", "extensions"],
         statementTimeoutMs: null,
         idleInTransactionSessionTimeoutMs: 60_000,
@@ -56,7 +55,6 @@ describe("the plan of one service", () => {
         of: { service: "ledger", tier: "app" },
         login: true,
         connectionLimit: 5,
-        memberOf: ["platform_tiers"],
         searchPath: ["lg", "extensions"],
         statementTimeoutMs: 5000,
         idleInTransactionSessionTimeoutMs: 60_000,
@@ -67,7 +65,6 @@ describe("the plan of one service", () => {
         of: { service: "ledger", tier: "user" },
         login: true,
         connectionLimit: 2,
-        memberOf: ["platform_tiers"],
         searchPath: ["lg", "extensions"],
         statementTimeoutMs: 5000,
         idleInTransactionSessionTimeoutMs: 60_000,
@@ -114,28 +111,44 @@ describe("reads", () => {
 });
 
 describe("the platform's part", () => {
-  const platform = describePlan(carriedBy(plan(services), "platform"));
-
-  it("does not depend on the services: a new one does not touch it", () => {
-    expect(platform).toEqual(describePlan(carriedBy(plan([gatherer]), "platform")));
-    expect(renderPlatform(plan(services))).toBe(renderPlatform(plan([gatherer])));
+  it("stands on no service: a new one does not touch the foundation", () => {
+    expect(renderFoundation(plan(services))).toBe(renderFoundation(plan([gatherer])));
   });
 
-  it("takes from PUBLIC what one service could use against all, and gives owners back what migrations need", () => {
-    expect(platform).toEqual(
+  it("takes from PUBLIC what one service could use against all, and gives PUBLIC nothing", () => {
+    const foundation = describePlan(carriedBy(plan(services), "foundation"));
+    expect(foundation).toEqual(
       expect.arrayContaining([
         "REVOKE CONNECT, TEMPORARY ON EVERY DATABASE FROM PUBLIC",
         "REVOKE USAGE, CREATE ON SCHEMA public FROM PUBLIC",
         "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_notify(text, text) FROM PUBLIC",
         "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_advisory_lock(bigint) FROM PUBLIC",
         "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC",
-        "GRANT CONNECT ON DATABASE appdb TO platform_tiers",
-        "GRANT USAGE ON SCHEMA extensions TO platform_tiers",
-        "GRANT EXECUTE ON FUNCTION pg_catalog.pg_advisory_lock(bigint) TO platform_owners",
-        "GRANT USAGE ON LANGUAGE plpgsql TO platform_owners",
       ]),
     );
-    expect(platform.filter((sentence) => /TO PUBLIC$/.test(sentence))).toEqual([]);
+    expect(foundation.filter((sentence) => !sentence.startsWith("REVOKE"))).toEqual([]);
+  });
+
+  it("gives the tiers the database and the extensions, and owners what migrations need", () => {
+    const tiersOf = (suffix: string) =>
+      describePlan(carriedBy(plan([gatherer]), "tiers")).filter((sentence) => sentence.endsWith(`TO gt${suffix}`));
+    const both = (role: string) => [
+      `GRANT CONNECT ON DATABASE appdb TO ${role}`,
+      `GRANT USAGE ON SCHEMA extensions TO ${role}`,
+    ];
+    expect(tiersOf("app")).toEqual(both("gtapp"));
+    expect(tiersOf("user")).toEqual(both("gtuser"));
+    expect(tiersOf("own").slice(0, 2)).toEqual(both("gtown"));
+    expect(tiersOf("own").slice(2, 4)).toEqual([
+      "GRANT EXECUTE ON FUNCTION pg_catalog.pg_advisory_lock(bigint) TO gtown",
+      "GRANT EXECUTE ON FUNCTION pg_catalog.pg_advisory_lock(integer, integer) TO gtown",
+    ]);
+    expect(tiersOf("own").slice(-2)).toEqual([
+      "GRANT USAGE ON LANGUAGE plpgsql TO gtown",
+      "GRANT USAGE ON LANGUAGE sql TO gtown",
+    ]);
+    expect(tiersOf("own")).toHaveLength(2 + 16 + 2);
+    expect(renderTiers(plan([gatherer]))).toContain("GRANT CONNECT ON DATABASE appdb TO gtapp;");
   });
 });
 

@@ -16,7 +16,7 @@ export async function effectOf(server: TestServer, applied: Plan, expected: Plan
     ...expected,
     revokes: applied.revokes,
     grants: [
-      ...applied.grants.filter(({ carrier }) => carrier === "platform"),
+      ...applied.grants.filter(({ carrier }) => carrier !== "provider"),
       ...expected.grants.filter(({ carrier, on }) => carrier === "provider" && on.type === "schema"),
     ],
     defaultPrivileges: [],

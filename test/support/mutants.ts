@@ -12,7 +12,7 @@ export interface Mutant {
   readonly plan: Plan;
   /** What a finding must mention: the role that has too much or too little, where it is one. */
   readonly concerns: string;
-  /** It shows only on a server that never saw the right plan: the platform's part is never undone. */
+  /** It shows only on a server that never saw the right plan: no plan undoes the platform's rights in pg_catalog. */
   readonly needsNewServer: boolean;
 }
 
@@ -25,8 +25,9 @@ export function mutants(plan: Plan): readonly Mutant[] {
     plan[key].map((item, index) => ({
       name: `without ${describe(item)}`,
       kind: `${key} ${kindOf(item)}`,
-      needsNewServer: item.carrier === "platform",
-      concerns: "to" in item && item.carrier === "provider" && item.to !== everybody ? item.to : "",
+      needsNewServer:
+        item.carrier === "foundation" || ("on" in item && ["function", "language"].includes(item.on.type)),
+      concerns: "to" in item && item.to !== everybody ? item.to : "",
       plan: { ...plan, [key]: plan[key].filter((_, other) => other !== index) },
     }));
   return [
@@ -40,24 +41,6 @@ export function mutants(plan: Plan): readonly Mutant[] {
       concerns: grant.to === everybody ? "" : grant.to,
       plan: { ...plan, grants: [...plan.grants, grant] },
     })),
-    ...plan.roles.flatMap((role) =>
-      role.of === null
-        ? []
-        : [
-            {
-              name: `with ${role.name} in platform_owners`,
-              kind: `membership ${role.of.tier}`,
-              needsNewServer: false,
-              concerns: role.name,
-              plan: {
-                ...plan,
-                roles: plan.roles.map((other) =>
-                  other === role ? { ...role, memberOf: role.of?.tier === "owner" ? [] : ["platform_owners"] } : other,
-                ),
-              },
-            },
-          ],
-    ),
   ];
 }
 
@@ -82,6 +65,7 @@ function forbidden(plan: Plan): PlannedGrant[] {
       grant("USAGE", { type: "schema", schema: code }, tierRole(other, "app")),
       grant("SELECT", { type: "table", schema: code }, everybody),
       grant("CREATE", { type: "schema", schema: "public" }, tierRole(code, "owner")),
+      grant("EXECUTE", { type: "function", signature: "pg_advisory_lock(bigint)" }, tierRole(code, "app")),
       grant("TEMPORARY", { type: "database", database: plan.database }, tierRole(code, "app")),
     ].filter(({ privileges, on, to }) => privileges.every((privilege) => !isGranted(plan, to, privilege, on)));
   });

@@ -17,6 +17,8 @@ export interface TestServer extends LoginTarget {
   readonly superuser: Client;
   /** Runs SQL as a role, on a connection of its own. */
   as(role: string, sql: string): Promise<Record<string, unknown>[]>;
+  /** A connection of a role that stays; end() it. */
+  session(role: string): Promise<Client>;
   /** Applies a plan with the passwords of this server. */
   apply(plan: Plan): Promise<void>;
   stop(): Promise<void>;
@@ -65,6 +67,7 @@ export async function startTestServer(plan: Plan): Promise<TestServer> {
         await client.end();
       }
     },
+    session: (role) => connect(role, passwords.get(role), database),
     apply: async (applied) => {
       await superuser.query(renderPlan(applied, verifiers));
     },

@@ -2,7 +2,6 @@
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL client_min_messages = warning;
 CREATE TEMP TABLE planned_role (name text PRIMARY KEY) ON COMMIT DROP;
-CREATE TEMP TABLE planned_membership (role text, member text) ON COMMIT DROP;
 -- Services' schemas: what is found in them and not planned is revoked.
 CREATE TEMP TABLE planned_schema (name text PRIMARY KEY) ON COMMIT DROP;
 -- class: database, schema, table, sequence or routine; name: of the database or schema.

@@ -1,32 +1,31 @@
 -- Takes away what the server has in the services' schemas and roles and the plan lacks. Grant options go first and with
--- CASCADE: what a third party granted with one survives a plain REVOKE, silently.
+-- CASCADE: what a third party granted with one survives a plain REVOKE, silently. One object that refuses, whatever its
+-- owner made of it, must not keep the platform from the rest: it is left to the effect test, which names it.
 DO $revoke_unplanned$
 DECLARE
   statement text;
 BEGIN
-  -- Memberships of and in the planned roles.
   FOR statement IN
+    -- Memberships of and in the planned roles: the plan has none.
     SELECT format('REVOKE %I FROM %I GRANTED BY %I CASCADE', r.rolname, m.rolname, g.rolname)
       FROM pg_auth_members a
       JOIN pg_roles r ON r.oid = a.roleid
       JOIN pg_roles m ON m.oid = a.member
       JOIN pg_roles g ON g.oid = a.grantor
      WHERE EXISTS (SELECT FROM planned_role p WHERE p.name IN (r.rolname, m.rolname))
-       AND (a.admin_option
-            OR NOT EXISTS (SELECT FROM planned_membership p WHERE p.role = r.rolname AND p.member = m.rolname))
-  LOOP
-    EXECUTE statement;
-  END LOOP;
-
-  -- Settings of a role in one database: pg_roles does not show them.
-  FOR statement IN
+    UNION ALL
+    -- Settings of a role in one database: pg_roles does not show them.
     SELECT format('ALTER ROLE %I IN DATABASE %I RESET ALL', r.rolname, d.datname)
       FROM pg_db_role_setting s
       JOIN pg_roles r ON r.oid = s.setrole
       JOIN pg_database d ON d.oid = s.setdatabase
       JOIN planned_role p ON p.name = r.rolname
   LOOP
-    EXECUTE statement;
+    BEGIN
+      EXECUTE statement;
+    EXCEPTION WHEN OTHERS THEN
+      RAISE WARNING '%: %', statement, SQLERRM;
+    END;
   END LOOP;
 
   -- Privileges on what exists.
@@ -51,9 +50,14 @@ BEGIN
         FROM pg_attribute JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace
        WHERE nspname IN (SELECT name FROM planned_schema) AND attacl IS NOT NULL AND NOT attisdropped
       UNION ALL
-      SELECT 'routine', nspname, format(' ON ROUTINE %s', p.oid::regprocedure), coalesce(proacl, acldefault('f', proowner)), proowner
+      -- By kind, not ROUTINE: a function and a procedure may share a name and input types. Not the constructors PostgreSQL
+      -- makes for a range type: they are as harmless as the type.
+      SELECT 'routine', nspname,
+             format(' ON %s %s', CASE prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, p.oid::regprocedure),
+             coalesce(proacl, acldefault('f', proowner)), proowner
         FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
        WHERE nspname IN (SELECT name FROM planned_schema)
+         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
     ), entry AS (
       SELECT o.class, o.target, a.privilege_type, a.is_grantable,
              CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee,
@@ -71,7 +75,11 @@ BEGIN
      WHERE NOT planned OR is_grantable
      ORDER BY is_grantable DESC, class, target, grantee, privilege_type
   LOOP
-    EXECUTE statement;
+    BEGIN
+      EXECUTE statement;
+    EXCEPTION WHEN OTHERS THEN
+      RAISE WARNING '%: %', statement, SQLERRM;
+    END;
   END LOOP;
 
   -- Default privileges given by a planned role, or in a planned schema.
@@ -98,7 +106,11 @@ BEGIN
        -- USAGE on types stays what is built in.
        AND NOT (d.defaclobjtype = 'T' AND a.grantee = 0)
   LOOP
-    EXECUTE statement;
+    BEGIN
+      EXECUTE statement;
+    EXCEPTION WHEN OTHERS THEN
+      RAISE WARNING '%: %', statement, SQLERRM;
+    END;
   END LOOP;
 END
 $revoke_unplanned$;
