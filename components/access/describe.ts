@@ -52,10 +52,8 @@ export function describeRevoke({ privileges, on }: PlannedRevoke): string {
 export function describeDefaultPrivileges(item: PlannedDefaultPrivileges): string {
   const where = item.schema === null ? "" : ` IN SCHEMA ${identifier(item.schema)}`;
   const objects = plural[item.objectType];
-  const what =
-    item.privileges.length > 0
-      ? `GRANT ${item.privileges.join(", ")} ON ${objects} TO ${grantee(item.to)}`
-      : `REVOKE ALL ON ${objects} FROM ${grantee(item.to)}`;
+  const preposition = item.action === "GRANT" ? "TO" : "FROM";
+  const what = `${item.action} ${item.privileges.join(", ")} ON ${objects} ${preposition} ${grantee(item.to)}`;
   return `FOR ROLE ${identifier(item.owner)}${where} ${what}`;
 }
 

@@ -62,13 +62,13 @@ export interface PlannedRevoke {
   readonly carrier: Carrier;
 }
 
-/** What `owner` grants on objects it will create. */
+/** What `owner` grants on objects it will create, or takes from PostgreSQL's built-in default. */
 export interface PlannedDefaultPrivileges {
+  readonly action: "GRANT" | "REVOKE";
   readonly owner: string;
   /** null: in every schema. Only this form can take the built-in EXECUTE from PUBLIC. */
   readonly schema: string | null;
   readonly objectType: ObjectType;
-  /** Empty: PostgreSQL's built-in default is taken away. */
   readonly privileges: readonly Privilege[];
   readonly to: string;
   readonly carrier: Carrier;

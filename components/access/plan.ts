@@ -127,10 +127,11 @@ function serviceGrants({ code }: ResolvedService): PlannedGrant[] {
 function serviceDefaultPrivileges({ code }: ResolvedService): PlannedDefaultPrivileges[] {
   const owner = tierRole(code, "owner");
   const noExecuteForEverybody: PlannedDefaultPrivileges = {
+    action: "REVOKE",
     owner,
     schema: null,
     objectType: "routine",
-    privileges: [],
+    privileges: ["EXECUTE"],
     to: everybody,
     carrier: "provider",
   };
@@ -174,6 +175,7 @@ function schemaDefaultPrivileges(schema: string, to: string, privileges: SchemaP
   return objectTypes
     .filter((objectType) => privileges[objectType].length > 0)
     .map((objectType) => ({
+      action: "GRANT" as const,
       owner: tierRole(schema, "owner"),
       schema,
       objectType,

@@ -36,7 +36,7 @@ function declare(
       opts,
     );
   }
-  const { owner, schema, objectType, privileges, to } = item.defaultPrivileges;
+  const { action, owner, schema, objectType, privileges, to } = item.defaultPrivileges;
   return new postgresql.DefaultPrivileges(
     name,
     {
@@ -45,7 +45,8 @@ function declare(
       role: to === everybody ? "public" : to,
       ...(schema === null ? {} : { schema }),
       objectType,
-      privileges: [...privileges],
+      // The provider's word for a built-in default taken away is an empty list.
+      privileges: action === "GRANT" ? [...privileges] : [],
     },
     // Its replacement has the same key in the catalog: created first and deleted then, nothing would be left.
     { ...opts, deleteBeforeReplace: true },

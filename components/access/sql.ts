@@ -98,8 +98,14 @@ function plannedAccess(plan: Plan): string[] {
     ),
     insert(
       "planned_default_privilege",
-      plan.defaultPrivileges.flatMap(({ owner, schema, objectType, privileges, to }) =>
-        privileges.map((privilege) => [owner, schema ?? "", defaultAclType[objectType], to, privilege]),
+      plan.defaultPrivileges.flatMap(({ action, owner, schema, objectType, privileges, to }) =>
+        (action === "GRANT" ? privileges : []).map((privilege) => [
+          owner,
+          schema ?? "",
+          defaultAclType[objectType],
+          to,
+          privilege,
+        ]),
       ),
     ),
   ].filter((statement) => statement !== "");

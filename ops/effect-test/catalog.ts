@@ -113,8 +113,8 @@ async function defaultPrivilegeViolations(plan: Plan, superuser: ClientBase): Pr
     rows.map((row) => line(row.owner, row.schema, aclTypes[row.type] ?? row.type, row.privilege, row.grantee)),
   );
   const planned = new Set(
-    plan.defaultPrivileges.flatMap(({ owner, schema, objectType, privileges, to }) =>
-      privileges.map((privilege) => line(owner, schema ?? "", objectType, privilege, to)),
+    plan.defaultPrivileges.flatMap(({ action, owner, schema, objectType, privileges, to }) =>
+      (action === "GRANT" ? privileges : []).map((privilege) => line(owner, schema ?? "", objectType, privilege, to)),
     ),
   );
   const violation = (key: string, expected: boolean): Violation => {
