@@ -3,33 +3,9 @@
 -- owner made of it, must not keep the platform from the rest: it is left to the effect test, which names it.
 DO $revoke_unplanned$
 DECLARE
-  statement text;
+  unplanned text;
 BEGIN
-  FOR statement IN
-    -- Memberships of and in the planned roles: the plan has none.
-    SELECT format('REVOKE %I FROM %I GRANTED BY %I CASCADE', r.rolname, m.rolname, g.rolname)
-      FROM pg_auth_members a
-      JOIN pg_roles r ON r.oid = a.roleid
-      JOIN pg_roles m ON m.oid = a.member
-      JOIN pg_roles g ON g.oid = a.grantor
-     WHERE EXISTS (SELECT FROM planned_role p WHERE p.name IN (r.rolname, m.rolname))
-    UNION ALL
-    -- Settings of a role in one database: pg_roles does not show them.
-    SELECT format('ALTER ROLE %I IN DATABASE %I RESET ALL', r.rolname, d.datname)
-      FROM pg_db_role_setting s
-      JOIN pg_roles r ON r.oid = s.setrole
-      JOIN pg_database d ON d.oid = s.setdatabase
-      JOIN planned_role p ON p.name = r.rolname
-  LOOP
-    BEGIN
-      EXECUTE statement;
-    EXCEPTION WHEN OTHERS THEN
-      RAISE WARNING '%: %', statement, SQLERRM;
-    END;
-  END LOOP;
-
-  -- Privileges on what exists.
-  FOR statement IN
+  FOR unplanned IN
     WITH object(class, name, target, acl, owner) AS (
       SELECT 'database', datname::text, format(' ON DATABASE %I', datname), coalesce(datacl, acldefault('d', datdba)), datdba
         FROM pg_database
@@ -58,8 +34,8 @@ BEGIN
         FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
        WHERE nspname IN (SELECT name FROM planned_schema)
          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
-    ), entry AS (
-      SELECT o.class, o.target, a.privilege_type, a.is_grantable,
+    ), privilege AS (
+      SELECT o.target, a.privilege_type, a.is_grantable,
              CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee,
              EXISTS (SELECT FROM planned_privilege p
                       WHERE p.class = o.class AND p.name = o.name AND p.privilege = a.privilege_type
@@ -67,49 +43,56 @@ BEGIN
                AS planned
         FROM object o, aclexplode(o.acl) a
        WHERE a.grantee <> o.owner
+    ), todo(step, statement) AS (
+      -- Memberships of and in the planned roles: the plan has none.
+      SELECT 1, format('REVOKE %I FROM %I GRANTED BY %I CASCADE', r.rolname, m.rolname, g.rolname)
+        FROM pg_auth_members a
+        JOIN pg_roles r ON r.oid = a.roleid
+        JOIN pg_roles m ON m.oid = a.member
+        JOIN pg_roles g ON g.oid = a.grantor
+       WHERE EXISTS (SELECT FROM planned_role p WHERE p.name IN (r.rolname, m.rolname))
+      UNION ALL
+      -- Settings of a role in one database: pg_roles does not show them.
+      SELECT 1, format('ALTER ROLE %I IN DATABASE %I RESET ALL', r.rolname, d.datname)
+        FROM pg_db_role_setting s
+        JOIN pg_roles r ON r.oid = s.setrole
+        JOIN pg_database d ON d.oid = s.setdatabase
+        JOIN planned_role p ON p.name = r.rolname
+      UNION ALL
+      SELECT CASE WHEN is_grantable THEN 2 ELSE 3 END,
+             format('REVOKE %s%s%s FROM %s CASCADE',
+                    CASE WHEN planned THEN 'GRANT OPTION FOR ' END, privilege_type, target, grantee)
+        FROM privilege
+       WHERE NOT planned OR is_grantable
+      UNION ALL
+      -- Default privileges given by a planned role, or in a planned schema; USAGE on types stays what is built in.
+      SELECT 4, format('ALTER DEFAULT PRIVILEGES FOR ROLE %I %s REVOKE %s%s ON %s FROM %s CASCADE',
+                       pg_get_userbyid(d.defaclrole),
+                       CASE WHEN n.oid IS NOT NULL THEN format('IN SCHEMA %I', n.nspname) END,
+                       CASE WHEN planned.privilege IS NOT NULL THEN 'GRANT OPTION FOR ' END,
+                       a.privilege_type,
+                       CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'ROUTINES'
+                                            WHEN 'T' THEN 'TYPES' ELSE 'SCHEMAS' END,
+                       CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
+        FROM pg_default_acl d
+        LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
+       CROSS JOIN aclexplode(d.defaclacl) a
+        LEFT JOIN planned_default_privilege planned
+          ON planned.owner = pg_get_userbyid(d.defaclrole) AND planned.schema = coalesce(n.nspname, '')
+         AND planned.object_type = d.defaclobjtype AND planned.privilege = a.privilege_type
+         AND planned.grantee = CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END
+       WHERE (pg_get_userbyid(d.defaclrole) IN (SELECT name FROM planned_role)
+              OR n.nspname IN (SELECT name FROM planned_schema))
+         AND (planned.privilege IS NULL OR a.is_grantable)
+         AND a.grantee <> d.defaclrole
+         AND NOT (d.defaclobjtype = 'T' AND a.grantee = 0)
     )
-    SELECT DISTINCT ON (is_grantable, class, target, grantee, privilege_type)
-           format('REVOKE %s%s%s FROM %s CASCADE',
-                  CASE WHEN planned THEN 'GRANT OPTION FOR ' END, privilege_type, target, grantee)
-      FROM entry
-     WHERE NOT planned OR is_grantable
-     ORDER BY is_grantable DESC, class, target, grantee, privilege_type
+    SELECT statement FROM todo GROUP BY statement ORDER BY min(step), statement
   LOOP
     BEGIN
-      EXECUTE statement;
+      EXECUTE unplanned;
     EXCEPTION WHEN OTHERS THEN
-      RAISE WARNING '%: %', statement, SQLERRM;
-    END;
-  END LOOP;
-
-  -- Default privileges given by a planned role, or in a planned schema.
-  FOR statement IN
-    SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I %s REVOKE %s%s ON %s FROM %s CASCADE',
-                  pg_get_userbyid(d.defaclrole),
-                  CASE WHEN n.oid IS NOT NULL THEN format('IN SCHEMA %I', n.nspname) END,
-                  CASE WHEN planned.privilege IS NOT NULL THEN 'GRANT OPTION FOR ' END,
-                  a.privilege_type,
-                  CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'ROUTINES'
-                                       WHEN 'T' THEN 'TYPES' ELSE 'SCHEMAS' END,
-                  CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
-      FROM pg_default_acl d
-      LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
-      CROSS JOIN aclexplode(d.defaclacl) a
-      LEFT JOIN planned_default_privilege planned
-        ON planned.owner = pg_get_userbyid(d.defaclrole) AND planned.schema = coalesce(n.nspname, '')
-       AND planned.object_type = d.defaclobjtype AND planned.privilege = a.privilege_type
-       AND planned.grantee = CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END
-     WHERE (pg_get_userbyid(d.defaclrole) IN (SELECT name FROM planned_role)
-            OR n.nspname IN (SELECT name FROM planned_schema))
-       AND (planned.privilege IS NULL OR a.is_grantable)
-       AND NOT (a.grantee = d.defaclrole)
-       -- USAGE on types stays what is built in.
-       AND NOT (d.defaclobjtype = 'T' AND a.grantee = 0)
-  LOOP
-    BEGIN
-      EXECUTE statement;
-    EXCEPTION WHEN OTHERS THEN
-      RAISE WARNING '%: %', statement, SQLERRM;
+      RAISE WARNING '%: %', unplanned, SQLERRM;
     END;
   END LOOP;
 END
