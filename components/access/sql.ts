@@ -86,7 +86,7 @@ function plannedAccess(plan: Plan): string[] {
   return [
     insert(
       "planned_schema",
-      plan.services.map(({ code }) => [code]),
+      plan.schemas.map(({ name }) => [name, String(plan.services.some(({ code }) => code === name))]),
     ),
     insert(
       "planned_privilege",

@@ -1,6 +1,6 @@
 -- Every acl, membership, setting and role attribute there is: all that a plan may change. One row each, sorted.
 SELECT kind, name, value FROM (
-  SELECT 'schema' AS kind, nspname::text AS name, concat(nspowner::regrole, ' ', nspacl) AS value FROM pg_namespace
+  SELECT 'schema' AS kind, nspname::text AS name, concat(nspowner::regrole, ' ', coalesce(nspacl, acldefault('n', nspowner))) AS value FROM pg_namespace
   UNION ALL SELECT 'relation', oid::regclass::text, concat(relowner::regrole, ' ', relacl) FROM pg_class
              WHERE relnamespace::regnamespace::text !~ '^pg_(temp|toast)'
   UNION ALL SELECT 'column', concat(attrelid::regclass, '.', attname), attacl::text FROM pg_attribute WHERE attacl IS NOT NULL

@@ -13,18 +13,18 @@ BEGIN
       UNION ALL
       SELECT 'schema', nspname, format(' ON SCHEMA %I', nspname), coalesce(nspacl, acldefault('n', nspowner)), nspowner
         FROM pg_namespace
-       WHERE nspname IN (SELECT name FROM planned_schema)
+       WHERE nspname = 'public' OR nspname IN (SELECT name FROM planned_schema)
       UNION ALL
       SELECT CASE relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, nspname,
              format(' ON %s %I.%I', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, nspname, relname),
              coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner)), relowner
         FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
-       WHERE nspname IN (SELECT name FROM planned_schema) AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+       WHERE nspname IN (SELECT name FROM planned_schema WHERE is_service) AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
       UNION ALL
       -- No plan grants a column: class 'column' matches nothing.
       SELECT 'column', nspname, format(' (%I) ON TABLE %I.%I', attname, nspname, relname), attacl, relowner
         FROM pg_attribute JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace
-       WHERE nspname IN (SELECT name FROM planned_schema) AND attacl IS NOT NULL AND NOT attisdropped
+       WHERE nspname IN (SELECT name FROM planned_schema WHERE is_service) AND attacl IS NOT NULL AND NOT attisdropped
       UNION ALL
       -- By kind, not ROUTINE: a function and a procedure may share a name and input types. Not the constructors PostgreSQL
       -- makes for a range type: they are as harmless as the type.
@@ -32,7 +32,7 @@ BEGIN
              format(' ON %s %s', CASE prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, p.oid::regprocedure),
              coalesce(proacl, acldefault('f', proowner)), proowner
         FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
-       WHERE nspname IN (SELECT name FROM planned_schema)
+       WHERE nspname IN (SELECT name FROM planned_schema WHERE is_service)
          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
     ), privilege AS (
       SELECT o.target, a.privilege_type, a.is_grantable,
@@ -82,7 +82,7 @@ BEGIN
          AND planned.object_type = d.defaclobjtype AND planned.privilege = a.privilege_type
          AND planned.grantee = CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END
        WHERE (pg_get_userbyid(d.defaclrole) IN (SELECT name FROM planned_role)
-              OR n.nspname IN (SELECT name FROM planned_schema))
+              OR n.nspname IN (SELECT name FROM planned_schema WHERE is_service))
          AND (planned.privilege IS NULL OR a.is_grantable)
          AND a.grantee <> d.defaclrole
          AND NOT (d.defaclobjtype = 'T' AND a.grantee = 0)
