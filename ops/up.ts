@@ -25,6 +25,7 @@ function main(): number {
   if (options[0] !== undefined && !options[0].startsWith("-")) {
     throw new OperatorError(`unexpected "${options[0]}": after the stack come options of pulumi up, such as --yes`);
   }
+  checkEngine(stack);
   const env = { ...process.env, ...pathWithPulumi(), ...localState(stack) };
   const run = (args: readonly string[]) => {
     const { status, signal, error } = spawnSync("pulumi", args, { cwd: projectFolder, env, stdio: "inherit" });
@@ -40,6 +41,16 @@ function checkStack(stack: string): void {
   throw new OperatorError(
     `unknown stack "${stack}": there are ${known.join(", ")}; a new one is a new file Pulumi.NAME.yaml`,
   );
+}
+
+/** Without an engine the provider's own message names neither the address nor the cure. */
+function checkEngine(stack: string): void {
+  const elsewhere = /^\s+docker:host:/m.test(readFileSync(join(projectFolder, `Pulumi.${stack}.yaml`), "utf8"));
+  const { status, stderr, error } = spawnSync("docker", ["version", "--format", "{{.Server.Version}}"], {
+    encoding: "utf8",
+  });
+  if (elsewhere || error || status === 0) return; // without a docker command there is nobody to ask
+  throw new OperatorError(`no Docker engine answers: ${stderr.trim()} (start it, or set DOCKER_HOST to where it is)`);
 }
 
 /** PATH with the folder Pulumi's installer uses, where the CLI and its plugins may be. */
