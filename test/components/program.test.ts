@@ -8,8 +8,8 @@ import { fakePassword, runProgram, type Program } from "../support/mocks";
 let dev: Program;
 let prod: Program;
 beforeAll(async () => {
-  dev = await runProgram(readStackSettings("dev"));
-  prod = await runProgram(readStackSettings("prod"));
+  dev = await runProgram(readStackSettings("dev"), services);
+  prod = await runProgram(readStackSettings("prod"), services);
 });
 
 /** Secret inputs reach a provider wrapped in this signature. */
@@ -112,6 +112,41 @@ describe("one service (Gatherer)", () => {
     expect(dev.resource("foundation-apply").dependsOn).toEqual(["cluster"]);
     expect(dev.resource("tiers-apply").dependsOn).toEqual(services.map(({ name }) => name).sort());
     expect(dev.resource("server").dependsOn).toEqual(["cluster"]);
+  });
+});
+
+describe("reads", () => {
+  it("of two services in each other make no cycle: each grant follows the chain of its schema and the reader's roles", async () => {
+    const mutual = services
+      .slice(0, 2)
+      .map((service, index) => ({ ...service, reads: [services[1 - index]?.name ?? ""] }));
+    const program = await runProgram(readStackSettings("dev"), mutual);
+    const reads = program.resources.filter(({ name }) => name.startsWith("reads-"));
+    const inGatherer = [
+      "agapp-future-tables",
+      "agapp-future-sequences",
+      "aguser-future-tables",
+      "aguser-future-sequences",
+    ]
+      .concat(["agapp-schema", "agapp-tables", "agapp-sequences", "aguser-schema", "aguser-tables", "aguser-sequences"])
+      .map((key) => `reads-gatherer-${key}`);
+    expect(reads.map(({ name }) => name).filter((name) => name.startsWith("reads-gatherer-"))).toEqual(inGatherer);
+    expect(reads).toHaveLength(20);
+    expect(program.resource("reads-gatherer-agapp-future-tables").dependsOn).toEqual([
+      "aggregator-app",
+      "aggregator-user",
+      "gatherer-gtuser-sequences",
+    ]);
+    for (const [index, name] of inGatherer.entries()) {
+      if (index > 0) expect(program.resource(name).dependsOn).toEqual([inGatherer[index - 1]]);
+    }
+    expect(program.resource("reads-gatherer-agapp-tables").inputs).toEqual({
+      database: "appdb",
+      role: "agapp",
+      schema: "gt",
+      objectType: "table",
+      privileges: ["SELECT"],
+    });
   });
 });
 

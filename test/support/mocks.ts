@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { vi } from "vitest";
+import type { Service } from "../../services/service";
 import type { Settings } from "../../components/settings-rules";
 
 /** A resource as the program declares it. */
@@ -31,8 +32,8 @@ export function fakePassword(name: string): string {
 
 type Options = pulumi.CustomResourceOptions;
 
-/** Runs index.ts under these settings with every provider mocked, and returns what it declared. */
-export async function runProgram(settings: Settings): Promise<Program> {
+/** Runs index.ts under these settings and with this registry, every provider mocked, and returns what it declared. */
+export async function runProgram(settings: Settings, registry: readonly Service[]): Promise<Program> {
   const inputs = new Map<string, Record<string, unknown>>();
   const options = new Map<string, { type: string; opts: Options; props: unknown }>();
   await pulumi.runtime.setMocks(
@@ -62,6 +63,7 @@ export async function runProgram(settings: Settings): Promise<Program> {
     ),
   );
   vi.resetModules();
+  vi.doMock("../../services/registry", () => ({ services: registry }));
   const outputs: Record<string, unknown> = {};
   await pulumi.runtime.runInPulumiStack(async () => {
     pulumi.runtime.registerStackTransformation(({ type, name, opts, props }) => {
