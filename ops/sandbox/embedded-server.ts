@@ -8,6 +8,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
@@ -47,7 +48,7 @@ const startTimeoutMs = 60_000;
 export async function startEmbeddedServer(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
   const { dataDir, port, logFile } = options;
   const bin = binaries();
-  const user = serverUser();
+  const user = serverUser(dataDir);
   await checkPortFree(port);
 
   const found = dataVersion(dataDir);
@@ -98,12 +99,14 @@ export function runningServer(dataDir: string): number | undefined {
   if (!existsSync(file)) return undefined;
   const pid = Number(readFileSync(file, "utf8").split("\n")[0]);
   // A pid file outlives a crash; pg_ctl also looks whether the number still belongs to a server.
-  return spawnSync(join(binaries(), "pg_ctl"), ["status", "-D", dataDir], serverUser()).status === 0 ? pid : undefined;
+  return spawnSync(join(binaries(), "pg_ctl"), ["status", "-D", dataDir], serverUser(dataDir)).status === 0
+    ? pid
+    : undefined;
 }
 
 /** Stops a server that an earlier, killed program left behind. */
 export function stopLeftover(dataDir: string): void {
-  spawnSync(join(binaries(), "pg_ctl"), ["stop", "-D", dataDir, "-m", "fast", "-w"], serverUser());
+  spawnSync(join(binaries(), "pg_ctl"), ["stop", "-D", dataDir, "-m", "fast", "-w"], serverUser(dataDir));
 }
 
 function binaries(): string {
@@ -133,9 +136,16 @@ interface User {
   readonly gid?: number;
 }
 
-/** PostgreSQL refuses to run as root: then `postgres` where that user exists, else `nobody`. No user is created. */
-function serverUser(): User {
+/**
+ * PostgreSQL refuses to run as root: then whoever owns the data, for new data `postgres` where that user exists, else
+ * `nobody`. No user is created.
+ */
+function serverUser(dataDir?: string): User {
   if (process.getuid?.() !== 0) return {};
+  if (dataDir !== undefined && existsSync(dataDir)) {
+    const { uid, gid } = statSync(dataDir);
+    return { uid, gid };
+  }
   const id = (flag: string, name: string) => Number(spawnSync("id", [flag, name], { encoding: "utf8" }).stdout || NaN);
   const name = Number.isInteger(id("-u", "postgres")) ? "postgres" : "nobody";
   return { uid: id("-u", name), gid: id("-g", name) };
@@ -169,9 +179,12 @@ export function checkServerCanRun(folder: string): void {
 async function checkPortFree(port: number): Promise<void> {
   const taken = await new Promise<boolean>((resolve) => {
     const socket = connect({ port, host: "127.0.0.1" });
-    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
-    socket.once("close", () => socket.destroy());
-    socket.setTimeout(1000, () => resolve(true));
+    const answer = (somebody: boolean) => {
+      socket.destroy();
+      resolve(somebody);
+    };
+    socket.once("connect", () => answer(true)).once("error", () => answer(false));
+    socket.setTimeout(1000, () => answer(true));
   });
   if (taken) {
     throw new OperatorError(
