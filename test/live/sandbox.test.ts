@@ -90,6 +90,9 @@ describe("npm start", () => {
     const first = await start();
     await query("gtown", "CREATE TABLE gt_raw_data (id int)");
     await query("gtapp", "INSERT INTO gt_raw_data VALUES (1)");
+    // The socket asks for the password too: nobody on this machine gets in unasked.
+    const unasked = new Client({ host: "/tmp", port, user: "postgres", password: "guessed", database: "appdb" });
+    await expect(unasked.connect()).rejects.toThrow('password authentication failed for user "postgres"');
     expect(await stop(first, "SIGINT")).toBe(0);
     expect(runningServer(join(folder, "data"))).toBeUndefined();
 
