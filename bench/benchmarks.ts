@@ -1,8 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { homedir } from "node:os";
 import { projectFolder } from "../ops/stack-file";
 import { freePort } from "../test/support/server";
 import { prepareStack } from "../test/support/stack";

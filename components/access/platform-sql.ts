@@ -9,7 +9,7 @@ export interface PlatformSqlArgs {
 }
 
 /**
- * What the provider cannot express (event triggers, rights taken from PUBLIC, groups), as one idempotent transaction
+ * What the provider cannot express (event triggers, rights in pg_catalog and on the database), as one idempotent transaction
  * over TCP. It runs again when its text changes; when it fails, `up` fails with PostgreSQL's message and the next one
  * tries again: a resource that was not created is not in the state.
  */

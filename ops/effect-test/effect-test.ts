@@ -1,6 +1,6 @@
 import type { ClientBase } from "pg";
 import type { Plan } from "../../components/access/plan-items";
-import type { Violation } from "./attempt";
+import type { Attempt, Violation } from "./attempt";
 import { boundaryAttempts } from "./boundaries";
 import { catalogViolations, existingAttempts } from "./catalog";
 import { probeAttempts } from "./probes";
@@ -18,9 +18,7 @@ export interface EffectReport {
  * catalog answers for what cannot be tried without leaving a trace. Leaves nothing, even when killed.
  */
 export async function testEffect(plan: Plan, target: LoginTarget, superuser: ClientBase): Promise<EffectReport> {
-  const attempts = [...boundaryAttempts(plan), ...(await existingAttempts(plan, superuser))];
-  const violations = [...(await runAttempts(target, attempts)), ...(await catalogViolations(plan, superuser))];
-  return { attempts: attempts.length, violations };
+  return report(plan, target, superuser, await existingAttempts(plan, superuser));
 }
 
 /** For a server of the test's own, where every owner has made both generations of probe objects (createProbes). */
@@ -29,7 +27,17 @@ export async function testEffectOnProbes(
   target: LoginTarget,
   superuser: ClientBase,
 ): Promise<EffectReport> {
-  const attempts = [...boundaryAttempts(plan), ...probeAttempts(plan, ["old", "new"])];
+  return report(plan, target, superuser, probeAttempts(plan, ["old", "new"]));
+}
+
+/** What both share: the boundaries are tried and the catalog is asked wherever the test runs. */
+async function report(
+  plan: Plan,
+  target: LoginTarget,
+  superuser: ClientBase,
+  onObjects: readonly Attempt[],
+): Promise<EffectReport> {
+  const attempts = [...boundaryAttempts(plan), ...onObjects];
   const violations = [...(await runAttempts(target, attempts)), ...(await catalogViolations(plan, superuser))];
   return { attempts: attempts.length, violations };
 }

@@ -93,15 +93,10 @@ function dataVersion(dataDir: string): string | undefined {
   return existsSync(file) ? readFileSync(file, "utf8").trim() : undefined;
 }
 
-/** The process that serves `dataDir` at this moment, or undefined. */
-export function runningServer(dataDir: string): number | undefined {
-  const file = join(dataDir, "postmaster.pid");
-  if (!existsSync(file)) return undefined;
-  const pid = Number(readFileSync(file, "utf8").split("\n")[0]);
-  // A pid file outlives a crash; pg_ctl also looks whether the number still belongs to a server.
-  return spawnSync(join(binaries(), "pg_ctl"), ["status", "-D", dataDir], serverUser(dataDir)).status === 0
-    ? pid
-    : undefined;
+/** Whether a server serves `dataDir` at this moment, whoever started it; a pid file alone outlives a crash. */
+export function isServed(dataDir: string): boolean {
+  const status = () => spawnSync(join(binaries(), "pg_ctl"), ["status", "-D", dataDir], serverUser(dataDir)).status;
+  return existsSync(join(dataDir, "postmaster.pid")) && status() === 0;
 }
 
 /** Stops a server that an earlier, killed program left behind. */

@@ -7,7 +7,7 @@ import { describeViolation } from "../effect-test/attempt";
 import { OperatorError } from "../operator-error";
 import { projectFolder, readStackSettings } from "../stack-file";
 import { table } from "../table";
-import { leftovers, runningServer, stopLeftover } from "./embedded-server";
+import { leftovers, isServed, stopLeftover } from "./embedded-server";
 import { refuseSecond, sandboxFiles, startSandbox, type Sandbox } from "./sandbox";
 
 interface Options {
@@ -82,7 +82,7 @@ async function reset({ folder, yes }: Options): Promise<void> {
     prompt.close();
     if (!/^y(es)?$/i.test(answer)) throw new OperatorError("nothing was deleted");
   }
-  if (runningServer(files.data) !== undefined) stopLeftover(files.data);
+  if (isServed(files.data)) stopLeftover(files.data);
   const own = [files.data, files.credentials, files.log, files.lock, ...leftovers(files.data)];
   for (const file of own) rmSync(file, { recursive: true, force: true });
 }

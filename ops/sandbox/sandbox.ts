@@ -11,13 +11,7 @@ import { formatProblems, validateRegistry } from "../../services/validate";
 import { testEffect, type EffectReport } from "../effect-test/effect-test";
 import { OperatorError } from "../operator-error";
 import { completePasswords, readPasswords, writePasswords, type Passwords } from "./credentials";
-import {
-  checkServerCanRun,
-  runningServer,
-  startEmbeddedServer,
-  stopLeftover,
-  type EmbeddedServer,
-} from "./embedded-server";
+import { checkServerCanRun, isServed, startEmbeddedServer, stopLeftover, type EmbeddedServer } from "./embedded-server";
 
 export interface SandboxOptions {
   /** Everything the sandbox keeps: data, credentials, log. */
@@ -75,7 +69,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   takeLock(files.lock);
   try {
     const passwords = preparePasswords(plan, files, port);
-    if (runningServer(files.data) !== undefined) {
+    if (isServed(files.data)) {
       report("stopping the server an earlier run left behind");
       stopLeftover(files.data);
     }

@@ -1,15 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { services } from "../../services/registry";
 import { effectOf } from "../support/effect-of";
 import { findings } from "../support/findings";
-import { mutants, type Mutant } from "../support/mutants";
-import { startTestServer, testPlan, type TestServer } from "../support/server";
+import { mutants, mutatedPlan as plan, type Mutant } from "../support/mutants";
+import { startTestServer, type TestServer } from "../support/server";
 
-const plan = testPlan([
-  ...services.slice(0, 1).map((service) => ({ ...service, reads: ["aggregator"] })),
-  ...services.slice(1, 2).map((service) => ({ ...service, reads: ["gatherer"] })),
-  ...services.slice(2, 3),
-]);
 /** The first of every kind; all of them run nightly. */
 const sample = [...new Map([...mutants(plan)].reverse().map((mutant) => [mutant.kind, mutant])).values()];
 let server: TestServer;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { Client } from "pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { readPasswords } from "../../ops/sandbox/credentials";
-import { runningServer, stopLeftover } from "../../ops/sandbox/embedded-server";
+import { isServed, stopLeftover } from "../../ops/sandbox/embedded-server";
 import { freePort } from "../support/server";
 
 // `npm start`, as a person runs it, in a folder of the test's own.
@@ -82,7 +82,7 @@ describe("npm start", () => {
     expect(output).toContain('psql "$GTAPP_URL"');
     expect(status).toBe(0);
     expect(statSync(join(folder, "credentials.env")).mode & 0o777).toBe(0o600);
-    expect(runningServer(join(folder, "data"))).toBeUndefined();
+    expect(isServed(join(folder, "data"))).toBe(false);
     expect(readFileSync(join(folder, "server.log"), "utf8")).toContain("database system is shut down");
   });
 
@@ -94,13 +94,13 @@ describe("npm start", () => {
     const unasked = new Client({ host: "/tmp", port, user: "postgres", password: "guessed", database: "appdb" });
     await expect(unasked.connect()).rejects.toThrow('password authentication failed for user "postgres"');
     expect(await stop(first, "SIGINT")).toBe(0);
-    expect(runningServer(join(folder, "data"))).toBeUndefined();
+    expect(isServed(join(folder, "data"))).toBe(false);
 
     const second = await start();
     expect(await query("gtuser", "SELECT * FROM gt_raw_data")).toEqual([{ id: 1 }]);
     // kill -9: the server stays behind, without its parent.
     await stop(second, "SIGKILL");
-    expect(runningServer(join(folder, "data"))).toBeDefined();
+    expect(isServed(join(folder, "data"))).toBe(true);
 
     const third = run("--once");
     expect(third.output).toContain("stopping the server an earlier run left behind");

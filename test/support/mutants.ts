@@ -1,7 +1,16 @@
 import { isGranted } from "../../components/access/expectation";
 import { everybody, type Plan, type PlannedGrant } from "../../components/access/plan-items";
+import { services } from "../../services/registry";
 import { tierRole } from "../../services/service";
+import { testPlan } from "./server";
 import { describeDefaultPrivileges, describeGrant, describeRevoke } from "../../components/access/describe";
+
+/** Two services that read each other and one that reads nobody: every kind of item is in their plan. */
+export const mutatedPlan = testPlan([
+  ...services.slice(0, 1).map((service) => ({ ...service, reads: ["aggregator"] })),
+  ...services.slice(1, 2).map((service) => ({ ...service, reads: ["gatherer"] })),
+  ...services.slice(2, 3),
+]);
 
 /** A plan that is wrong in one place. */
 export interface Mutant {
