@@ -1,55 +1,63 @@
 import * as postgresql from "@pulumi/postgresql";
-import { serviceUrls } from "./components/access/urls";
+import { serviceConnections } from "./components/access/connections";
+import { endpointsOf } from "./components/access/endpoints";
+import { PlatformRoles } from "./components/access/platform-roles";
 import { PlatformSql } from "./components/access/platform-sql";
-import { renderFoundation, renderTiers } from "./components/access/sql";
 import { ServiceDatabase } from "./components/access/service-database";
 import { ServiceReads } from "./components/access/service-reads";
+import { renderFoundation, renderTiers } from "./components/access/sql";
 import { Cluster } from "./components/cluster/cluster";
-import { planOrRefuse, readSettings } from "./components/settings";
+import { Node } from "./components/cluster/node";
+import { peerOf } from "./components/naming";
+import { planOrRefuse, readDockerHost, readSettings, refuseWrongPrimary } from "./components/settings";
 import { services } from "./services/registry";
 
 const settings = readSettings();
+const dockerHost = readDockerHost();
 const plan = planOrRefuse(services, settings);
+refuseWrongPrimary(settings, dockerHost);
 
-const cluster = new Cluster("cluster", settings);
-const { endpoint, volume } = cluster;
+const { protect, primaryNode } = settings;
+const cluster = new Cluster("cluster", { settings, dockerHost });
+const { passwords } = cluster;
+const volume = cluster.volumes[primaryNode];
+const nodeArgs = { cluster, settings, dockerHost };
+const first = new Node(primaryNode, { ...nodeArgs, node: primaryNode }, { dependsOn: cluster });
 
-const foundation = new PlatformSql("foundation", { sql: renderFoundation(plan), endpoint }, { dependsOn: cluster });
-
+const login = { settings, password: passwords.superuser };
+const foundation = new PlatformSql("foundation", { sql: renderFoundation(plan), ...login }, { dependsOn: first });
+const { rw, database } = endpointsOf(settings);
 const server = new postgresql.Provider(
   "server",
   {
-    host: endpoint.host,
-    port: endpoint.port,
-    username: endpoint.superuser,
-    password: endpoint.superuserPassword,
-    database: endpoint.database,
+    host: rw.host.host,
+    port: rw.host.port,
+    username: "postgres",
+    password: passwords.superuser,
+    database,
     sslmode: "disable",
     maxConnections: 5, // of those the connection budget keeps for operators
     expectedVersion: "16.0.0",
   },
-  // The provider neither waits nor tries again: it logs in when the primary is healthy.
-  { dependsOn: cluster },
+  // The provider neither waits nor tries again: it logs in when the primary accepts connections.
+  { dependsOn: first },
 );
+const onServer = { providers: { postgresql: server }, dependsOn: foundation };
+
+const roles = new PlatformRoles("platform", { plan, passwords, protect, volume }, onServer);
+new Node(peerOf(primaryNode), { ...nodeArgs, node: peerOf(primaryNode) }, { dependsOn: [cluster, roles] });
 
 const databases = plan.services.map(
-  (service) =>
-    new ServiceDatabase(
-      service.name,
-      { plan, service, protect: settings.protect, volume },
-      { providers: { postgresql: server }, dependsOn: foundation },
-    ),
+  (service) => new ServiceDatabase(service.name, { plan, service, protect, volume }, onServer),
 );
-
 new ServiceReads("reads", { plan, databases, volume }, { providers: { postgresql: server } });
+new PlatformSql("tiers", { sql: renderTiers(plan), ...login }, { dependsOn: [roles, ...databases] });
 
-new PlatformSql("tiers", { sql: renderTiers(plan), endpoint }, { dependsOn: databases });
+/** Where reads and writes go, for programs on the Docker host and for containers on the network. */
+export const endpoints = endpointsOf(settings);
 
-/** Where the primary listens. */
-export const primary = `${endpoint.host}:${endpoint.port}/${endpoint.database}`;
-
-/** Secret: connection URL by service and tier. */
-export const urls = serviceUrls(databases, endpoint);
+/** Secret: how each service's roles connect, by service name and tier. */
+export const connections = serviceConnections(databases, endpoints);
 
 /** Secret: the superuser's password, for operators. */
-export const superuserPassword = endpoint.superuserPassword;
+export const superuserPassword = passwords.superuser;

@@ -1,11 +1,43 @@
-/** Docker names of a stack, all starting with its prefix. Pure. */
-export interface Names {
-  readonly network: string;
-  readonly primary: string;
-  readonly primaryVolume: string;
+/** The two servers. These are names, not roles: after a failover the node `replica` is the primary. */
+export type NodeName = "primary" | "replica";
+
+export const nodeNames = ["primary", "replica"] as const satisfies readonly NodeName[];
+
+/** The node `name` replicates from, or to. */
+export function peerOf(name: NodeName): NodeName {
+  return name === "primary" ? "replica" : "primary";
 }
 
-/** `pg16` gives `pg16`, `pg16-primary`, `pg16-primary-data`. */
+/** What belongs to one node. */
+export interface NodeNames {
+  /** Container, and host name on the private network. */
+  readonly container: string;
+  readonly volume: string;
+  /** Replication slot on its peer: letters, digits and underscores only. */
+  readonly slot: string;
+}
+
+/** Docker and PostgreSQL names of a stack, all starting with its prefix. Pure. */
+export interface Names extends Readonly<Record<NodeName, NodeNames>> {
+  readonly network: string;
+  /** Volume with the configuration files both nodes read. */
+  readonly configVolume: string;
+}
+
+/** Longest prefix: with the longest ending it stays within 63 bytes, PostgreSQL's limit for a slot, DNS's for a host. */
+export const maxPrefixLength = 31;
+
+/** `pg16` gives network `pg16`, containers `pg16-primary` and `pg16-replica`, volumes `pg16-primary-data`, … */
 export function dockerNames(prefix: string): Names {
-  return { network: prefix, primary: `${prefix}-primary`, primaryVolume: `${prefix}-primary-data` };
+  const node = (name: NodeName): NodeNames => ({
+    container: `${prefix}-${name}`,
+    volume: `${prefix}-${name}-data`,
+    slot: `${prefix}-${name}`.replaceAll("-", "_"),
+  });
+  return {
+    network: prefix,
+    configVolume: `${prefix}-config`,
+    primary: node("primary"),
+    replica: node("replica"),
+  };
 }

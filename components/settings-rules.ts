@@ -1,4 +1,7 @@
 import { isIPv4 } from "node:net";
+import { minMemoryMiB } from "./cluster/configuration/memory";
+import { platformSettings } from "./cluster/configuration/restart-settings";
+import { maxPrefixLength, nodeNames, type NodeName } from "./naming";
 import { didYouMean } from "../services/did-you-mean";
 
 /** Everything a stack can choose, read once. Keys, descriptions and defaults are in Pulumi.yaml. */
@@ -7,8 +10,19 @@ export interface Settings {
   readonly namePrefix: string;
   readonly image: string;
   readonly bindAddress: string;
+  /** Port of the node `primary`, whatever its role is. */
   readonly primaryPort: number;
+  /** Port of the node `replica`. */
+  readonly replicaPort: number;
+  /** The node that is the primary. The data decide; this must say the same. */
+  readonly primaryNode: NodeName;
+  /** Memory of one node. */
+  readonly memoryMiB: number;
+  /** Cores of one node that PostgreSQL plans with; not a limit. */
+  readonly cpus: number;
   readonly maxConnections: number;
+  /** postgresql.conf settings of this stack, by name; they win over the platform's. */
+  readonly postgresqlSettings: Readonly<Record<string, string>>;
   readonly extensions: readonly string[];
 }
 
@@ -22,7 +36,7 @@ export interface SettingProblem {
 }
 
 interface Rule<T> {
-  readonly expected: string;
+  readonly expected: string | ((text: string) => string);
   /** The value, or undefined when the text is none. */
   readonly parse: (text: string) => T | undefined;
 }
@@ -42,14 +56,33 @@ const rules: { readonly [Key in keyof Settings]: Rule<Settings[Key]> } = {
     expected: "true or false",
     parse: (text) => (text === "true" ? true : text === "false" ? false : undefined),
   },
-  namePrefix: textLike(/^[a-z][a-z0-9-]{0,30}$/, "1 to 31 lower-case letters, digits and dashes, a letter first"),
+  namePrefix: textLike(
+    new RegExp(`^[a-z][a-z0-9-]{0,${maxPrefixLength - 1}}$`),
+    `1 to ${maxPrefixLength} lower-case letters, digits and dashes, a letter first`,
+  ),
   image: textLike(/^[\w][\w./:@-]{0,254}$/, "an image reference such as postgres:16.14-bookworm"),
   bindAddress: {
     expected: "an IPv4 address such as 127.0.0.1",
     parse: (text) => (isIPv4(text) ? text : undefined),
   },
   primaryPort: wholeNumber(1, 65535),
+  replicaPort: wholeNumber(1, 65535),
+  primaryNode: {
+    expected: `one of the nodes ${nodeNames.join(", ")}`,
+    parse: (text) => nodeNames.find((name) => name === text),
+  },
+  memoryMiB: wholeNumber(minMemoryMiB, 4_194_304),
+  cpus: wholeNumber(1, 512),
   maxConnections: wholeNumber(25, 10_000),
+  postgresqlSettings: {
+    expected: (text) =>
+      `an object of PostgreSQL settings, each with a text, number or boolean on one line${whySettingsAreNone(text)}`,
+    parse: (text) => {
+      const settings = parseJson(text);
+      if (!isRecord(settings) || whySettingsAreNone(text) !== "") return undefined;
+      return Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, asConfText(value)]));
+    },
+  },
   extensions: {
     expected: "a list of extension names",
     parse: (text) => {
@@ -82,13 +115,46 @@ export function parseSettings(
     parsed[key] = text === undefined ? undefined : rule.parse(text);
     if (parsed[key] === undefined) {
       const got = text === undefined ? "nothing" : JSON.stringify(text.slice(0, 80));
+      const expected = typeof rule.expected === "string" ? rule.expected : rule.expected(text ?? "");
       problems.push({
         path: `centraldb:${key}`,
-        message: `expected ${rule.expected}, got ${got}; see its description in Pulumi.yaml`,
+        message: `expected ${expected}, got ${got}; see its description in Pulumi.yaml`,
       });
     }
   }
+  if (parsed["primaryPort"] !== undefined && parsed["primaryPort"] === parsed["replicaPort"]) {
+    problems.push({
+      path: "centraldb:replicaPort",
+      message: `expected another port than centraldb:primaryPort, got ${String(parsed["replicaPort"])} for both`,
+    });
+  }
   return problems.length > 0 ? problems : (parsed as unknown as Settings);
+}
+
+/** What is wrong with the first setting that cannot be used, in words that end a sentence; "" where none is. */
+function whySettingsAreNone(text: string): string {
+  const settings = parseJson(text);
+  if (!isRecord(settings)) return "";
+  for (const [name, value] of Object.entries(settings)) {
+    if (!/^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$/i.test(name)) {
+      return ` (${JSON.stringify(name.slice(0, 80))} is no setting's name)`;
+    }
+    const owner = platformSettings[name.toLowerCase()];
+    if (owner !== undefined) return ` (not ${name}, which the platform sets: ${owner})`;
+    // One line of at most 1,000 printable characters: the file is read line by line.
+    if (!["string", "number", "boolean"].includes(typeof value) || !/^\P{Cc}{0,1000}$/u.test(asConfText(value))) {
+      return ` (the value of ${name} is none)`;
+    }
+  }
+  return "";
+}
+
+function asConfText(value: unknown): string {
+  return typeof value === "boolean" ? (value ? "on" : "off") : String(value);
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function parseJson(text: string): unknown {

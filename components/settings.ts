@@ -1,4 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
+import { memoryDemand, memoryWarning } from "./cluster/configuration/memory";
+import { nodeRoles, primaryContradiction } from "./cluster/primary-check";
 import { formatProblems, validateRegistry } from "../services/validate";
 import type { Service } from "../services/service";
 import { planAccess } from "./access/plan";
@@ -31,5 +33,21 @@ export function readSettings(): Settings {
 export function planOrRefuse(services: readonly Service[], settings: Settings): Plan {
   const problems = validateRegistry(services, settings.maxConnections);
   if (problems.length > 0) throw new pulumi.RunError(formatProblems(problems));
+  const warning = memoryWarning(memoryDemand(settings.memoryMiB, services));
+  if (warning !== undefined) void pulumi.log.warn(warning);
   return planAccess(services, { database, extensions: settings.extensions });
+}
+
+/** The Docker host of the provider's configuration, if it names one: what runs beside the provider asks the same. */
+export function readDockerHost(): string | undefined {
+  return new pulumi.Config("docker").get("host");
+}
+
+/**
+ * Compares `primaryNode` with the servers that run.
+ * @throws pulumi.RunError where they contradict it, before any resource is planned
+ */
+export function refuseWrongPrimary(settings: Settings, dockerHost: string | undefined): void {
+  const problem = primaryContradiction(settings, nodeRoles(settings, dockerHost));
+  if (problem !== undefined) throw new pulumi.RunError(problem);
 }

@@ -4,7 +4,7 @@ import type { ObjectType, Privilege } from "./privileges";
 /**
  * Who brings an item into the database, in this order:
  * `foundation`, platform SQL that needs no service (roles, schemas and rights every service stands on);
- * `provider`, a resource of the postgresql provider; `tiers`, platform SQL about the services' roles.
+ * `provider`, a resource of the postgresql provider; `tiers`, platform SQL about the roles the provider made.
  */
 export type Carrier = "foundation" | "provider" | "tiers";
 
@@ -25,6 +25,12 @@ export interface PlannedRole {
   /** Name of the service and tier it belongs to; null for the platform's own roles. */
   readonly of: { readonly service: string; readonly tier: Tier } | null;
   readonly login: boolean;
+  /** `REPLICATION`: may stream WAL and make slots. */
+  readonly replication: boolean;
+  /** `BYPASSRLS`: no owner's policy hides rows from a dump. */
+  readonly bypassRowSecurity: boolean;
+  /** PostgreSQL's predefined roles it is a member of. */
+  readonly memberOf: readonly string[];
   /** `CONNECTION LIMIT`; -1 for none. */
   readonly connectionLimit: number;
   readonly searchPath: readonly string[] | null;
@@ -91,7 +97,11 @@ export interface Plan {
  * its tables to a group it belongs to (REASSIGN OWNED, which no event trigger sees), and with them to all members.
  */
 export const platformRole = "platform";
-/** Holds the guard's functions. */
+/** The page's role for dumps and monitoring: reads everything, writes nothing. Not a tier. */
+export const dumpRole = "app";
+/** The page's role for replication. */
+export const replicationRole = "repl";
+/** Holds the guard's functions and what only the platform looks at. */
 export const platformSchema = "platform";
 /** Holds the extensions; last on every search_path, CREATE for nobody. */
 export const extensionsSchema = "extensions";

@@ -1,9 +1,11 @@
 import { resolveService, tierRole, tiers, type ResolvedService, type Service, type Tier } from "../../services/service";
 import {
+  dumpRole,
   everybody,
   extensionsSchema,
   platformRole,
   platformSchema,
+  replicationRole,
   type Plan,
   type PlannedDefaultPrivileges,
   type PlannedGrant,
@@ -29,16 +31,31 @@ export interface PlanOptions {
 /** A session that holds a transaction open holds back VACUUM for every service. */
 const idleInTransactionSessionTimeoutMs = 60_000;
 
-const platformOwner: PlannedRole = {
-  name: platformRole,
-  of: null,
-  login: false,
+/** A role with no right beyond logging in, where it may. */
+const plainRole = {
+  replication: false,
+  bypassRowSecurity: false,
+  memberOf: [],
   connectionLimit: -1,
   searchPath: null,
   statementTimeoutMs: null,
   idleInTransactionSessionTimeoutMs: null,
-  carrier: "foundation",
-};
+} as const satisfies Partial<PlannedRole>;
+
+const platformRoles: readonly PlannedRole[] = [
+  { ...plainRole, name: platformRole, of: null, login: false, carrier: "foundation" },
+  {
+    ...plainRole,
+    name: dumpRole,
+    of: null,
+    login: true,
+    bypassRowSecurity: true,
+    // The last: whoever looks after the server gets in when the services have taken every other connection.
+    memberOf: ["pg_monitor", "pg_read_all_data", "pg_use_reserved_connections"],
+    carrier: "provider",
+  },
+  { ...plainRole, name: replicationRole, of: null, login: true, replication: true, carrier: "provider" },
+];
 
 /** Computes the plan of a valid registry (see validateRegistry). Pure; deterministic; in registry order. */
 export function planAccess(services: readonly Service[], options: PlanOptions): Plan {
@@ -47,17 +64,29 @@ export function planAccess(services: readonly Service[], options: PlanOptions): 
   return {
     database: options.database,
     services: resolved,
-    roles: [platformOwner, ...resolved.flatMap(serviceRoles)],
+    roles: [...platformRoles, ...resolved.flatMap(serviceRoles)],
     schemas: [
       { name: platformSchema, owner: "postgres", carrier: "foundation" },
       { name: extensionsSchema, owner: "postgres", carrier: "foundation" },
       ...resolved.map(({ code }) => ({ name: code, owner: platformRole, carrier: "provider" as const })),
     ],
-    extensions: options.extensions.map((name) => ({ name, schema: extensionsSchema, carrier: "foundation" })),
+    extensions: [
+      // Out of the services' sight: it shows who runs what.
+      { name: "pg_stat_statements", schema: platformSchema, carrier: "foundation" },
+      ...options.extensions
+        .filter((name) => name !== "pg_stat_statements")
+        .map((name) => ({ name, schema: extensionsSchema, carrier: "foundation" as const })),
+    ],
     revokes: publicRevokes(),
     grants: [
       ...resolved.flatMap(serviceGrants),
       ...reads.grants,
+      {
+        privileges: ["CONNECT"],
+        on: { type: "database", database: options.database },
+        to: dumpRole,
+        carrier: "tiers",
+      },
       ...resolved.flatMap((service) => tierGrants(service, options.database)),
     ],
     defaultPrivileges: [...resolved.flatMap(serviceDefaultPrivileges), ...reads.defaultPrivileges],
@@ -66,6 +95,7 @@ export function planAccess(services: readonly Service[], options: PlanOptions): 
 
 function serviceRoles(service: ResolvedService): PlannedRole[] {
   return tiers.map((tier) => ({
+    ...plainRole,
     name: tierRole(service.code, tier),
     of: { service: service.name, tier },
     login: true,

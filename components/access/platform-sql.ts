@@ -1,11 +1,14 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import type { ServerEndpoint } from "../cluster/cluster";
+import type { Settings } from "../settings-rules";
+import { endpointsOf } from "./endpoints";
 
 export interface PlatformSqlArgs {
   /** One idempotent transaction, see sql.ts. */
   readonly sql: string;
-  readonly endpoint: ServerEndpoint;
+  readonly settings: Settings;
+  /** The superuser's. */
+  readonly password: pulumi.Output<string>;
 }
 
 /**
@@ -16,18 +19,20 @@ export interface PlatformSqlArgs {
 export class PlatformSql extends pulumi.ComponentResource {
   constructor(name: string, args: PlatformSqlArgs, opts?: pulumi.ComponentResourceOptions) {
     super("centraldb:access:PlatformSql", name, {}, opts);
-    const { endpoint } = args;
+    const { database, rw, ro } = endpointsOf(args.settings);
+    // In an order of their own: which of them is the primary the servers say, and a failover changes nothing here.
+    const ports = [rw, ro].map(({ host }) => host.port).sort((a, b) => a - b);
     new command.local.Command(
       `${name}-apply`,
       {
         create: "node --import tsx components/access/apply-sql.ts",
         stdin: args.sql,
         environment: {
-          PGHOST: endpoint.host,
-          PGPORT: String(endpoint.port),
-          PGDATABASE: endpoint.database,
-          PGUSER: endpoint.superuser,
-          PGPASSWORD: endpoint.superuserPassword,
+          PGHOST: rw.host.host,
+          PGPORT: ports.join(","),
+          PGDATABASE: database,
+          PGUSER: "postgres",
+          PGPASSWORD: args.password,
         },
       },
       { parent: this, dependsOn: opts?.dependsOn ?? [] },

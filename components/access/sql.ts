@@ -64,7 +64,11 @@ function access(plan: Plan): string[] {
 
 function roleStatements(role: PlannedRole, verifier: string | undefined): string[] {
   const name = identifier(role.name);
-  const attributes = ["NOSUPERUSER", "NOCREATEDB", "NOCREATEROLE", "INHERIT", "NOREPLICATION", "NOBYPASSRLS"];
+  const attributes = [
+    ...["NOSUPERUSER", "NOCREATEDB", "NOCREATEROLE", "INHERIT"],
+    role.replication ? "REPLICATION" : "NOREPLICATION",
+    role.bypassRowSecurity ? "BYPASSRLS" : "NOBYPASSRLS",
+  ];
   const login = role.login ? "LOGIN" : "NOLOGIN";
   const password = verifier === undefined ? "" : ` PASSWORD ${escapeLiteral(verifier)}`;
   const settings = [
@@ -76,6 +80,7 @@ function roleStatements(role: PlannedRole, verifier: string | undefined): string
     `ALTER ROLE ${name} ${attributes.join(" ")} ${login} CONNECTION LIMIT ${role.connectionLimit}${password}`,
     `ALTER ROLE ${name} RESET ALL`,
     ...settings.map(([setting, value]) => `ALTER ROLE ${name} SET ${setting} = ${value}`),
+    ...role.memberOf.map((group) => `GRANT ${identifier(group)} TO ${name}`),
   ];
 }
 
@@ -87,6 +92,10 @@ function plannedAccess(plan: Plan): string[] {
     insert(
       "planned_schema",
       plan.schemas.map(({ name }) => [name, String(plan.services.some(({ code }) => code === name))]),
+    ),
+    insert(
+      "planned_membership",
+      plan.roles.flatMap(({ name, memberOf }) => memberOf.map((group) => [group, name])),
     ),
     insert(
       "planned_privilege",

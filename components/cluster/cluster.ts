@@ -1,97 +1,106 @@
+import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
-import { dockerNames } from "../naming";
-import { database } from "../settings-rules";
+import { dockerNames, nodeNames, peerOf, type NodeName, type Names } from "../naming";
+import { database, type Settings } from "../settings-rules";
+import { dockerVariables } from "./docker-cli";
+import { renderPgHba, renderPgIdent } from "./configuration/pg-hba";
+import { postgresqlConf, renderPostgresqlConf } from "./configuration/postgresql-conf";
+import { limitsOf, limitsAsOptions } from "./limits";
 
 export interface ClusterArgs {
-  readonly namePrefix: string;
-  readonly image: string;
-  readonly bindAddress: string;
-  readonly primaryPort: number;
-  readonly maxConnections: number;
-  /** Volumes and passwords are protected and outlive a destroy. */
-  readonly protect: boolean;
+  readonly settings: Settings;
+  /** `DOCKER_HOST` for what runs beside the provider; empty where the environment says it. */
+  readonly dockerHost: string | undefined;
 }
 
-/** Where PostgreSQL is reached, and as whom the platform does its work. Whoever logs in depends on the cluster. */
-export interface ServerEndpoint {
-  readonly host: string;
-  readonly port: number;
-  readonly database: string;
-  readonly superuser: string;
-  readonly superuserPassword: pulumi.Output<string>;
+/** Passwords of the roles that belong to no service. */
+export interface PlatformPasswords {
+  readonly superuser: pulumi.Output<string>;
+  /** Role `app`. */
+  readonly dump: pulumi.Output<string>;
+  /** Role `repl`. */
+  readonly replication: pulumi.Output<string>;
 }
 
-/** The image declares this folder a VOLUME: any other mount path would leave the data in an anonymous volume. */
-const dataMount = "/var/lib/postgresql/data";
-const passwordFile = "/run/secrets/postgres-password";
-
-/** A primary on Docker with its network and volume. */
+/** What both nodes stand on: network, image, volumes, passwords, configuration files, and the first data directory. */
 export class Cluster extends pulumi.ComponentResource {
-  readonly endpoint: ServerEndpoint;
-  readonly volume: docker.Volume;
+  readonly names: Names;
+  readonly network: docker.Network;
+  readonly image: docker.RemoteImage;
+  readonly volumes: Readonly<Record<NodeName, docker.Volume>>;
+  readonly configVolume: docker.Volume;
+  readonly passwords: PlatformPasswords;
 
   constructor(name: string, args: ClusterArgs, opts?: pulumi.ComponentResourceOptions) {
     super("centraldb:cluster:Cluster", name, {}, opts);
-    const names = dockerNames(args.namePrefix);
-    const keep = { parent: this, protect: args.protect, retainOnDelete: args.protect };
-
-    const network = new docker.Network(`${name}-network`, { name: names.network }, { parent: this });
-    // keepLocally: the engine may have other users of the image.
-    const image = new docker.RemoteImage(`${name}-image`, { name: args.image, keepLocally: true }, { parent: this });
-    const password = new random.RandomPassword(`${name}-superuser-password`, { length: 32, special: false }, keep);
+    const { settings, dockerHost } = args;
+    this.names = dockerNames(settings.namePrefix);
+    const keep = { parent: this, protect: settings.protect, retainOnDelete: settings.protect };
+    const password = (whose: string) =>
+      new random.RandomPassword(`${name}-${whose}-password`, { length: 32, special: false }, keep).result;
     // Every input of a volume replaces it, labels too, and a replaced volume is an empty one.
-    this.volume = new docker.Volume(
-      `${name}-primary-data`,
-      { name: names.primaryVolume },
-      { ...keep, ignoreChanges: ["labels", "driver", "driverOpts"] },
-    );
-    new docker.Container(
-      `${name}-primary`,
-      {
-        name: names.primary,
-        image: image.imageId,
-        command: ["postgres", "-c", `max_connections=${args.maxConnections}`, "-c", "authentication_timeout=10s"],
-        envs: [
-          `PGDATA=${dataMount}/pgdata`,
-          `POSTGRES_DB=${database}`,
-          `POSTGRES_PASSWORD_FILE=${passwordFile}`,
-          "POSTGRES_INITDB_ARGS=--data-checksums --encoding=UTF8 --locale=C.UTF-8 --auth-local=peer --auth-host=scram-sha-256",
-        ],
-        // The entrypoint reads it as root.
-        uploads: [{ file: passwordFile, content: password.result, permissions: "0600" }],
-        volumes: [{ volumeName: this.volume.name, containerPath: dataMount }],
-        networksAdvanced: [{ name: network.name, aliases: [names.primary] }],
-        ports: [{ internal: 5432, external: args.primaryPort, ip: args.bindAddress }],
-        restart: "unless-stopped",
-        shmSize: 256,
-        logDriver: "json-file",
-        logOpts: { "max-size": "20m", "max-file": "5" },
-        // Over TCP: the socket answers already while the image sets up its data directory.
-        healthcheck: {
-          tests: ["CMD", "pg_isready", "--quiet", "--host=127.0.0.1", "--username=postgres", `--dbname=${database}`],
-          interval: "1s",
-          timeout: "5s",
-          retries: 30,
-          startPeriod: "10m0s", // as Docker spells it: "600s" would be a difference at every preview
-        },
-        wait: true,
-        // Recovery after a crash may take minutes; a shorter wait would make the next `up` replace the container.
-        waitTimeout: 600,
-        // Without it a replaced container is killed, which is a crash to PostgreSQL.
-        destroyGraceSeconds: 60,
-      },
-      { parent: this, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck"] },
-    );
+    const volume = (key: string, volumeName: string, options: pulumi.CustomResourceOptions) =>
+      new docker.Volume(
+        `${name}-${key}`,
+        { name: volumeName },
+        { ...options, ignoreChanges: ["labels", "driver", "driverOpts"] },
+      );
 
-    this.endpoint = {
-      host: args.bindAddress === "0.0.0.0" ? "127.0.0.1" : args.bindAddress,
-      port: args.primaryPort,
-      database,
-      superuser: "postgres",
-      superuserPassword: password.result,
+    this.network = new docker.Network(`${name}-network`, { name: this.names.network }, { parent: this });
+    // keepLocally: the engine may have other users of the image.
+    this.image = new docker.RemoteImage(`${name}-image`, { name: settings.image, keepLocally: true }, { parent: this });
+    this.passwords = {
+      superuser: password("superuser"),
+      dump: password("dump"),
+      replication: password("replication"),
     };
-    this.registerOutputs({ endpoint: this.endpoint, volume: this.volume });
+    this.configVolume = volume("config", this.names.configVolume, { parent: this });
+    this.volumes = {
+      primary: volume("primary-data", this.names.primary.volume, keep),
+      replica: volume("replica-data", this.names.replica.volume, keep),
+    };
+
+    new command.local.Command(
+      `${name}-configuration`,
+      {
+        create: "node --import tsx components/cluster/jobs/configure.ts",
+        stdin: this.passwords.replication,
+        // What a preview shows of a changed configuration are the lines that change.
+        environment: {
+          POSTGRESQL_CONF: renderPostgresqlConf(postgresqlConf(settings)),
+          PG_HBA_CONF: renderPgHba(),
+          PG_IDENT_CONF: renderPgIdent(),
+          IMAGE: this.image.imageId,
+          NETWORK: this.network.name,
+          CONFIG_VOLUME: this.configVolume.name,
+          NODES: nodeNames.map((node) => this.names[node].container).join(" "),
+          PORTS: nodeNames.map((node) => `${settings.bindAddress}:${settings[`${node}Port`]}`).join(" "),
+          NODE_OPTIONS_TO_CHECK: JSON.stringify(limitsAsOptions(limitsOf(settings.memoryMiB))),
+          ...dockerVariables(dockerHost),
+        },
+      },
+      { parent: this },
+    );
+    // Once: with the data gone a changed input must not make an empty primary in their place.
+    new command.local.Command(
+      `${name}-seed`,
+      {
+        create: "node --import tsx components/cluster/jobs/seed.ts",
+        update: "true",
+        stdin: this.passwords.superuser,
+        environment: {
+          IMAGE: this.image.imageId,
+          CONTAINER: this.names[settings.primaryNode].container,
+          VOLUME: this.volumes[settings.primaryNode].name,
+          PEER_VOLUME: this.volumes[peerOf(settings.primaryNode)].name,
+          DATABASE: database,
+          ...dockerVariables(dockerHost),
+        },
+      },
+      { parent: this, ignoreChanges: ["create", "update", "stdin", "environment"] },
+    );
+    this.registerOutputs({ network: this.network.name, volumes: this.volumes });
   }
 }

@@ -4,6 +4,7 @@ import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { parse, stringify } from "yaml";
 import { Client } from "pg";
+import type { Connection } from "../../components/access/endpoints";
 import type { LoginTarget } from "../../ops/effect-test/run";
 import { tierRole, tiers, type Service } from "../../services/service";
 import { freePort } from "./server";
@@ -71,7 +72,13 @@ export async function prepareStack(extra: Readonly<Record<string, unknown>> = {}
     content.config[key] = value;
     writeFileSync(stackFile, stringify(content));
   };
-  const own = { "centraldb:image": image, "centraldb:namePrefix": prefix, "centraldb:primaryPort": port };
+  const own = {
+    "centraldb:image": image,
+    "centraldb:namePrefix": prefix,
+    "centraldb:primaryPort": port,
+    "centraldb:replicaPort": await freePort(),
+    "centraldb:memoryMiB": 768,
+  };
   for (const [key, value] of Object.entries({ ...own, ...extra })) setConfig(key, value);
 
   const passphraseFile = join(folder, ".pulumi-state", "passphrase");
@@ -127,9 +134,9 @@ export async function prepareStack(extra: Readonly<Record<string, unknown>> = {}
       return client;
     },
     logins: (services) => {
-      const urls = output("urls") as Record<string, Record<string, string>>;
+      const connections = output("connections") as Record<string, Record<string, Connection>>;
       const passwords = services.flatMap(({ name, code }) =>
-        tiers.map((tier) => [tierRole(code, tier), new URL(urls[name]?.[tier] ?? "").password] as const),
+        tiers.map((tier) => [tierRole(code, tier), connections[name]?.[tier]?.password ?? ""] as const),
       );
       return { host: "127.0.0.1", port, database: "appdb", passwords: new Map(passwords) };
     },

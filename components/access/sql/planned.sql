@@ -2,6 +2,7 @@
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL client_min_messages = warning;
 CREATE TEMP TABLE planned_role (name text PRIMARY KEY) ON COMMIT DROP;
+CREATE TEMP TABLE planned_membership (role text, member text) ON COMMIT DROP;
 -- What is granted on them and not planned is revoked; on objects in them where the schema is a service's.
 CREATE TEMP TABLE planned_schema (name text PRIMARY KEY, is_service boolean) ON COMMIT DROP;
 -- class: database, schema, table, sequence or routine; name: of the database or schema.

@@ -44,13 +44,16 @@ BEGIN
         FROM object o, aclexplode(o.acl) a
        WHERE a.grantee <> o.owner
     ), todo(step, statement) AS (
-      -- Memberships of and in the planned roles: the plan has none.
-      SELECT 1, format('REVOKE %I FROM %I GRANTED BY %I CASCADE', r.rolname, m.rolname, g.rolname)
+      -- Memberships of and in the planned roles.
+      SELECT 1, format('REVOKE %s%I FROM %I GRANTED BY %I CASCADE',
+                       CASE WHEN p.role IS NOT NULL THEN 'ADMIN OPTION FOR ' END, r.rolname, m.rolname, g.rolname)
         FROM pg_auth_members a
         JOIN pg_roles r ON r.oid = a.roleid
         JOIN pg_roles m ON m.oid = a.member
         JOIN pg_roles g ON g.oid = a.grantor
+        LEFT JOIN planned_membership p ON p.role = r.rolname AND p.member = m.rolname
        WHERE EXISTS (SELECT FROM planned_role p WHERE p.name IN (r.rolname, m.rolname))
+         AND (p.role IS NULL OR a.admin_option)
       UNION ALL
       -- Settings of a role in one database: pg_roles does not show them.
       SELECT 1, format('ALTER ROLE %I IN DATABASE %I RESET ALL', r.rolname, d.datname)

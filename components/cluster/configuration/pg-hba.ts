@@ -1,0 +1,85 @@
+import { dumpRole, replicationRole } from "../../access/plan-items";
+import { database } from "../../settings-rules";
+
+/** One line of pg_hba.conf. */
+interface HostRule {
+  readonly type: "local" | "host";
+  readonly database: string;
+  readonly user: string;
+  /** `""` for the socket. */
+  readonly address: string;
+  readonly method: string;
+  readonly reason: string;
+}
+
+/** Operating system users of the container that may be any role: whoever runs `docker exec` is one of them. */
+export const trustedSystemUsers = ["root", "postgres"] as const;
+
+const operators = "peer map=operators";
+
+/** First match decides. Nobody is trusted, not even on 127.0.0.1: the healthcheck needs no login. */
+const rules: readonly HostRule[] = [
+  {
+    type: "local",
+    database: "all",
+    user: "all",
+    address: "",
+    method: operators,
+    reason: "docker exec … psql -U app: the system user is asked, see pg_ident.conf",
+  },
+  {
+    type: "local",
+    database: "replication",
+    user: replicationRole,
+    address: "",
+    method: operators,
+    reason: "docker exec … pg_basebackup -U repl",
+  },
+  {
+    type: "host",
+    database: "replication",
+    user: replicationRole,
+    address: "samenet",
+    method: "scram-sha-256",
+    reason: "the other node; from outside nobody but this machine, whose connections come from the network's gateway",
+  },
+  {
+    type: "host",
+    database: "all",
+    user: replicationRole,
+    address: "all",
+    method: "reject",
+    reason: "replicates and does nothing else",
+  },
+  {
+    type: "host",
+    database: "all",
+    user: dumpRole,
+    address: "samenet",
+    method: "scram-sha-256",
+    reason: "backup and monitoring beside the nodes",
+  },
+  {
+    type: "host",
+    database,
+    user: "all",
+    address: "all",
+    method: "scram-sha-256",
+    reason: "the services and pulumi up; no other database",
+  },
+];
+
+/** pg_hba.conf's text. */
+export function renderPgHba(): string {
+  const lines = rules.map(
+    (rule) =>
+      `${[rule.type, rule.database, rule.user, rule.address, rule.method].filter((word) => word !== "").join(" ")}  # ${rule.reason}`,
+  );
+  return ["# Written by pulumi up from components/cluster/configuration/pg-hba.ts.", ...lines, ""].join("\n");
+}
+
+/** pg_ident.conf's text. */
+export function renderPgIdent(): string {
+  const lines = trustedSystemUsers.map((user) => `operators ${user} all`);
+  return ["# Written by pulumi up from components/cluster/configuration/pg-hba.ts.", ...lines, ""].join("\n");
+}

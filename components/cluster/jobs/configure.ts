@@ -1,0 +1,46 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { docker } from "../docker-cli";
+import { runJob, runThrowAway, variable } from "./job";
+
+/**
+ * The configuration job: proves the new configuration on a throw-away server with the limits and ports of a node, puts
+ * the files into the volume, and lets the running nodes reload. Standard input: the password of role repl.
+ */
+runJob("configuration refused, the running servers keep theirs", async () => {
+  const nodes = variable("NODES").split(" ");
+  const script = readFileSync(join(__dirname, "..", "scripts", "install-configuration.sh"), "utf8");
+  runThrowAway(
+    `${variable("NETWORK")}-configuration`,
+    [
+      ...["--network", variable("NETWORK"), "--user", "root", "--entrypoint", "bash"],
+      ...(JSON.parse(variable("NODE_OPTIONS_TO_CHECK")) as string[]),
+      ...newPorts(nodes),
+      ...["--volume", `${variable("CONFIG_VOLUME")}:/etc/centraldb`, "--env", "CONFIG=/etc/centraldb"],
+      ...["--env", "POSTGRESQL_CONF", "--env", "PG_HBA_CONF", "--env", "PG_IDENT_CONF"],
+      ...[variable("IMAGE"), "-c", script],
+    ],
+    `${readFileSync(0, "utf8").trim()}\n`,
+  );
+  for (const node of nodes) await reload(node);
+});
+
+/** Ports a node would take and does not have yet: the daemon must be able to give them before a container goes. */
+function newPorts(nodes: readonly string[]): string[] {
+  return variable("PORTS")
+    .split(" ")
+    .flatMap((published, index) => {
+      const { stdout } = docker(["port", nodes[index] ?? "", "5432"]);
+      return stdout.split("\n").includes(published) ? [] : ["--publish", `${published}:5432`];
+    });
+}
+
+/** Process 1 is the server: SIGHUP is its reload. Says what only a restart brings; `up` restarts for what it knows of. */
+async function reload(node: string): Promise<void> {
+  if (docker(["kill", "--signal", "HUP", node]).status !== 0) return; // not there, or not running: it will read them
+  await sleep(500); // the postmaster answers no signal
+  const query = "SELECT string_agg(name, ', ' ORDER BY name) FROM pg_settings WHERE pending_restart";
+  const { stdout } = docker(["exec", node, "psql", "-XAtU", "postgres", "-d", "postgres", "-c", query]);
+  process.stdout.write(`${node} reloaded${stdout.trim() === "" ? "" : `; needs a restart for ${stdout.trim()}`}\n`);
+}

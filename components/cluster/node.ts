@@ -1,0 +1,93 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as command from "@pulumi/command";
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import { peerOf, type NodeName } from "../naming";
+import type { Settings } from "../settings-rules";
+import type { Cluster } from "./cluster";
+import { postgresqlConf, settingsReadAtStart } from "./configuration/postgresql-conf";
+import { dockerVariables } from "./docker-cli";
+import { limitsOf } from "./limits";
+
+export interface NodeArgs {
+  readonly node: NodeName;
+  readonly cluster: Cluster;
+  readonly settings: Settings;
+  /** `DOCKER_HOST` for the jobs beside the provider; undefined where the environment says it. */
+  readonly dockerHost: string | undefined;
+}
+
+/** The image declares this folder a VOLUME: any other mount path would leave the data in an anonymous volume. */
+const dataMount = "/var/lib/postgresql/data";
+const configMount = "/etc/centraldb";
+const script = readFileSync(join(__dirname, "scripts", "node.sh"), "utf8");
+
+/** One PostgreSQL server. Whether it is primary or standby its data say: nothing here depends on it. */
+export class Node extends pulumi.ComponentResource {
+  constructor(name: string, args: NodeArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("centraldb:cluster:Node", name, {}, opts);
+    const { node, cluster, settings, dockerHost } = args;
+    const names = cluster.names[node];
+    const limits = limitsOf(settings.memoryMiB);
+
+    const container = new docker.Container(
+      `${name}-container`,
+      {
+        name: names.container,
+        image: cluster.image.imageId,
+        entrypoints: ["bash", "/usr/local/bin/centraldb-node"],
+        uploads: [{ file: "/usr/local/bin/centraldb-node", content: script, executable: true }],
+        user: "postgres",
+        envs: [
+          `CONFIG=${configMount}`,
+          `NODE=${names.container}`,
+          `PEER=${cluster.names[peerOf(node)].container}`,
+          `PGDATA=${dataMount}/pgdata`,
+          "PGHOST=/var/run/postgresql",
+          `SLOT=${names.slot}`,
+        ],
+        volumes: [
+          { volumeName: cluster.volumes[node].name, containerPath: dataMount },
+          { volumeName: cluster.configVolume.name, containerPath: configMount, readOnly: true },
+        ],
+        networksAdvanced: [{ name: cluster.network.name, aliases: [names.container] }],
+        ports: [{ internal: 5432, external: settings[`${node}Port`], ip: settings.bindAddress }],
+        // One label for each setting that only a restart brings: a change of it replaces the container, and a preview names it.
+        labels: settingsReadAtStart(postgresqlConf(settings)).map((setting) => ({
+          label: `postgresql.${setting.name}`,
+          value: setting.value,
+        })),
+        memory: limits.memoryMiB,
+        memorySwap: limits.memoryMiB,
+        shmSize: limits.sharedMemoryMiB,
+        ulimits: [{ name: "data", soft: limits.processBytes, hard: limits.processBytes }],
+        restart: "unless-stopped",
+        logDriver: "json-file",
+        logOpts: { "max-size": "20m", "max-file": "5" },
+        healthcheck: {
+          tests: ["CMD", "pg_isready", "--quiet"],
+          interval: "10s",
+          timeout: "5s",
+          retries: 3,
+          startPeriod: "10m0s", // as Docker spells it: "600s" would be a difference at every preview
+        },
+        stopSignal: "SIGINT", // PostgreSQL's fast shutdown
+        // Without it a replaced container is killed, which is a crash to PostgreSQL.
+        destroyGraceSeconds: 60,
+        wait: false, // the job below does it
+      },
+      { parent: this, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck"], dependsOn: opts?.dependsOn ?? [] },
+    );
+    new command.local.Command(
+      `${name}-ready`,
+      {
+        create: "node --import tsx components/cluster/jobs/ready.ts",
+        environment: { CONTAINER: container.name, ...dockerVariables(dockerHost) },
+        triggers: [container.id],
+      },
+      { parent: this },
+    );
+    this.registerOutputs({ container: container.name });
+  }
+}

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Starts a server with the new configuration in a throw-away container that has the limits of a node, and puts the files
+# into the configuration volume only when it runs. As root, which becomes postgres for the server.
+# Standard input: the password of role repl. Environment: the files' texts, CONFIG (where the volume is mounted).
+set -euo pipefail
+read -r replication_password
+
+new=/tmp/configuration
+mkdir "$new"
+printf '%s' "$POSTGRESQL_CONF" > "$new/postgresql.conf"
+printf '%s' "$PG_HBA_CONF" > "$new/pg_hba.conf"
+printf '%s' "$PG_IDENT_CONF" > "$new/pg_ident.conf"
+(umask 077 && printf '*:*:*:repl:%s\n' "$replication_password" > "$new/pgpass")
+chown -R postgres:postgres "$new"
+
+log=/tmp/check.log
+data=/tmp/check
+gosu postgres initdb -D "$data" --no-sync --no-instructions --username=postgres --auth=peer > /dev/null
+files="-c config_file=$new/postgresql.conf -c hba_file=$new/pg_hba.conf -c ident_file=$new/pg_ident.conf"
+if ! gosu postgres pg_ctl -D "$data" -o "$files -c listen_addresses='' -c unix_socket_directories=/tmp" -l "$log" -w start > /dev/null; then
+  # What PostgreSQL said, without the time and process in front.
+  sed -E 's/^.*(LOG|FATAL|ERROR|WARNING|HINT|DETAIL): +/\1: /' "$log" | grep -vE '^LOG: +(starting|database system)' | tail -n 8 >&2
+  exit 1
+fi
+wrong=$(psql --host=/tmp --username=postgres -XAtc "
+  SELECT format('%s line %s: %s', file_name, line_number, error) FROM pg_hba_file_rules WHERE error IS NOT NULL
+  UNION ALL
+  SELECT format('%s line %s: %s', file_name, line_number, error) FROM pg_ident_file_mappings WHERE error IS NOT NULL" postgres)
+gosu postgres pg_ctl -D "$data" -m immediate stop > /dev/null
+[ -z "$wrong" ] || { echo "$wrong" >&2; exit 1; }
+
+for file in postgresql.conf pg_hba.conf pg_ident.conf pgpass; do
+  # In one step each: a server may read them at any moment.
+  cp -p "$new/$file" "$CONFIG/$file.new"
+  mv "$CONFIG/$file.new" "$CONFIG/$file"
+done
