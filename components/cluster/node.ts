@@ -83,7 +83,11 @@ export class Node extends pulumi.ComponentResource {
       `${name}-ready`,
       {
         create: "node --import tsx components/cluster/jobs/ready.ts",
-        environment: { CONTAINER: container.name, ...dockerVariables(dockerHost) },
+        environment: {
+          CONTAINER: container.name,
+          PEER: cluster.names[peerOf(node)].container,
+          ...dockerVariables(dockerHost),
+        },
         triggers: [container.id],
       },
       { parent: this },

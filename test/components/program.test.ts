@@ -106,12 +106,12 @@ describe("one service (Gatherer)", () => {
     expect(future.every(({ deleteBeforeReplace }) => deleteBeforeReplace === true)).toBe(true);
   });
 
-  it("waits for the platform SQL, which waits for the cluster", () => {
+  it("waits for the platform SQL, which waits for the primary", () => {
     expect(dev.resource("gatherer-owner").dependsOn).toEqual(["foundation"]);
     expect(dev.resource("gatherer-schema").dependsOn).toEqual(["foundation"]);
-    expect(dev.resource("foundation-apply").dependsOn).toEqual(["cluster"]);
-    expect(dev.resource("tiers-apply").dependsOn).toEqual(services.map(({ name }) => name).sort());
-    expect(dev.resource("server").dependsOn).toEqual(["cluster"]);
+    expect(dev.resource("foundation-apply").dependsOn).toEqual(["primary"]);
+    expect(dev.resource("tiers-apply").dependsOn).toEqual([...services.map(({ name }) => name), "platform"].sort());
+    expect(dev.resource("server").dependsOn).toEqual(["primary"]);
   });
 });
 
@@ -152,12 +152,13 @@ describe("reads", () => {
 
 describe("what holds data or access", () => {
   const holds = ({ type, name }: { type: string; name: string }) =>
-    /Volume$|Schema$|RandomPassword$/.test(type) || (/Role$/.test(type) && name !== "server");
+    (/Volume$|Schema$|RandomPassword$/.test(type) && name !== "cluster-config") ||
+    (/Role$/.test(type) && name !== "server");
 
   it("is protected and retained in prod, and nothing else is", () => {
     const kept = prod.resources.filter(({ protect, retainOnDelete }) => protect === true && retainOnDelete === true);
     expect(kept.map(({ name }) => name)).toEqual(prod.resources.filter(holds).map(({ name }) => name));
-    expect(kept).toHaveLength(1 + 1 + services.length * (3 + 3 + 1));
+    expect(kept).toHaveLength(2 + 3 + 2 + services.length * (3 + 3 + 1));
   });
 
   it("goes with destroy in dev", () => {
@@ -172,32 +173,75 @@ describe("what holds data or access", () => {
   });
 });
 
-describe("the primary", () => {
-  it("keeps its data in the named volume, at the mount the image declares", () => {
-    const { inputs } = prod.resource("cluster-primary");
-    expect(inputs["volumes"]).toEqual([{ volumeName: "pg16-primary-data", containerPath: "/var/lib/postgresql/data" }]);
-    expect(inputs["envs"]).toContain("PGDATA=/var/lib/postgresql/data/pgdata");
-    expect(prod.resource("cluster-primary-data")).toMatchObject({
-      inputs: { name: "pg16-primary-data" },
-      ignoreChanges: ["labels", "driver", "driverOpts"],
-    });
+describe("the nodes", () => {
+  const container = (program: Program, node: string) => program.resource(`${node}-container`).inputs;
+
+  it("are two of one kind: nothing but names, volume, slot and port differs", () => {
+    const swapped = JSON.stringify(container(prod, "replica"))
+      .replaceAll(/pg16([-_])(primary|replica)/g, (_, dash: string, node: string) => {
+        return `pg16${dash}${node === "primary" ? "replica" : "primary"}`;
+      })
+      .replace('"external":5433', '"external":5432');
+    expect(JSON.parse(swapped)).toEqual(container(prod, "primary"));
   });
 
-  it("listens on the configured address only, and is stopped gracefully", () => {
-    expect(prod.resource("cluster-primary").inputs).toMatchObject({
+  it("are the same containers whichever of them is the primary", async () => {
+    const failedOver = await runProgram({ ...readStackSettings("prod"), primaryNode: "replica" }, services);
+    for (const node of ["primary", "replica"]) expect(container(failedOver, node)).toEqual(container(prod, node));
+    expect(failedOver.resource("foundation-apply").inputs).toEqual(prod.resource("foundation-apply").inputs);
+    expect(failedOver.resource("server").inputs).toEqual({ ...prod.resource("server").inputs, port: "5433" });
+    expect(failedOver.resource("foundation-apply").dependsOn).toEqual(["replica"]);
+    expect(failedOver.resource("primary-container").dependsOn).toEqual(["cluster", "platform"]);
+  });
+
+  it("keep their data in named volumes, at the mount the image declares, and read the configuration only", () => {
+    expect(container(prod, "primary")["volumes"]).toEqual([
+      { volumeName: "pg16-primary-data", containerPath: "/var/lib/postgresql/data" },
+      { volumeName: "pg16-config", containerPath: "/etc/centraldb", readOnly: true },
+    ]);
+    expect(container(prod, "primary")["envs"]).toContain("PGDATA=/var/lib/postgresql/data/pgdata");
+    for (const name of ["cluster-primary-data", "cluster-replica-data", "cluster-config"]) {
+      expect(prod.resource(name).ignoreChanges).toEqual(["labels", "driver", "driverOpts"]);
+    }
+  });
+
+  it("listen on the configured address only, have the page's memory, and are stopped gracefully", () => {
+    expect(container(prod, "primary")).toMatchObject({
       name: "pg16-primary",
       ports: [{ internal: 5432, external: 5432, ip: "127.0.0.1" }],
+      memory: 16_384,
+      memorySwap: 16_384,
+      stopSignal: "SIGINT",
       destroyGraceSeconds: 60,
       restart: "unless-stopped",
+      user: "postgres",
     });
   });
 
-  it("has no secret where docker inspect shows it", () => {
-    const { inputs } = prod.resource("cluster-primary");
-    const password = fakePassword("cluster-superuser-password");
-    expect(JSON.stringify(inputs["envs"])).not.toContain(password);
-    expect(JSON.stringify(inputs["command"])).not.toContain(password);
-    expect(JSON.stringify(inputs["uploads"])).toContain(password);
+  it("name in a label every setting that only a restart brings, and no other", () => {
+    const labels = container(prod, "primary")["labels"] as readonly { label: string; value: string }[];
+    expect(labels).toContainEqual({ label: "postgresql.shared_buffers", value: "4GB" });
+    expect(labels).toContainEqual({ label: "postgresql.max_connections", value: "200" });
+    expect(labels.map(({ label }) => label)).not.toContain("postgresql.work_mem");
+  });
+
+  it("start one after the other: the standby when role repl is there, and both when configuration and data are", () => {
+    expect(prod.resource("primary-container").dependsOn).toEqual(["cluster"]);
+    expect(prod.resource("replica-container").dependsOn).toEqual(["cluster", "platform"]);
+    expect(prod.resource("platform-repl").dependsOn).toEqual(["foundation"]);
+  });
+
+  it("have no secret where docker inspect shows it", () => {
+    for (const node of ["primary", "replica"]) {
+      expect(JSON.stringify(container(prod, node))).not.toContain("0123456789abcdefghijklmnop");
+    }
+  });
+});
+
+describe("the seed job", () => {
+  it("is not run again, whatever changes: with the data gone it would make an empty primary", () => {
+    expect(prod.resource("cluster-seed").ignoreChanges).toEqual(["create", "update", "stdin", "environment"]);
+    expect(prod.resource("cluster-seed").inputs).toMatchObject({ update: "true" });
   });
 });
 
@@ -206,8 +250,9 @@ describe("secrets", () => {
     for (const { name, shown } of dev.resources) {
       expect(JSON.stringify(shown), name).not.toMatch(/0123456789abcdefghijklmnop|SCRAM-SHA-256\$/);
     }
-    expect(dev.resource("cluster-primary").shown).toMatchObject({ uploads: [{ content: "[secret]" }] });
-    for (const output of ["urls", "superuserPassword"]) {
+    expect(dev.resource("cluster-configuration").shown).toMatchObject({ stdin: "[secret]" });
+    expect(dev.resource("cluster-seed").shown).toMatchObject({ stdin: "[secret]" });
+    for (const output of ["connections", "superuserPassword"]) {
       expect(await pulumi.isSecret(dev.outputs[output] as pulumi.Output<unknown>), output).toBe(true);
     }
   });

@@ -39,11 +39,12 @@ describe("the plan of one service", () => {
   });
 
   it("has three roles that log in, with limits, path and timeouts", () => {
+    const tierRole = { login: true, replication: false, bypassRowSecurity: false, memberOf: [] };
     expect(plan([ledger]).roles.filter(({ of }) => of !== null)).toEqual([
       {
+        ...tierRole,
         name: "lgown",
         of: { service: "ledger", tier: "owner" },
-        login: true,
         connectionLimit: 2,
         searchPath: ["lg", "extensions"],
         statementTimeoutMs: null,
@@ -51,9 +52,9 @@ describe("the plan of one service", () => {
         carrier: "provider",
       },
       {
+        ...tierRole,
         name: "lgapp",
         of: { service: "ledger", tier: "app" },
-        login: true,
         connectionLimit: 5,
         searchPath: ["lg", "extensions"],
         statementTimeoutMs: 5000,
@@ -61,9 +62,9 @@ describe("the plan of one service", () => {
         carrier: "provider",
       },
       {
+        ...tierRole,
         name: "lguser",
         of: { service: "ledger", tier: "user" },
-        login: true,
         connectionLimit: 2,
         searchPath: ["lg", "extensions"],
         statementTimeoutMs: 5000,
@@ -111,6 +112,20 @@ describe("reads", () => {
 });
 
 describe("the platform's part", () => {
+  it("has the page's own two roles: one that reads everything and writes nothing, one that replicates", () => {
+    const own = plan([gatherer]).roles.filter(({ of, login }) => of === null && login);
+    expect(
+      own.map(({ name, replication, bypassRowSecurity, memberOf }) => [name, replication, bypassRowSecurity, memberOf]),
+    ).toEqual([
+      ["app", false, true, ["pg_monitor", "pg_read_all_data", "pg_use_reserved_connections"]],
+      ["repl", true, false, []],
+    ]);
+    const grants = plan([gatherer]).grants.filter(({ to }) => to === "app" || to === "repl");
+    expect(grants.map((grant) => `${grant.privileges.join()} ${grant.on.type} ${grant.to}`)).toEqual([
+      "CONNECT database app",
+    ]);
+  });
+
   it("stands on no service: a new one does not touch the foundation", () => {
     expect(renderFoundation(plan(services))).toBe(renderFoundation(plan([gatherer])));
   });

@@ -8,7 +8,12 @@ const good: Readonly<Record<keyof Settings, string>> = {
   image: "postgres:16.14-bookworm",
   bindAddress: "127.0.0.1",
   primaryPort: "5432",
+  replicaPort: "5433",
+  primaryNode: "primary",
+  memoryMiB: "16384",
+  cpus: "4",
   maxConnections: "200",
+  postgresqlSettings: '{"work_mem":"32MB","autovacuum_naptime":30,"jit":true}',
   extensions: '["citext"]',
 };
 const parse = (values: Partial<Record<keyof Settings, string | undefined>>) =>
@@ -22,7 +27,12 @@ describe("settings", () => {
       image: "postgres:16.14-bookworm",
       bindAddress: "127.0.0.1",
       primaryPort: 5432,
+      replicaPort: 5433,
+      primaryNode: "primary",
+      memoryMiB: 16_384,
+      cpus: 4,
       maxConnections: 200,
+      postgresqlSettings: { work_mem: "32MB", autovacuum_naptime: "30", jit: "on" },
       extensions: ["citext"],
     });
   });
@@ -37,6 +47,8 @@ describe("settings", () => {
     ["bindAddress", "localhost", 'expected an IPv4 address such as 127.0.0.1, got "localhost"'],
     ["bindAddress", "1.2.3.999", 'expected an IPv4 address such as 127.0.0.1, got "1.2.3.999"'],
     ["image", "-v /:/x", 'expected an image reference such as postgres:16.14-bookworm, got "-v /:/x"'],
+    ["primaryNode", "standby", 'expected one of the nodes primary, replica, got "standby"'],
+    ["memoryMiB", "511", 'expected a whole number from 512 to 4194304, got "511"'],
     ["extensions", "citext", 'expected a list of extension names, got "citext"'],
     ["extensions", '["a\'b"]', 'expected a list of extension names, got "[\\"a\'b\\"]"'],
     ["image", undefined, "expected an image reference such as postgres:16.14-bookworm, got nothing"],
@@ -46,12 +58,41 @@ describe("settings", () => {
     ]);
   });
 
+  it.each([
+    [
+      '{"port":"5555"}',
+      " (not port, which the platform sets: centraldb:primaryPort and centraldb:replicaPort, outside the container)",
+    ],
+    ['{"Data_Directory":"/tmp"}', " (not Data_Directory, which the platform sets: the node's volume)"],
+    ['{"work_mem":"4MB\\nfsync = off"}', " (the value of work_mem is none)"],
+    ['{"work_mem":["4MB"]}', " (the value of work_mem is none)"],
+    ['{"work mem":"4MB"}', ' ("work mem" is no setting\'s name)'],
+    ['{"x = on #":"4MB"}', ' ("x = on #" is no setting\'s name)'],
+    ['["work_mem"]', ""],
+    ["work_mem = 4MB", ""],
+  ])("refuse postgresqlSettings %s, and say which of them and why", (text, why) => {
+    const expected = `an object of PostgreSQL settings, each with a text, number or boolean on one line${why}`;
+    expect(parse({ postgresqlSettings: text })).toEqual([
+      {
+        path: "centraldb:postgresqlSettings",
+        message: `expected ${expected}, got ${JSON.stringify(text)}; see its description in Pulumi.yaml`,
+      },
+    ]);
+  });
+
+  it("refuse one port for both nodes", () => {
+    expect(parse({ primaryPort: "5433" })).toEqual([
+      { path: "centraldb:replicaPort", message: "expected another port than centraldb:primaryPort, got 5433 for both" },
+    ]);
+  });
+
   it("refuse a key that is none, and say which was meant", () => {
     expect(parseSettings((key) => good[key], ["primryPort"])).toEqual([
       {
         path: "centraldb:primryPort",
         message:
-          "unknown setting; known are protect, namePrefix, image, bindAddress, primaryPort, maxConnections, extensions, " +
+          "unknown setting; known are protect, namePrefix, image, bindAddress, primaryPort, replicaPort, primaryNode, " +
+          "memoryMiB, cpus, maxConnections, postgresqlSettings, extensions, " +
           'did you mean "primaryPort"?',
       },
     ]);
@@ -61,12 +102,15 @@ describe("settings", () => {
     expect(parse({ protect: "1", primaryPort: "x", extensions: "{}" })).toHaveLength(3);
   });
 
-  it("come from the stack files: dev throws everything away on destroy, prod protects it, both have the page's numbers", () => {
-    expect(readStackSettings("dev")).toEqual({ ...readStackSettings("prod"), protect: false });
+  it("come from the stack files: dev is small and throws everything away on destroy, prod has the page's numbers", () => {
+    const dev = { protect: false, memoryMiB: 1024, cpus: 2 };
+    expect(readStackSettings("dev")).toEqual({ ...readStackSettings("prod"), ...dev });
     expect(readStackSettings("prod")).toMatchObject({
       protect: true,
       namePrefix: "pg16",
       primaryPort: 5432,
+      replicaPort: 5433,
+      memoryMiB: 16_384,
       maxConnections: 200,
     });
   });

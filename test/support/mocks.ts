@@ -33,7 +33,11 @@ export function fakePassword(name: string): string {
 type Options = pulumi.CustomResourceOptions;
 
 /** Runs index.ts under these settings and with this registry, every provider mocked, and returns what it declared. */
-export async function runProgram(settings: Settings, registry: readonly Service[]): Promise<Program> {
+export async function runProgram(
+  settings: Settings,
+  registry: readonly Service[],
+  imageId = "sha256:0123",
+): Promise<Program> {
   const inputs = new Map<string, Record<string, unknown>>();
   const options = new Map<string, { type: string; opts: Options; props: unknown }>();
   await pulumi.runtime.setMocks(
@@ -45,7 +49,7 @@ export async function runProgram(settings: Settings, registry: readonly Service[
           type === "random:index/randomPassword:RandomPassword"
             ? { result: pulumi.secret(fakePassword(name)) } // as the real provider answers
             : type === "docker:index/remoteImage:RemoteImage"
-              ? { imageId: "sha256:0123" }
+              ? { imageId }
               : {};
         return { id: `${name}-id`, state: { ...state, ...outputs } };
       },
@@ -64,6 +68,11 @@ export async function runProgram(settings: Settings, registry: readonly Service[
   );
   vi.resetModules();
   vi.doMock("../../services/registry", () => ({ services: registry }));
+  // What runs on this machine's engine is no business of the program under test.
+  vi.doMock("../../components/cluster/primary-check", async (original) => ({
+    ...(await original<object>()),
+    nodeRoles: () => ({ primary: "unknown", replica: "unknown" }),
+  }));
   const outputs: Record<string, unknown> = {};
   await pulumi.runtime.runInPulumiStack(async () => {
     pulumi.runtime.registerStackTransformation(({ type, name, opts, props }) => {
@@ -93,7 +102,8 @@ export async function runProgram(settings: Settings, registry: readonly Service[
     outputs,
     resource: (name) => {
       const found = resources.find((resource) => resource.name === name);
-      if (found === undefined) throw new Error(`no resource ${name}; there are ${[...options.keys()].join(", ")}`);
+      if (found === undefined)
+        throw new Error(`no resource ${name}; there are ${[...options.keys()].slice(0, 30).join(", ")} …`);
       return found;
     },
   };

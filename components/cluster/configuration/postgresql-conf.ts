@@ -58,6 +58,8 @@ export function postgresqlConf(options: PostgresConfOptions): readonly PostgresS
     ["min_wal_size", size(Math.floor(maxWalSizeMiB / 4)), "files are used again instead of made anew"],
     ["max_slot_wal_keep_size", size(maxWalSizeMiB * 2), "a dead replica must not fill the primary's disk"],
 
+    ["wal_retrieve_retry_interval", "1s", "a standby finds a restarted primary within a second"],
+
     ["effective_cache_size", size(memory.effectiveCacheSizeMiB), "RAM * 3 / 4"],
     ["random_page_cost", "1.1", "an SSD has no seek"],
     ["jit", "off", "compiling costs short queries more than it saves, and counts against a process's memory"],

@@ -5,6 +5,9 @@ import { runJob, variable } from "./job";
 /** Recovery after a crash, or copying a large primary, takes minutes. */
 const timeoutMs = 30 * 60_000;
 
+/** How long a standby may take to find its primary again before `up` goes on without it. */
+const standbyTimeoutMs = 30_000;
+
 interface State {
   readonly Status: string;
   readonly Restarts: number;
@@ -19,13 +22,39 @@ runJob("not ready", async () => {
   const before = state(node).Restarts;
   const deadline = Date.now() + timeoutMs;
   while (Date.now() < deadline) {
-    if (docker(["exec", node, "pg_isready", "--quiet"]).status === 0) return;
+    if (acceptsConnections(node)) return waitForStandby(node, variable("PEER"));
     const { Status, Restarts } = state(node);
     if (Status === "exited" || Status === "dead" || Restarts > before) throw new Error(failure(node, "does not start"));
     await sleep(100);
   }
   throw new Error(failure(node, `accepts no connection after ${timeoutMs / 60_000} minutes`));
 });
+
+function acceptsConnections(node: string): boolean {
+  return docker(["exec", node, "pg_isready", "--quiet"]).status === 0;
+}
+
+/**
+ * Where the other node is a standby of this one, waits until it streams again and has replayed what this one wrote while
+ * it started: only then may `up` take the standby down in its turn. A standby that does not come back stops nobody.
+ */
+async function waitForStandby(node: string, standby: string): Promise<void> {
+  if (!acceptsConnections(standby) || ask(standby, "SELECT pg_is_in_recovery()") !== "t") return;
+  if (ask(node, "SELECT pg_is_in_recovery()") !== "f") return;
+  const written = ask(node, "SELECT pg_current_wal_lsn()");
+  const deadline = Date.now() + standbyTimeoutMs;
+  while (Date.now() < deadline) {
+    const replayed = `SELECT bool_or(replay_lsn >= '${written}') FROM pg_stat_replication`;
+    if (ask(node, `${replayed} WHERE application_name = '${standby}'`) === "t") return;
+    await sleep(200);
+  }
+  process.stdout.write(`${standby} does not follow ${node} yet, after ${standbyTimeoutMs / 1000} seconds\n`);
+}
+
+/** The single value a query of the superuser on the socket gives; "" where the server does not answer. */
+function ask(node: string, query: string): string {
+  return docker(["exec", node, "psql", "-XAtU", "postgres", "-d", "postgres", "-c", query]).stdout.trim();
+}
 
 function state(node: string): State {
   const format = '{"Status": {{json .State.Status}}, "Restarts": {{.RestartCount}}}';

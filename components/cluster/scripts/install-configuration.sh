@@ -17,7 +17,7 @@ log=/tmp/check.log
 data=/tmp/check
 gosu postgres initdb -D "$data" --no-sync --no-instructions --username=postgres --auth=peer > /dev/null
 files="-c config_file=$new/postgresql.conf -c hba_file=$new/pg_hba.conf -c ident_file=$new/pg_ident.conf"
-if ! gosu postgres pg_ctl -D "$data" -o "$files -c listen_addresses='' -c unix_socket_directories=/tmp" -l "$log" -w start > /dev/null; then
+if ! gosu postgres pg_ctl -D "$data" -o "$files -c listen_addresses='' -c unix_socket_directories=/tmp" -l "$log" -w start &> /dev/null; then
   # What PostgreSQL said, without the time and process in front.
   sed -E 's/^.*(LOG|FATAL|ERROR|WARNING|HINT|DETAIL): +/\1: /' "$log" | grep -vE '^LOG: +(starting|database system)' | tail -n 8 >&2
   exit 1

@@ -70,6 +70,11 @@ options=(
   -c "primary_conninfo=$conninfo"
   -c "primary_slot_name=$SLOT"
 )
-if [ -e "$PGDATA/standby.signal" ]; then at_least_the_primarys "$(pg_controldata)"; fi
+if [ -e "$PGDATA/standby.signal" ]; then
+  at_least_the_primarys "$(pg_controldata)"
+elif [ "$(peer 'SHOW in_hot_standby')" = off ]; then
+  # After a failover it missed: what it has and the new primary lacks must not be served.
+  refuse "$PEER is the primary now, and two would drift apart: keep this volume until you know what only it has, then empty it"
+fi
 trap - INT TERM QUIT
 exec postgres "${options[@]}"
