@@ -15,11 +15,13 @@ const ring = (name: string, options: { readonly seconds: number; readonly setup?
 
 export default defineConfig({
   test: {
+    // The live ring waits for servers more than it computes; vitest's own choice on two cores is one worker.
+    maxWorkers: "100%",
     projects: [
       ring("pure", { seconds: 30 }),
       ring("components", { seconds: 30, setup: ["test/support/mocks.ts"] }),
       ring("live", { seconds: 120 }),
-      ring("docker", { seconds: 600 }),
+      ring("docker", { seconds: 600, setup: ["test/support/mocks.ts"] }),
       ring("e2e", { seconds: 1200 }),
       ring("nightly", { seconds: 3600 }),
     ],

@@ -1,5 +1,5 @@
 /** What PostgreSQL answers: done, or refused with this SQLSTATE. */
-export type Outcome = "allowed" | "denied" | "refused by the guard";
+export type Outcome = "allowed" | "denied" | "refused by the guard" | "read-only";
 
 /** One thing tried by a role, always rolled back. */
 export interface Attempt {
@@ -7,8 +7,8 @@ export interface Attempt {
   /** In words: `SELECT on gt.gt_probe_table`. */
   readonly action: string;
   readonly sql: string;
-  /** What the plan says must come of it. */
-  readonly expected: Outcome;
+  /** What the plan says must come of it; `refused` is any outcome but allowed. */
+  readonly expected: Outcome | "refused";
   /** @default the plan's database */
   readonly database?: string;
 }

@@ -30,7 +30,22 @@ export async function testEffectOnProbes(
   return report(plan, target, superuser, probeAttempts(plan, ["old", "new"]));
 }
 
-/** What both share: the boundaries are tried and the catalog is asked wherever the test runs. */
+/**
+ * For a standby of a server with probe objects: whatever may be read on the primary may be read here, and nothing can be
+ * written by anybody.
+ */
+export async function testEffectOnStandby(plan: Plan, target: LoginTarget): Promise<EffectReport> {
+  const attempts = probeAttempts(plan, ["old", "new"]).map((attempt) =>
+    isRead(attempt.action) ? attempt : { ...attempt, expected: "refused" as const },
+  );
+  return { attempts: attempts.length, violations: await runAttempts(target, attempts) };
+}
+
+function isRead(action: string): boolean {
+  return action.startsWith("SELECT on ") || action.startsWith("EXECUTE on ");
+}
+
+/** What all share on a primary: the boundaries are tried and the catalog is asked wherever the test runs. */
 async function report(
   plan: Plan,
   target: LoginTarget,

@@ -1,6 +1,9 @@
 import { randomInt } from "node:crypto";
 import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 
+import { connectionOf } from "../../components/access/endpoints";
+import { replicationRole, type Plan } from "../../components/access/plan-items";
+
 /** Passwords by role name; `postgres` is the superuser's. */
 export type Passwords = ReadonlyMap<string, string>;
 
@@ -16,12 +19,30 @@ export function completePasswords(known: Passwords, roles: readonly string[]): P
   return new Map([...known, ...roles.filter((role) => !known.has(role)).map((role) => [role, generate()] as const)]);
 }
 
+/** @throws Error for a role nobody made a password for */
+export function passwordOf(passwords: Passwords, role: string): string {
+  const password = passwords.get(role);
+  if (password === undefined) throw new Error(`no password for ${role}`);
+  return password;
+}
+
 /** Writes the file in one step, readable by its owner only: for a shell (`. FILE`) and for dotenv alike. */
-export function writePasswords(file: string, passwords: Passwords, port: number, database: string): void {
-  const lines = [...passwords].flatMap(([role, password]) => [
-    `${role.toUpperCase()}_PASSWORD=${password}`,
-    `${role.toUpperCase()}_URL=postgresql://${role}:${password}@127.0.0.1:${port}/${database}`,
-  ]);
+export function writePasswords(
+  file: string,
+  passwords: Passwords,
+  plan: Plan,
+  ports: { readonly primary: number; readonly replica: number },
+): void {
+  const at = (port: number) => ({ host: { host: "127.0.0.1", port }, network: { host: "127.0.0.1", port } });
+  const endpoints = { database: plan.database, rw: at(ports.primary), ro: at(ports.replica) };
+  const lines = [...passwords].flatMap(([role, password]) => {
+    const tier = plan.roles.find(({ name }) => name === role)?.of?.tier;
+    const { url, multiHostUrl } = connectionOf(role, tier ?? "app", password, endpoints);
+    const name = role.toUpperCase();
+    // Role repl replicates and has no database. Quoted where the shell would see a pattern.
+    const urls = role === replicationRole ? [] : [`${name}_URL=${url}`, `${name}_MULTIHOST_URL='${multiHostUrl}'`];
+    return [`${name}_PASSWORD=${password}`, ...urls];
+  });
   const text = ["# Written by npm start. The passwords are kept as long as this file is.", ...lines, ""].join("\n");
   writeFileSync(`${file}.new`, text, { mode: 0o600 });
   chmodSync(`${file}.new`, 0o600); // an older file of that name keeps its mode

@@ -49,7 +49,7 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
   const { dataDir, port, logFile } = options;
   const bin = binaries();
   const user = serverUser(dataDir);
-  await checkPortFree(port);
+  await checkPortFree(port, "--port");
 
   const found = dataVersion(dataDir);
   if (found === undefined) initdb(bin, user, options);
@@ -171,7 +171,8 @@ export function checkServerCanRun(folder: string): void {
   throw new OperatorError(`${program} does not run: ${error?.message ?? stderr.trim()}`);
 }
 
-async function checkPortFree(port: number): Promise<void> {
+/** @throws OperatorError naming the option by which another is chosen */
+export async function checkPortFree(port: number, option: string): Promise<void> {
   const taken = await new Promise<boolean>((resolve) => {
     const socket = connect({ port, host: "127.0.0.1" });
     const answer = (somebody: boolean) => {
@@ -183,7 +184,7 @@ async function checkPortFree(port: number): Promise<void> {
   });
   if (taken) {
     throw new OperatorError(
-      `port ${port} on 127.0.0.1 is in use: stop what listens there, or choose another with --port ${port + (port < 55_000 ? 10_000 : -10_000)}`,
+      `port ${port} on 127.0.0.1 is in use: stop what listens there, or choose another with ${option} ${port + (port < 55_000 ? 10_000 : -10_000)}`,
     );
   }
 }

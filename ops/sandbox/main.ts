@@ -12,6 +12,7 @@ import { refuseSecond, sandboxFiles, startSandbox, type Sandbox } from "./sandbo
 
 interface Options {
   readonly port: number;
+  readonly replicaPort?: number;
   readonly folder: string;
   readonly once?: true;
   readonly reset?: true;
@@ -25,6 +26,7 @@ const program = new Command("npm start --")
     "The central database on an embedded PostgreSQL 16: every service's roles, schema and grants, on this machine.",
   )
   .option("--port <number>", "port on 127.0.0.1", parsePort, 5432)
+  .option("--replica-port <number>", "port of the replica (default: --port and 1)", parsePort)
   .option("--once", "start, apply, test, stop; exit status 1 when the effect test finds a violation")
   .option("--reset", "delete the sandbox's data and passwords first (asks)")
   .option("--yes", "do not ask")
@@ -45,15 +47,19 @@ async function main(): Promise<void> {
 
   if (options.reset) await reset(options);
   const services = await readRegistry();
-  const sandbox = await startSandbox({ ...options, services, settings: readStackSettings("dev"), report: say });
+  const replicaPort = options.replicaPort ?? (options.port < 65_535 ? options.port + 1 : options.port - 1);
+  const settings = readStackSettings("dev");
+  const sandbox = await startSandbox({ ...options, replicaPort, services, settings, report: say });
   running.sandbox = sandbox;
-  say(overview(sandbox, options));
+  say(overview(sandbox, options.port, replicaPort));
   if (options.once) return stop(sandbox.effect.violations.length === 0 ? 0 : 1);
 
-  say("Ctrl-C stops the server; the data stay.");
-  await sandbox.server.ended;
-  if (running.stopping === undefined)
-    throw new OperatorError(`the server ended by itself; see ${sandboxFiles(options.folder).log}`);
+  say("Ctrl-C stops the servers; the data stay.");
+  const log = await sandbox.ended;
+  if (running.stopping === undefined) {
+    await sandbox.stop();
+    throw new OperatorError(`a server ended by itself; see ${log}`);
+  }
 }
 
 /** The registry, read when it is needed: a typing error in it is told as one, without a stack trace. */
@@ -82,12 +88,12 @@ async function reset({ folder, yes }: Options): Promise<void> {
     prompt.close();
     if (!/^y(es)?$/i.test(answer)) throw new OperatorError("nothing was deleted");
   }
-  if (isServed(files.data)) stopLeftover(files.data);
-  const own = [files.data, files.credentials, files.log, files.lock, ...leftovers(files.data)];
+  for (const data of [files.replicaData, files.data]) if (isServed(data)) stopLeftover(data);
+  const own = [...Object.values<string>({ ...files }), ...leftovers(files.data), ...leftovers(files.replicaData)];
   for (const file of own) rmSync(file, { recursive: true, force: true });
 }
 
-function overview({ plan, version, credentialsFile, effect }: Sandbox, { port }: Options): string {
+function overview({ plan, version, credentialsFile, effect }: Sandbox, port: number, replicaPort: number): string {
   const roles = plan.roles.filter(({ of }) => of !== null).length;
   const rows = plan.services.map(({ name, code, tables }) => [
     name,
@@ -100,7 +106,7 @@ function overview({ plan, version, credentialsFile, effect }: Sandbox, { port }:
   const url = example === undefined ? "POSTGRES_URL" : `${tierRole(example.code, "app").toUpperCase()}_URL`;
   return [
     "",
-    `PostgreSQL ${version} on 127.0.0.1:${port}, database ${plan.database}`,
+    `PostgreSQL ${version}, database ${plan.database}: primary on 127.0.0.1:${port}, replica on 127.0.0.1:${replicaPort}`,
     "",
     table([["service", "schema", "owner", "app", "user", "tables (examples)"], ...rows]),
     "",

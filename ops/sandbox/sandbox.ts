@@ -1,22 +1,31 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Client, DatabaseError } from "pg";
+import { setTimeout as sleep } from "node:timers/promises";
 import { planAccess } from "../../components/access/plan";
-import { platformRole, type Plan } from "../../components/access/plan-items";
-import { scramVerifier } from "../../components/access/scram";
-import { renderPlan } from "../../components/access/sql";
+import type { Plan } from "../../components/access/plan-items";
 import { database, type Settings } from "../../components/settings-rules";
 import type { Service } from "../../services/service";
 import { formatProblems, validateRegistry } from "../../services/validate";
-import { testEffect, type EffectReport } from "../effect-test/effect-test";
+import type { EffectReport } from "../effect-test/effect-test";
 import { OperatorError } from "../operator-error";
-import { completePasswords, readPasswords, writePasswords, type Passwords } from "./credentials";
-import { checkServerCanRun, isServed, startEmbeddedServer, stopLeftover, type EmbeddedServer } from "./embedded-server";
+import { applyPlan, asSuperuser, testPlanEffect } from "./apply";
+import { completePasswords, passwordOf, readPasswords, writePasswords, type Passwords } from "./credentials";
+import {
+  checkPortFree,
+  checkServerCanRun,
+  isServed,
+  startEmbeddedServer,
+  stopLeftover,
+  type EmbeddedServer,
+} from "./embedded-server";
+import { copyAsStandby, isStandby, replicaSlot, standbySettings } from "./replica";
 
 export interface SandboxOptions {
   /** Everything the sandbox keeps: data, credentials, log. */
   readonly folder: string;
+  /** Of the primary, on 127.0.0.1. */
   readonly port: number;
+  readonly replicaPort: number;
   readonly services: readonly Service[];
   readonly settings: Settings;
   /** Told what happens, a line at a time. */
@@ -26,20 +35,25 @@ export interface SandboxOptions {
 /** A running sandbox. */
 export interface Sandbox {
   readonly plan: Plan;
-  readonly server: EmbeddedServer;
+  /** Resolves when either server has ended by itself; the name of its log file. */
+  readonly ended: Promise<string>;
   readonly credentialsFile: string;
   /** The server's version, e.g. `16.14`. */
   readonly version: string;
   readonly effect: EffectReport;
-  /** Stops the server; the data stay. */
+  /** Stops both servers; the data stay. */
   stop(): Promise<void>;
 }
 
 /** Files of a sandbox folder. */
 export interface SandboxFiles {
   readonly data: string;
+  readonly replicaData: string;
   readonly credentials: string;
   readonly log: string;
+  readonly replicaLog: string;
+  /** Password of role repl, for the replica. */
+  readonly replicaPasswordFile: string;
   /** Holds the process number of the sandbox that runs here. */
   readonly lock: string;
 }
@@ -47,18 +61,22 @@ export interface SandboxFiles {
 export function sandboxFiles(folder: string): SandboxFiles {
   return {
     data: join(folder, "data"),
+    replicaData: join(folder, "replica"),
     credentials: join(folder, "credentials.env"),
     log: join(folder, "server.log"),
+    replicaLog: join(folder, "replica.log"),
+    replicaPasswordFile: join(folder, "replica.pgpass"),
     lock: join(folder, "sandbox.pid"),
   };
 }
 
 /**
- * The stack's plan on an embedded PostgreSQL: starts the server, applies the registry as it is now, tests its effect.
+ * The stack's plan on two embedded PostgreSQL: starts the primary, applies the registry as it is now, brings up its
+ * replica, tests the effect.
  * @throws OperatorError for whatever the person can mend; nothing keeps running then
  */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
-  const { folder, port, services, settings, report } = options;
+  const { folder, services, settings } = options;
   const problems = validateRegistry(services, settings.maxConnections);
   if (problems.length > 0) throw new OperatorError(formatProblems(problems));
   const plan = planAccess(services, { database, extensions: settings.extensions });
@@ -67,34 +85,92 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   mkdirSync(folder, { recursive: true });
   checkServerCanRun(folder);
   takeLock(files.lock);
-  try {
-    const passwords = preparePasswords(plan, files, port);
-    if (isServed(files.data)) {
-      report("stopping the server an earlier run left behind");
-      stopLeftover(files.data);
-    }
-    const server = await startEmbeddedServer({
-      dataDir: files.data,
-      port,
-      superuserPassword: passwordOf(passwords, "postgres"),
-      logFile: files.log,
-      settings: { max_connections: String(settings.maxConnections), log_line_prefix: "%m %u@%d " },
-    });
-    const stop = async () => {
-      await server.stop();
-      rmSync(files.lock, { force: true });
-    };
-    try {
-      const { version, effect } = await applyAndTest(plan, port, passwords, report);
-      return { plan, server, credentialsFile: files.credentials, version, effect, stop };
-    } catch (error) {
-      await stop();
-      throw error;
-    }
-  } catch (error) {
+  const running = new Map<"primary" | "replica", EmbeddedServer>();
+  const stop = async () => {
+    // The replica last: it has then replayed everything.
+    await running.get("primary")?.stop();
+    await running.get("replica")?.stop();
     rmSync(files.lock, { force: true });
+  };
+  try {
+    const { version, effect } = await bringUp(options, plan, files, running);
+    const ended = [...running].map(([name, server]) =>
+      server.ended.then(() => (name === "primary" ? files.log : files.replicaLog)),
+    );
+    return { plan, ended: Promise.race(ended), credentialsFile: files.credentials, version, effect, stop };
+  } catch (error) {
+    await stop();
     throw error;
   }
+}
+
+async function bringUp(
+  { port, replicaPort, settings, report }: SandboxOptions,
+  plan: Plan,
+  files: SandboxFiles,
+  running: Map<"primary" | "replica", EmbeddedServer>,
+): Promise<{ version: string; effect: EffectReport }> {
+  const passwords = preparePasswords(plan, files, port, replicaPort);
+  for (const data of [files.replicaData, files.data]) {
+    if (!isServed(data)) continue;
+    report(`stopping the server an earlier run left behind in ${data}`);
+    stopLeftover(data);
+  }
+  await checkPortFree(replicaPort, "--replica-port");
+
+  const common = { max_connections: String(settings.maxConnections), log_line_prefix: "%m %u@%d " };
+  const startPrimary = async () => {
+    const superuserPassword = passwordOf(passwords, "postgres");
+    const server = { dataDir: files.data, port, superuserPassword, logFile: files.log };
+    running.set("primary", await startEmbeddedServer({ ...server, settings: { ...preload, ...common } }));
+  };
+  const startReplica = async () => {
+    const password = passwordOf(passwords, "repl");
+    const standby = standbySettings(files.replicaPasswordFile, password, port, files.replicaData);
+    const server = { dataDir: files.replicaData, port: replicaPort, superuserPassword: "", logFile: files.replicaLog };
+    running.set("replica", await startEmbeddedServer({ ...server, settings: { ...preload, ...common, ...standby } }));
+    return follows(port, passwords);
+  };
+  const copyReplica = async () => {
+    await running.get("replica")?.stop();
+    await running.get("primary")?.stop();
+    copyAsStandby(files.data, files.replicaData);
+    await startPrimary();
+    return startReplica();
+  };
+
+  await startPrimary();
+  const version = await applyPlan(plan, port, passwords, report);
+  await asSuperuser(port, passwords, plan.database, async (superuser) => {
+    await superuser.query(createSlot, [replicaSlot]);
+  });
+  const following = isStandby(files.replicaData) ? await startReplica() : await copyReplica();
+  if (!following) {
+    report("the replica does not follow its primary: copying it anew");
+    if (!(await copyReplica())) {
+      throw new OperatorError(`the replica does not follow its primary; see ${files.replicaLog}`);
+    }
+  }
+  return { version, effect: await testPlanEffect(plan, port, passwords) };
+}
+
+/** As the stack's nodes have it; the extension is part of the plan. */
+const preload = { shared_preload_libraries: "pg_stat_statements" };
+
+const createSlot = `SELECT pg_create_physical_replication_slot($1, true)
+ WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)`;
+
+/** Whether the replica streams, within ten seconds. */
+async function follows(port: number, passwords: Passwords): Promise<boolean> {
+  return asSuperuser(port, passwords, "postgres", async (superuser) => {
+    const deadline = Date.now() + 10_000;
+    while (Date.now() < deadline) {
+      const { rowCount } = await superuser.query("SELECT FROM pg_stat_replication WHERE state = 'streaming'");
+      if (rowCount === 1) return true;
+      await sleep(50);
+    }
+    return false;
+  });
 }
 
 /** One sandbox per folder: a second one would take the first one's server for a leftover. */
@@ -123,7 +199,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function preparePasswords(plan: Plan, files: SandboxFiles, port: number): Passwords {
+function preparePasswords(plan: Plan, files: SandboxFiles, port: number, replicaPort: number): Passwords {
   const known = readPasswords(files.credentials);
   if (existsSync(files.data) && !known.has("postgres")) {
     throw new OperatorError(
@@ -133,95 +209,6 @@ function preparePasswords(plan: Plan, files: SandboxFiles, port: number): Passwo
   }
   const logins = plan.roles.filter(({ login }) => login).map(({ name }) => name);
   const passwords = completePasswords(known, ["postgres", ...logins]);
-  writePasswords(files.credentials, passwords, port, plan.database);
+  writePasswords(files.credentials, passwords, plan, { primary: port, replica: replicaPort });
   return passwords;
-}
-
-async function applyAndTest(
-  plan: Plan,
-  port: number,
-  passwords: Passwords,
-  report: (line: string) => void,
-): Promise<{ version: string; effect: EffectReport }> {
-  await createDatabase(plan, port, passwords);
-  const superuser = await connect(port, passwords, plan.database);
-  try {
-    const verifiers = plan.roles
-      .filter(({ login }) => login)
-      .map(({ name }) => [name, scramVerifier(name, passwordOf(passwords, name))] as const);
-    await superuser.query(renderPlan(plan, new Map(verifiers))).catch((error: unknown) => {
-      if (!(error instanceof DatabaseError)) throw error;
-      throw new OperatorError(
-        `the plan cannot be applied, nothing was changed: ${error.message} ${error.hint ?? ""}`.trim(),
-      );
-    });
-    // A run that was killed during its test left it set.
-    await superuser.query(`ALTER DATABASE ${plan.database} RESET log_min_messages`);
-
-    for (const schema of await schemasNotPlanned(superuser, plan)) {
-      report(
-        `warning: no service of the registry has the schema ${schema}: its data are kept, its roles cannot connect`,
-      );
-    }
-
-    const target = { host: "127.0.0.1", port, database: plan.database, passwords };
-    const effect = await withoutErrorLog(superuser, plan.database, () => testEffect(plan, target, superuser));
-    const { rows } = await superuser.query<{ server_version: string }>("SHOW server_version");
-    return { version: rows[0]?.server_version ?? "16", effect };
-  } finally {
-    await superuser.end();
-  }
-}
-
-/** Thousands of refusals are the point of the test and would bury what a developer looks for in the log. */
-async function withoutErrorLog<T>(superuser: Client, database: string, work: () => Promise<T>): Promise<T> {
-  await superuser.query(`ALTER DATABASE ${database} SET log_min_messages = fatal`);
-  try {
-    return await work();
-  } finally {
-    await superuser.query(`ALTER DATABASE ${database} RESET log_min_messages`);
-  }
-}
-
-async function createDatabase(plan: Plan, port: number, passwords: Passwords): Promise<void> {
-  const maintenance = await connect(port, passwords, "postgres");
-  try {
-    const { rowCount } = await maintenance.query("SELECT FROM pg_database WHERE datname = $1", [plan.database]);
-    if (rowCount === 0) await maintenance.query(`CREATE DATABASE ${plan.database}`);
-  } finally {
-    await maintenance.end();
-  }
-}
-
-async function schemasNotPlanned(superuser: Client, plan: Plan): Promise<string[]> {
-  const { rows } = await superuser.query<{ nspname: string }>(
-    "SELECT nspname FROM pg_namespace WHERE pg_get_userbyid(nspowner) = $1 AND nspname <> ALL ($2) ORDER BY nspname",
-    [platformRole, plan.schemas.map(({ name }) => name)],
-  );
-  return rows.map(({ nspname }) => nspname);
-}
-
-async function connect(port: number, passwords: Passwords, to: string): Promise<Client> {
-  const client = new Client({
-    host: "127.0.0.1",
-    port,
-    user: "postgres",
-    password: passwordOf(passwords, "postgres"),
-    database: to,
-  });
-  client.on("error", () => undefined); // the server's end also rejects the query in progress
-  await client.connect().catch((error: unknown) => {
-    if (!(error instanceof DatabaseError && error.code === "28P01")) throw error;
-    throw new OperatorError(
-      "the POSTGRES_PASSWORD of credentials.env is not the one the data were made with: put the right one back, " +
-        "or delete the data with --reset",
-    );
-  });
-  return client;
-}
-
-function passwordOf(passwords: Passwords, role: string): string {
-  const password = passwords.get(role);
-  if (password === undefined) throw new Error(`no password for ${role}`);
-  return password;
 }

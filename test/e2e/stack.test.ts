@@ -9,7 +9,8 @@ import { createProbes } from "../../ops/effect-test/probes";
 import { services } from "../../services/registry";
 import type { Service } from "../../services/service";
 import { testPlan } from "../support/server";
-import { prepareStack, type Ran, type TestStack } from "../support/stack";
+import type { Ran } from "../support/run";
+import { prepareStack, type TestStack } from "../support/stack";
 
 // One stack, from nothing to nothing; each step stands on the one before.
 let stack: TestStack;

@@ -27,7 +27,7 @@ afterEach(async () => {
     child.kill("SIGKILL");
     await new Promise((resolve) => child.once("exit", resolve));
   }
-  if (existsSync(join(folder, "data"))) stopLeftover(join(folder, "data"));
+  for (const data of ["replica", "data"].map((name) => join(folder, name))) if (existsSync(data)) stopLeftover(data);
   rmSync(folder, { recursive: true });
 });
 
@@ -50,7 +50,7 @@ async function start(): Promise<ChildProcess> {
   started.push(child);
   await new Promise<void>((resolve, reject) => {
     child.stdout.on("data", (text: Buffer) => {
-      if (text.toString().includes("Ctrl-C stops the server")) resolve();
+      if (text.toString().includes("Ctrl-C stops the servers")) resolve();
     });
     child.once("exit", (status) => reject(new Error(`the sandbox ended with ${status ?? "a signal"}`)));
   });
@@ -63,9 +63,11 @@ async function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<number
   return ended;
 }
 
-async function query(role: string, sql: string): Promise<unknown[]> {
+const onReplica = (role: string, sql: string) => query(role, sql, port + 1);
+
+async function query(role: string, sql: string, at = port): Promise<unknown[]> {
   const password = readPasswords(join(folder, "credentials.env")).get(role);
-  const client = new Client({ host: "127.0.0.1", port, user: role, password, database: "appdb" });
+  const client = new Client({ host: "127.0.0.1", port: at, user: role, password, database: "appdb" });
   await client.connect();
   try {
     return (await client.query<Record<string, unknown>>(sql)).rows;
@@ -103,8 +105,29 @@ describe("npm start", () => {
     expect(isServed(join(folder, "data"))).toBe(true);
 
     const third = run("--once");
-    expect(third.output).toContain("stopping the server an earlier run left behind");
+    for (const data of ["data", "replica"]) {
+      expect(third.output).toContain(`stopping the server an earlier run left behind in ${join(folder, data)}`);
+    }
     expect(third.status).toBe(0);
+  });
+
+  it("has a replica that follows, refuses writes, and is made anew when somebody promoted it", async () => {
+    const first = await start();
+    await query("gtown", "CREATE TABLE gt_raw_data (id int)");
+    await query("gtapp", "INSERT INTO gt_raw_data VALUES (1)");
+    await expect.poll(() => onReplica("gtuser", "SELECT * FROM gt_raw_data").catch(String)).toEqual([{ id: 1 }]);
+    await expect(onReplica("gtapp", "INSERT INTO gt_raw_data VALUES (2)")).rejects.toThrow("read-only transaction");
+    expect(statSync(join(folder, "replica.pgpass")).mode & 0o777).toBe(0o600);
+
+    await onReplica("postgres", "SELECT pg_promote()");
+    await onReplica("gtapp", "INSERT INTO gt_raw_data VALUES (2)");
+    await stop(first, "SIGINT");
+    await start();
+    await expect.poll(() => onReplica("gtuser", "SELECT * FROM gt_raw_data").catch(String)).toEqual([{ id: 1 }]);
+    await query("gtapp", "INSERT INTO gt_raw_data VALUES (3)");
+    await expect
+      .poll(() => onReplica("gtuser", "SELECT * FROM gt_raw_data").catch(String))
+      .toEqual([{ id: 1 }, { id: 3 }]);
   });
 
   it("does not start twice in one folder, and leaves the running one alone", async () => {

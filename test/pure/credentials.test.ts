@@ -2,7 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { planAccess } from "../../components/access/plan";
 import { scramVerifier } from "../../components/access/scram";
+import { services } from "../../services/registry";
 import { completePasswords, readPasswords, writePasswords } from "../../ops/sandbox/credentials";
 
 let folder: string;
@@ -13,12 +15,18 @@ describe("the credentials file", () => {
   it("is read back as it was written, and only its owner may read it", () => {
     const file = join(folder, "credentials.env");
     writeFileSync(`${file}.new`, "left by a killed run", { mode: 0o644 });
-    const passwords = completePasswords(new Map(), ["postgres", "gtown"]);
-    writePasswords(file, passwords, 5432, "appdb");
+    const passwords = completePasswords(new Map(), ["postgres", "gtown", "gtuser"]);
+    writePasswords(file, passwords, planAccess(services, { database: "appdb", extensions: [] }), {
+      primary: 5432,
+      replica: 5433,
+    });
     expect(readPasswords(file)).toEqual(passwords);
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(readFileSync(file, "utf8")).toContain(
       `GTOWN_URL=postgresql://gtown:${passwords.get("gtown") ?? ""}@127.0.0.1:5432/appdb`,
+    );
+    expect(readFileSync(file, "utf8")).toContain(
+      `GTUSER_MULTIHOST_URL='postgresql://gtuser:${passwords.get("gtuser") ?? ""}@127.0.0.1:5432,127.0.0.1:5433/appdb?target_session_attrs=prefer-standby'`,
     );
   });
 

@@ -7,18 +7,11 @@ import { Client } from "pg";
 import type { Connection } from "../../components/access/endpoints";
 import type { LoginTarget } from "../../ops/effect-test/run";
 import { tierRole, tiers, type Service } from "../../services/service";
+import { standInImage } from "./cluster";
+import { run, type Ran } from "./run";
 import { freePort } from "./server";
 
 const root = join(__dirname, "..", "..");
-const image = "centraldb-test/postgres:16.14";
-
-/** What a command printed and how it ended. */
-export interface Ran {
-  readonly status: number | null;
-  readonly stdout: string;
-  /** Both streams, as a person sees them. */
-  readonly output: string;
-}
 
 /** A stack dev in a copy of the program of its own, with a file state and names of its own: a real `pulumi up`. */
 export interface TestStack {
@@ -48,7 +41,7 @@ export async function prepareStack(extra: Readonly<Record<string, unknown>> = {}
   if (!path.split(delimiter).some((folder) => existsSync(join(folder, "pulumi")))) {
     throw new Error("this ring needs the pulumi CLI on PATH or in ~/.pulumi/bin");
   }
-  execFileSync(join(__dirname, "stand-in", "build.sh"), [image], { stdio: ["ignore", "inherit", "inherit"] });
+  execFileSync(join(__dirname, "stand-in", "build.sh"), [standInImage], { stdio: ["ignore", "inherit", "inherit"] });
 
   const folder = mkdtempSync(join(tmpdir(), "centraldb-e2e-"));
   for (const file of [
@@ -73,7 +66,7 @@ export async function prepareStack(extra: Readonly<Record<string, unknown>> = {}
     writeFileSync(stackFile, stringify(content));
   };
   const own = {
-    "centraldb:image": image,
+    "centraldb:image": standInImage,
     "centraldb:namePrefix": prefix,
     "centraldb:primaryPort": port,
     "centraldb:replicaPort": await freePort(),
@@ -87,17 +80,8 @@ export async function prepareStack(extra: Readonly<Record<string, unknown>> = {}
     PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile,
   };
   const base = { ...process.env, PATH: path, PULUMI_SKIP_UPDATE_CHECK: "1", PULUMI_HOME: join(folder, ".pulumi-home") };
-  const run = (program: string, args: readonly string[], env: NodeJS.ProcessEnv): Ran => {
-    const { status, stdout, stderr, error } = spawnSync(program, args, {
-      cwd: folder,
-      env,
-      encoding: "utf8",
-      maxBuffer: 1 << 28,
-    });
-    if (error) throw error;
-    return { status, stdout, output: stdout + stderr };
-  };
-  const pulumi = (...args: string[]) => run("pulumi", [...args, "--non-interactive"], { ...base, ...backend });
+  const pulumi = (...args: string[]) =>
+    run("pulumi", [...args, "--non-interactive"], { cwd: folder, env: { ...base, ...backend } });
   const output = (name: string): unknown => {
     const ran = pulumi("stack", "output", name, "--json", "--show-secrets", "--stack", "dev");
     if (ran.status !== 0) throw new Error(ran.output);
@@ -113,7 +97,7 @@ export async function prepareStack(extra: Readonly<Record<string, unknown>> = {}
       run(
         process.execPath,
         ["--import", "tsx", "ops/up.ts", "dev", "--yes", "--non-interactive", "--color=never", ...options],
-        base,
+        { cwd: folder, env: base },
       ),
     setRegistry: (services) => {
       const literal = `import type { Service } from "./service";\nexport const services: readonly Service[] = ${JSON.stringify(services)};\n`;

@@ -1,0 +1,177 @@
+import { execFileSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Client } from "pg";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describeViolation } from "../../ops/effect-test/attempt";
+import { testEffect } from "../../ops/effect-test/effect-test";
+import type { NodeName } from "../../components/naming";
+import { services } from "../../services/registry";
+import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
+
+// One cluster that is broken in many ways, each step on what the one before left.
+const registry = services.slice(0, 1);
+let cluster: TestCluster;
+
+beforeAll(async () => {
+  cluster = await prepareCluster(registry);
+  // Small, so that a test writes more than what is kept within seconds.
+  const small = { max_wal_size: "64MB", min_wal_size: "32MB", max_slot_wal_keep_size: "96MB", jit: "off" };
+  expect(await cluster.up({ postgresqlSettings: small })).toMatchObject({ status: 0, output: "" });
+  const owner = await cluster.login("primary", "gtown");
+  await owner.query("CREATE TABLE gt_raw_data (id bigint PRIMARY KEY); CREATE TABLE gt_bulk (filler text)");
+  await owner.end();
+});
+afterAll(() => cluster.clean());
+
+const docker = (...args: string[]) => execFileSync("docker", args, { encoding: "utf8" }).trim();
+const container = (node: NodeName) => cluster.names[node].container;
+const streams = () => cluster.ask("primary", "SELECT state FROM pg_stat_replication") === "streaming";
+const slot = () => cluster.ask("primary", "SELECT wal_status FROM pg_replication_slots");
+/** MiB of WAL on the primary. */
+const walSize = () => Number(cluster.ask("primary", "SELECT sum(size) / 1048576 FROM pg_ls_waldir()"));
+
+/** Writes about this much WAL, with a checkpoint after each part, which must not hang. */
+async function writeWal(mebibytes: number): Promise<void> {
+  const superuser = await cluster.login("primary", "postgres");
+  await superuser.query("SET statement_timeout = '90s'");
+  for (let written = 0; written < mebibytes; written += 50) {
+    await superuser.query(
+      "SELECT pg_logical_emit_message(false, 'test', repeat('x', 1048576)) FROM generate_series(1, 50)",
+    );
+    await superuser.query("CHECKPOINT");
+  }
+  await superuser.end();
+}
+
+describe("a primary whose postmaster is killed", () => {
+  it("comes back by itself with every row it acknowledged, and the replica follows", async () => {
+    const acknowledged: number[] = [];
+    const writing = new AbortController();
+    const writer = (async () => {
+      let client: Client | undefined;
+      for (let id = 1; !writing.signal.aborted; id++) {
+        try {
+          client ??= await cluster.login("primary", "gtapp");
+          await client.query("INSERT INTO gt_raw_data VALUES ($1)", [id]);
+          acknowledged.push(id);
+        } catch {
+          client = undefined; // whether that row is there nobody was told
+          await sleep(50);
+        }
+      }
+      await client?.end();
+    })();
+    await waitFor(() => acknowledged.length > 200);
+    const before = acknowledged.length;
+    process.kill(Number(docker("inspect", "-f", "{{.State.Pid}}", container("primary"))), "SIGKILL");
+    await waitFor(() => acknowledged.length > before + 200);
+    writing.abort();
+    await writer;
+
+    const rows = cluster.ask("primary", "SELECT string_agg(id::text, ',') FROM gt.gt_raw_data").split(",").map(Number);
+    const found = new Set(rows);
+    expect(acknowledged.filter((id) => !found.has(id))).toEqual([]);
+    expect(cluster.logs("primary")).toContain(
+      "database system was not properly shut down; automatic recovery in progress",
+    );
+    await cluster.caughtUp("primary");
+    expect(cluster.ask("replica", "SELECT count(*) FROM gt.gt_raw_data")).toBe(String(rows.length));
+  });
+});
+
+describe("a replica", () => {
+  it("that is restarted resumes where it was", async () => {
+    docker("restart", "--time", "60", container("replica"));
+    await waitFor(() => streams());
+    expect(cluster.logs("replica").match(/copying/g)).toHaveLength(1);
+  });
+
+  it("that is dead cannot fill the primary's disk, and with an empty volume copies its primary again", async () => {
+    docker("stop", "--time", "60", container("replica"));
+    await writeWal(400);
+    expect(slot()).toBe("lost");
+    expect(walSize()).toBeLessThan(300);
+
+    docker("rm", container("replica"));
+    docker("volume", "rm", cluster.names.replica.volume);
+    cluster.forget("cluster-replica-data", "replica-container");
+    expect(await cluster.up()).toMatchObject({ status: 0, output: "" });
+    await cluster.caughtUp("primary");
+    expect(slot()).toBe("reserved");
+  });
+
+  it("that is frozen stops neither checkpoints nor the primary's clean shutdown", async () => {
+    docker("pause", container("replica"));
+    await writeWal(400);
+    expect(slot()).toBe("lost");
+    expect(walSize()).toBeLessThan(300);
+    docker("stop", "--time", "60", container("primary"));
+    expect(docker("inspect", "-f", "{{.State.ExitCode}}", container("primary"))).toBe("0");
+    docker("start", container("primary"));
+    docker("unpause", container("replica"));
+  });
+});
+
+describe("an empty volume", () => {
+  it("is refused by the primary, by the seed job too, while the replica has the data", async () => {
+    docker("stop", "--time", "60", container("primary"), container("replica"));
+    docker("rm", container("primary"), container("replica"));
+    docker("volume", "rm", cluster.names.replica.volume);
+    cluster.forget("cluster-replica-data", "replica-container", "primary-container");
+    expect(await cluster.up()).toMatchObject({ status: 0, output: "" });
+    await cluster.caughtUp("primary");
+
+    docker("stop", "--time", "60", container("primary"));
+    docker("rm", container("primary"));
+    docker("volume", "rm", cluster.names.primary.volume);
+    cluster.forget("cluster-primary-data", "primary-container");
+    const { status, output } = await cluster.up();
+    expect(status).toBe(1);
+    expect(output).toContain(
+      `${container("primary")} does not start; the end of its log (docker logs ${container("primary")}):`,
+    );
+    expect(output).toContain(`its volume is empty and ${container("replica")} is a standby itself`);
+
+    // A state that was lost asks for a seed once more.
+    cluster.forget("cluster-seed");
+    const seeded = await cluster.up();
+    expect(seeded.status).toBe(1);
+    expect(seeded.output).toContain("seed: the primary's volume is empty, the other node's is not");
+  });
+});
+
+describe("a replica that was promoted", () => {
+  it("is managed as the primary when the config says so, the other node becomes its replica, no container is replaced", async () => {
+    expect(cluster.ask("replica", "SELECT pg_promote()")).toBe("t");
+    await waitFor(() => cluster.ask("replica", "SELECT pg_is_in_recovery()") === "f");
+    const created = docker("inspect", "-f", "{{.Id}}", container("replica"));
+    cluster.settle("cluster-seed");
+    expect(await cluster.up({ primaryNode: "replica" })).toMatchObject({ status: 0, output: "" });
+    expect(docker("inspect", "-f", "{{.Id}}", container("replica"))).toBe(created);
+
+    expect(cluster.ask("primary", "SELECT pg_is_in_recovery()")).toBe("t");
+    expect(cluster.ask("replica", "SELECT slot_name FROM pg_replication_slots")).toBe(cluster.names.primary.slot);
+    const app = await cluster.login("replica", "gtapp");
+    await app.query("INSERT INTO gt_raw_data VALUES (-1)");
+    await app.end();
+    await cluster.caughtUp("replica");
+    expect(cluster.ask("primary", "SELECT count(*) FROM gt.gt_raw_data WHERE id = -1")).toBe("1");
+    const superuser = await cluster.login("replica", "postgres");
+    const { violations } = await testEffect(cluster.plan, cluster.target("replica"), superuser);
+    await superuser.end();
+    expect(violations.map(describeViolation)).toEqual([]);
+  });
+
+  it("is not joined by a second primary: what was the primary before refuses to serve", async () => {
+    docker("stop", "--time", "60", container("primary"));
+    // The old primary's data, as they were before the failover: no standby's.
+    const data = `${cluster.names.primary.volume}:/data`;
+    const image = cluster.settings.image;
+    docker("run", "--rm", "--entrypoint", "rm", "--volume", data, image, "/data/pgdata/standby.signal");
+    docker("start", container("primary"));
+    await waitFor(() =>
+      cluster.logs("primary").includes(`refuses to start: ${container("replica")} is the primary now`),
+    );
+    expect(cluster.exec("primary", "pg_isready").status).not.toBe(0);
+  });
+});

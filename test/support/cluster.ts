@@ -1,0 +1,215 @@
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { Client } from "pg";
+import { dockerNames, nodeNames, type NodeName, type Names } from "../../components/naming";
+import { planAccess } from "../../components/access/plan";
+import type { Plan } from "../../components/access/plan-items";
+import { renderPlan } from "../../components/access/sql";
+import { database, type Settings } from "../../components/settings-rules";
+import { readStackSettings } from "../../ops/stack-file";
+import type { LoginTarget } from "../../ops/effect-test/run";
+import type { Service } from "../../services/service";
+import { createContainer, removeContainer } from "./containers";
+import { fakePassword, runProgram, type Declared, type Program } from "./mocks";
+import { run, type Ran } from "./run";
+import { freePort } from "./server";
+
+export const standInImage = "centraldb-test/postgres:16.14";
+
+/**
+ * The containers the program declares, on a real engine and without Pulumi: network, volumes, jobs and nodes are taken
+ * from the program itself (under mocks), the plan goes in as SQL. `up` does what the providers would: what has changed
+ * is run again or replaced.
+ */
+export interface TestCluster {
+  readonly names: Names;
+  readonly settings: Settings;
+  readonly plan: Plan;
+  /** Brings the cluster to these settings; the failed job's output where one fails. */
+  up(changes?: Partial<Settings>): Promise<Ran>;
+  /** What `pulumi refresh` does with what is gone: it is made anew by the next `up`. */
+  forget(...resources: string[]): void;
+  /** What `pulumi import` does: the next `up` takes it for done. */
+  settle(resource: string): void;
+  /** `docker exec` in a node's container. */
+  exec(node: NodeName, ...command: string[]): Ran;
+  /** The single value a query of the superuser on the node's socket gives. */
+  ask(node: NodeName, query: string): string;
+  /** A login over TCP, as programs on the host do it. */
+  login(node: NodeName, role: string, password?: string, to?: string): Promise<Client>;
+  target(node: NodeName): LoginTarget;
+  logs(node: NodeName): string;
+  /** Resolves when the standby has replayed what the primary has written. */
+  caughtUp(primary: NodeName): Promise<void>;
+  clean(): void;
+}
+
+/** Builds the stand-in image and prepares names and ports; nothing runs yet. */
+export async function prepareCluster(services: readonly Service[]): Promise<TestCluster> {
+  execFileSync(join(__dirname, "stand-in", "build.sh"), [standInImage], { stdio: ["ignore", "inherit", "inherit"] });
+  const image = execFileSync("docker", ["image", "inspect", "-f", "{{.Id}}", standInImage], {
+    encoding: "utf8",
+  }).trim();
+  const prefix = `cd${process.pid}-${Math.floor(Math.random() * 1e6)}`;
+  const port = await freePort();
+  const names = dockerNames(prefix);
+  let settings: Settings = {
+    ...readStackSettings("dev"),
+    namePrefix: prefix,
+    image: standInImage,
+    primaryPort: port,
+    replicaPort: port + 1,
+  };
+  const plan = planAccess(services, { database, extensions: ["citext"] });
+  const done = new Map<string, string>();
+  let program: Program | undefined;
+
+  const ports = () => ({ primary: settings.primaryPort, replica: settings.replicaPort });
+  const exec = (node: NodeName, ...command: string[]) => run("docker", ["exec", names[node].container, ...command]);
+  const ask = (node: NodeName, query: string): string => {
+    const { status, output } = exec(node, "psql", "-XAtU", "postgres", "-d", database, "-c", query);
+    if (status !== 0) throw new Error(output);
+    return output.trim();
+  };
+  const passwords = (): ReadonlyMap<string, string> =>
+    new Map(
+      (program?.resources ?? []).flatMap(({ type, name, inputs }): [string, string][] =>
+        type === "postgresql:index/role:Role" ? [[String(inputs["name"]), passwordOf(name)]] : [],
+      ),
+    );
+  const login = async (node: NodeName, role: string, password?: string, to = database) => {
+    const known = role === "postgres" ? fakePassword("cluster-superuser-password") : passwords().get(role);
+    const client = new Client({
+      host: "127.0.0.1",
+      port: ports()[node],
+      user: role,
+      password: password ?? known,
+      database: to,
+    });
+    client.on("error", () => undefined); // the server's end also rejects the query in progress
+    await client.connect();
+    return client;
+  };
+
+  return {
+    names,
+    get settings() {
+      return settings;
+    },
+    plan,
+    exec,
+    ask,
+    login,
+    target: (node) => ({ host: "127.0.0.1", port: ports()[node], database, passwords: passwords() }),
+    logs: (node) => run("docker", ["logs", names[node].container]).output,
+    up: async (changes = {}) => {
+      settings = { ...settings, ...changes };
+      program = await runProgram(settings, services, image);
+      const verifiers = new Map(
+        program.resources.flatMap(({ type, inputs }): [string, string][] =>
+          type === "postgresql:index/role:Role" ? [[String(inputs["name"]), String(plain(inputs["password"]))]] : [],
+        ),
+      );
+      const replaced = new Set<string>();
+      for (const resource of program.resources) {
+        const ran = bring(resource, done, replaced);
+        if (ran.status !== 0) return ran;
+        // The plan is there when the program goes on after the platform's roles.
+        if (resource.name === "platform-repl") {
+          const superuser = await login(settings.primaryNode, "postgres");
+          await superuser.query(renderPlan(plan, verifiers));
+          await superuser.end();
+        }
+      }
+      return ok;
+    },
+    forget: (...resources) => {
+      for (const name of resources) done.delete(name);
+    },
+    settle: (resource) => done.set(resource, "[]"),
+    caughtUp: async (primary) => {
+      const written = ask(primary, "SELECT pg_current_wal_lsn()");
+      const standby = primary === "primary" ? "replica" : "primary";
+      await waitFor(() => ask(standby, `SELECT pg_last_wal_replay_lsn() >= '${written}'`) === "t");
+    },
+    clean: () => {
+      for (const node of nodeNames) run("docker", ["rm", "-f", "-v", names[node].container]);
+      const volumes = [names.primary.volume, names.replica.volume, names.configVolume];
+      for (const volume of volumes) run("docker", ["volume", "rm", "-f", volume]);
+      run("docker", ["network", "rm", names.network]);
+    },
+  };
+}
+
+/** Waits until `condition` holds; throws after `seconds`. Errors count as no. */
+export async function waitFor(condition: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  let last: unknown = "it did not hold";
+  while (Date.now() < deadline) {
+    try {
+      if (await condition()) return;
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`waited ${seconds} seconds: ${String(last)}`);
+}
+
+/** What the providers do with one resource; `done` holds the inputs of the last time, by name. */
+function bring({ type, name, inputs, ignoreChanges }: Declared, done: Map<string, string>, replaced: Set<string>): Ran {
+  const given = Object.fromEntries(Object.entries(inputs).map(([key, value]) => [key, plain(value)]));
+  const considered = Object.entries(given).filter(([key]) => !ignoreChanges.includes(key));
+  const now = JSON.stringify(considered);
+  const before = done.get(name);
+  const depends = JSON.stringify(given["triggers"] ?? []);
+  if (before === now && ![...replaced].some((other) => depends.includes(`${other}-id`))) return ok;
+  const ran = bringChanged(type, name, given, before !== undefined);
+  // What failed is tried again.
+  if (ran.status === 0) done.set(name, now);
+  else done.delete(name);
+  if (type === "docker:index/container:Container") replaced.add(name);
+  return ran;
+}
+
+const ok: Ran = { status: 0, stdout: "", output: "" };
+
+function bringChanged(type: string, name: string, given: Record<string, unknown>, again: boolean): Ran {
+  switch (type) {
+    case "docker:index/network:Network":
+      return run("docker", ["network", "create", String(given["name"])]);
+    case "docker:index/volume:Volume":
+      return run("docker", ["volume", "create", String(given["name"])]);
+    case "docker:index/container:Container":
+      if (again) removeContainer(given);
+      return createContainer(given);
+    case "command:local:Command": {
+      // Of the platform's SQL the plan as SQL is the whole; see above.
+      if (name.endsWith("-apply")) return ok;
+      const command = again ? (given["update"] ?? given["create"]) : given["create"];
+      return run("sh", ["-c", String(command)], {
+        env: { ...process.env, ...(given["environment"] as Record<string, string>) },
+        input: (given["stdin"] as string | undefined) ?? "",
+      });
+    }
+    default:
+      return ok;
+  }
+}
+
+/** `gatherer-app` has the password the mocked provider gives `gatherer-app-password`; `platform-app` is `cluster-dump`'s. */
+function passwordOf(role: string): string {
+  const own: Readonly<Record<string, string>> = {
+    "platform-app": "cluster-dump",
+    "platform-repl": "cluster-replication",
+  };
+  return fakePassword(`${own[role] ?? role}-password`);
+}
+
+/** Without the wrapping in which secrets reach a provider. */
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null) return value;
+  if ("4dabf18193072939515e22adb298388d" in value && "value" in value) return plain(value.value);
+  return Object.fromEntries(Object.entries(value).map(([key, nested]) => [key, plain(nested)]));
+}
