@@ -1,8 +1,9 @@
 import { randomInt } from "node:crypto";
 import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 
-import { connectionOf } from "../../components/access/endpoints";
+import { connectionOf, type Endpoints } from "../../components/access/endpoints";
 import { replicationRole, type Plan } from "../../components/access/plan-items";
+import { database } from "../../components/settings-rules";
 
 /** Passwords by role name; `postgres` is the superuser's. */
 export type Passwords = ReadonlyMap<string, string>;
@@ -26,15 +27,28 @@ export function passwordOf(passwords: Passwords, role: string): string {
   return password;
 }
 
-/** Writes the file in one step, readable by its owner only: for a shell (`. FILE`) and for dotenv alike. */
-export function writePasswords(
-  file: string,
-  passwords: Passwords,
-  plan: Plan,
-  ports: { readonly primary: number; readonly replica: number },
-): void {
+/** Where the two servers listen, on 127.0.0.1. */
+export interface SandboxPorts {
+  readonly primary: number;
+  readonly replica: number;
+}
+
+/** The sandbox's endpoints: it has no network of its own. */
+export function sandboxEndpoints({ primary, replica }: SandboxPorts): Endpoints {
   const at = (port: number) => ({ host: { host: "127.0.0.1", port }, network: { host: "127.0.0.1", port } });
-  const endpoints = { database: plan.database, rw: at(ports.primary), ro: at(ports.replica) };
+  return { database, rw: at(primary), ro: at(replica) };
+}
+
+/** The ports of a credentials file; undefined where it has none. */
+export function readPorts(file: string): SandboxPorts | undefined {
+  if (!existsSync(file)) return undefined;
+  const [, primary, replica] = /@127\.0\.0\.1:(\d+),127\.0\.0\.1:(\d+)\//.exec(readFileSync(file, "utf8")) ?? [];
+  return primary === undefined ? undefined : { primary: Number(primary), replica: Number(replica) };
+}
+
+/** Writes the file in one step, readable by its owner only: for a shell (`. FILE`) and for dotenv alike. */
+export function writePasswords(file: string, passwords: Passwords, plan: Plan, ports: SandboxPorts): void {
+  const endpoints = sandboxEndpoints(ports);
   const lines = [...passwords].flatMap(([role, password]) => {
     const tier = plan.roles.find(({ name }) => name === role)?.of?.tier;
     const { url, multiHostUrl } = connectionOf(role, tier ?? "app", password, endpoints);

@@ -2,9 +2,10 @@ import { existsSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { Command, InvalidArgumentError } from "commander";
-import { tierRole, tiers, type Service } from "../../services/service";
+import { tierRole, tiers } from "../../services/service";
 import { describeViolation } from "../effect-test/attempt";
 import { OperatorError } from "../operator-error";
+import { readRegistry } from "../registry-file";
 import { projectFolder, readStackSettings } from "../stack-file";
 import { table } from "../table";
 import { leftovers, isServed, stopLeftover } from "./embedded-server";
@@ -59,17 +60,6 @@ async function main(): Promise<void> {
   if (running.stopping === undefined) {
     await sandbox.stop();
     throw new OperatorError(`a server ended by itself; see ${log}`);
-  }
-}
-
-/** The registry, read when it is needed: a typing error in it is told as one, without a stack trace. */
-async function readRegistry(): Promise<readonly Service[]> {
-  try {
-    return (await import("../../services/registry.js")).services;
-  } catch (error) {
-    throw new OperatorError(
-      `services/registry.ts cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-    );
   }
 }
 

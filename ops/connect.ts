@@ -1,0 +1,95 @@
+import { spawnSync } from "node:child_process";
+import { connectionOf, type Connection } from "../components/access/endpoints";
+import { dockerVariables } from "../components/cluster/docker-cli";
+import { dockerNames } from "../components/naming";
+import { database } from "../components/settings-rules";
+import { didYouMean } from "../services/did-you-mean";
+import { tierRole, tiers, type Service, type Tier } from "../services/service";
+import { OperatorError } from "./operator-error";
+import { stackOutput } from "./pulumi-cli";
+import { readPasswords, readPorts, sandboxEndpoints } from "./sandbox/credentials";
+import type { Stack } from "./stack-file";
+
+export type Format = "url" | "multi-host-url" | "env" | "json";
+
+/** One service's tier, as a person names it. */
+export interface Login {
+  readonly service: Service;
+  readonly tier: Tier;
+}
+
+/** @throws OperatorError for a name nobody has, with the one that may be meant */
+export function findLogin(services: readonly Service[], name: string, tier: string): Login {
+  const service = services.find((candidate) => candidate.name === name || candidate.code === name);
+  const known = services.map((candidate) => candidate.name);
+  if (service === undefined) {
+    throw new OperatorError(
+      `unknown service "${name}"; known services are ${known.join(", ")}${didYouMean(name, known)}`,
+    );
+  }
+  const found = tiers.find((candidate) => candidate === tier);
+  if (found === undefined) {
+    throw new OperatorError(`unknown tier "${tier}"; the tiers are ${tiers.join(", ")}${didYouMean(tier, tiers)}`);
+  }
+  return { service, tier: found };
+}
+
+/** How the login connects, from the stack's outputs. */
+export function connectionOfStack({ service, tier }: Login, stack: Stack): Connection {
+  const connections = stackOutput(stack.name, "connections") as Partial<
+    Record<string, Partial<Record<string, Connection>>>
+  >;
+  const connection = connections[service.name]?.[tier];
+  if (connection === undefined) {
+    throw new OperatorError(`stack ${stack.name} does not have ${service.name} yet: npm run up -- ${stack.name}`);
+  }
+  return connection;
+}
+
+/** How the login connects to the sandbox, from the file `npm start` has written. */
+export function connectionOfSandbox({ service, tier }: Login, credentialsFile: string): Connection {
+  const role = tierRole(service.code, tier);
+  const password = readPasswords(credentialsFile).get(role);
+  const ports = readPorts(credentialsFile);
+  if (password === undefined || ports === undefined) {
+    throw new OperatorError(`${credentialsFile} has no password of ${role}: npm start makes it`);
+  }
+  return connectionOf(role, tier, password, sandboxEndpoints(ports));
+}
+
+/** What the command prints; `network` is the view of a container on the private network. */
+export function formatConnection(connection: Connection, format: Format, network: boolean): string {
+  const { host, port, url, multiHostUrl } = network ? connection.network : connection;
+  const { user, password } = connection;
+  switch (format) {
+    case "url":
+      return url;
+    case "multi-host-url":
+      return multiHostUrl;
+    case "env":
+      // libpq's variables and the one most frameworks read. Nothing in them needs quoting.
+      return [
+        `PGHOST=${host}`,
+        `PGPORT=${port}`,
+        `PGDATABASE=${connection.database}`,
+        `PGUSER=${user}`,
+        `PGPASSWORD=${password}`,
+        `DATABASE_URL=${url}`,
+      ].join("\n");
+    case "json":
+      return JSON.stringify(connection, null, 2);
+  }
+}
+
+/** Opens psql as the login in the primary's container, where the system user is asked and no password; its exit status. */
+export function openPsql({ service, tier }: Login, { settings, dockerHost }: Stack): number {
+  const container = dockerNames(settings.namePrefix)[settings.primaryNode].container;
+  const terminal = process.stdin.isTTY ? ["--interactive", "--tty"] : ["--interactive"];
+  const { status, error } = spawnSync(
+    "docker",
+    ["exec", ...terminal, container, "psql", "-U", tierRole(service.code, tier), "-d", database],
+    { stdio: "inherit", env: { ...process.env, ...dockerVariables(dockerHost) } },
+  );
+  if (error) throw new OperatorError(`the docker command does not run: ${error.message}`);
+  return status ?? 130;
+}

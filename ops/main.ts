@@ -1,0 +1,75 @@
+import { join } from "node:path";
+import { Command, Option } from "commander";
+import { connectionOfSandbox, connectionOfStack, findLogin, formatConnection, openPsql, type Format } from "./connect";
+import { OperatorError } from "./operator-error";
+import { readRegistry } from "./registry-file";
+import { sandboxFiles } from "./sandbox/sandbox";
+import { projectFolder, readStack } from "./stack-file";
+import { collectStatus } from "./status/collect";
+import { problemsOf, renderStatus } from "./status/render";
+
+const say = (text: string) => process.stdout.write(`${text}\n`);
+
+const program = new Command("npm run ops --")
+  .description("What an operator does with a stack's servers.")
+  .showHelpAfterError("(--help lists the commands)");
+const stackOption = new Option("--stack <name>", "the stack, which has a file Pulumi.<name>.yaml").default("dev");
+
+interface ConnectOptions {
+  readonly stack: string;
+  readonly format: Format;
+  readonly network?: true;
+  readonly psql?: true;
+  readonly sandbox?: string | true;
+}
+
+program
+  .command("connect")
+  .description("Print how a service's role connects, or open psql as it.")
+  .argument("<service>", "name or code of a service, e.g. gatherer or gt")
+  .argument("[tier]", "owner, app or user", "app")
+  .addOption(stackOption)
+  .addOption(
+    new Option("--format <format>", "what to print").choices(["url", "multi-host-url", "env", "json"]).default("url"),
+  )
+  .option("--network", "as a container on the private network sees it")
+  .option("--psql", "open psql in the primary's container instead")
+  .option("--sandbox [folder]", "the database of npm start instead of a stack")
+  .action(async (name: string, tier: string, options: ConnectOptions) => {
+    const login = findLogin(await readRegistry(), name, tier);
+    const stack = readStack(options.stack);
+    if (options.psql) {
+      if (options.sandbox !== undefined) {
+        throw new OperatorError("the sandbox has no psql of its own: use yours, with --format env");
+      }
+      process.exitCode = openPsql(login, stack);
+      return;
+    }
+    const folder = typeof options.sandbox === "string" ? options.sandbox : join(projectFolder, ".sandbox");
+    const connection =
+      options.sandbox === undefined
+        ? connectionOfStack(login, stack)
+        : connectionOfSandbox(login, sandboxFiles(folder).credentials);
+    say(formatConnection(connection, options.format, options.network ?? false));
+  });
+
+program
+  .command("status")
+  .description(
+    "Nodes, roles, lag, connections, sizes; asks the Docker engine only. Exit status 1 when something is wrong.",
+  )
+  .addOption(stackOption)
+  .option("--json", "for a machine")
+  .action(async ({ stack: name, json }: { stack: string; json?: true }) => {
+    const services = await readRegistry();
+    const stack = readStack(name);
+    const nodes = collectStatus(stack);
+    const problems = problemsOf(nodes, stack);
+    say(json ? JSON.stringify({ stack: name, nodes, problems }, null, 2) : renderStatus(nodes, services, stack));
+    if (problems.length > 0) process.exitCode = 1;
+  });
+
+program.parseAsync().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof OperatorError ? error.message : String((error as Error).stack)}\n`);
+  process.exitCode = 1;
+});

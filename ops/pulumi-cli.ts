@@ -1,0 +1,79 @@
+import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
+import { OperatorError } from "./operator-error";
+import { projectFolder } from "./stack-file";
+
+const stateFolder = join(projectFolder, ".pulumi-state");
+const passphraseFile = join(stateFolder, "passphrase");
+
+/**
+ * The environment in which pulumi finds its CLI, plugins and state: a state folder and passphrase of our own, unless the
+ * person has logged in somewhere or set another backend.
+ * @throws OperatorError where pulumi is not installed
+ */
+export function pulumiEnvironment(): NodeJS.ProcessEnv {
+  return { ...process.env, ...pathWithPulumi(), ...localState() };
+}
+
+/** An output of a stack, secrets included. */
+export function stackOutput(stack: string, name: string): unknown {
+  const args = ["stack", "output", name, "--json", "--show-secrets", "--stack", stack, "--non-interactive"];
+  const { status, stdout, stderr } = spawnSync("pulumi", args, {
+    cwd: projectFolder,
+    env: pulumiEnvironment(),
+    encoding: "utf8",
+  });
+  if (status !== 0) {
+    const why = stderr.trim().split("\n").at(-1) ?? "";
+    throw new OperatorError(
+      `stack ${stack} has no output ${name}: ${why} (npm run up -- ${stack} makes it; --sandbox asks npm start's database)`,
+    );
+  }
+  return JSON.parse(stdout);
+}
+
+/** Makes the folder and passphrase of a state of our own, where it is to be used and is not there yet. */
+export function prepareLocalState(stack: string): void {
+  if (localState()["PULUMI_CONFIG_PASSPHRASE_FILE"] !== passphraseFile || existsSync(passphraseFile)) return;
+  const stackFile = `Pulumi.${stack}.yaml`;
+  if (/^encryptionsalt:/m.test(readFileSync(join(projectFolder, stackFile), "utf8"))) {
+    throw new OperatorError(
+      `${stackFile} has the encryptionsalt of a passphrase that is not in ${passphraseFile}: ` +
+        "put that passphrase (and the state beside it) back, or remove the line for a stack of your own",
+    );
+  }
+  mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
+  writeFileSync(passphraseFile, randomBytes(32).toString("base64url"), { mode: 0o600, flag: "wx" });
+  process.stdout.write(
+    `The state is kept in ${stateFolder}, its passphrase in ${passphraseFile}: back both up, apart from each other.\n`,
+  );
+}
+
+/** PATH with the folder Pulumi's installer uses, where the CLI and its plugins may be. */
+function pathWithPulumi(): NodeJS.ProcessEnv {
+  const path = process.env["PATH"] ?? "";
+  const folders = [...path.split(delimiter), join(homedir(), ".pulumi", "bin")];
+  if (!folders.some((folder) => existsSync(join(folder, "pulumi")))) {
+    throw new OperatorError(
+      "pulumi is neither on PATH nor in ~/.pulumi/bin; install it with: curl -fsSL https://get.pulumi.com | sh",
+    );
+  }
+  return { PATH: folders.join(delimiter) };
+}
+
+function localState(): NodeJS.ProcessEnv {
+  if (process.env["PULUMI_BACKEND_URL"] ?? process.env["PULUMI_ACCESS_TOKEN"] ?? loggedInTo()) return {};
+  const backend = { PULUMI_BACKEND_URL: `file://${stateFolder}` };
+  if (process.env["PULUMI_CONFIG_PASSPHRASE"] ?? process.env["PULUMI_CONFIG_PASSPHRASE_FILE"]) return backend;
+  return { ...backend, PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile };
+}
+
+function loggedInTo(): string | undefined {
+  const file = join(process.env["PULUMI_HOME"] ?? join(homedir(), ".pulumi"), "credentials.json");
+  if (!existsSync(file)) return undefined;
+  const { current } = JSON.parse(readFileSync(file, "utf8")) as { current?: string };
+  return current === "" ? undefined : current;
+}

@@ -1,0 +1,66 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { docker } from "../../components/cluster/docker-cli";
+import { dockerNames, nodeNames, type NodeName } from "../../components/naming";
+import { database } from "../../components/settings-rules";
+import type { Stack } from "../stack-file";
+
+/** What a server says of itself; see server.sql. Sizes in bytes, times in seconds. */
+export interface ServerStatus {
+  readonly version: string;
+  readonly role: "primary" | "standby";
+  readonly startedAt: string;
+  readonly maxConnections: number;
+  /** Client connections of every role that may log in; limit -1 is none. */
+  readonly connections: readonly { readonly role: string; readonly used: number; readonly limit: number }[];
+  readonly standbys: readonly {
+    readonly name: string;
+    readonly state: string;
+    readonly lagBytes: number | null;
+    readonly lagSeconds: number;
+  }[];
+  readonly slots: readonly { readonly name: string; readonly active: boolean; readonly walStatus: string | null }[];
+  readonly databaseBytes: number;
+  readonly walBytes: number;
+  /** Of the services. */
+  readonly schemas: readonly { readonly name: string; readonly bytes: number }[];
+  readonly pendingRestart: readonly string[];
+  readonly alteredBySystem: readonly string[];
+}
+
+export interface NodeStatus {
+  readonly node: NodeName;
+  readonly container: string;
+  /** Docker's word: `running`, `exited`, `restarting`, `paused`; `missing` where there is no container. */
+  readonly state: string;
+  readonly restarts: number;
+  /** `127.0.0.1:5432`; "" while it does not run. */
+  readonly published: string;
+  /** undefined where the server does not answer; then `error` says why. */
+  readonly server?: ServerStatus;
+  readonly error?: string;
+}
+
+/** Asks the engine, and through it both servers. Needs no credentials and no Pulumi. */
+export function collectStatus({ settings, dockerHost }: Stack): readonly NodeStatus[] {
+  const names = dockerNames(settings.namePrefix);
+  const query = readFileSync(join(__dirname, "server.sql"), "utf8");
+  return nodeNames.map((node) => {
+    const { container } = names[node];
+    const format = '{"state": {{json .State.Status}}, "restarts": {{.RestartCount}}}';
+    const inspected = docker(["inspect", "--type", "container", "--format", format, container], { host: dockerHost });
+    if (inspected.status !== 0) {
+      const error = inspected.stderr.trim();
+      return { node, container, state: "missing", restarts: 0, published: "", error };
+    }
+    const { state, restarts } = JSON.parse(inspected.stdout) as { state: string; restarts: number };
+    const published = docker(["port", container, "5432"], { host: dockerHost }).stdout.trim().split("\n")[0] ?? "";
+    const base = { node, container, state, restarts, published };
+    // A paused container answers nobody, and docker would wait for it.
+    if (state !== "running") return { ...base, error: `the container is ${state}` };
+    const psql = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "app", "-d", database, "-f", "-"];
+    const asked = docker(["exec", "--interactive", container, ...psql], { input: query, host: dockerHost });
+    if (asked.status !== 0) return { ...base, error: asked.stderr.trim().split("\n")[0] ?? "" };
+    return { ...base, server: JSON.parse(asked.stdout) as ServerStatus };
+  });
+}

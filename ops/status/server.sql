@@ -1,0 +1,36 @@
+-- What one server says of itself, as one JSON object; as role app, which reads statistics and no service's relation.
+SELECT json_build_object(
+  'version', current_setting('server_version'),
+  'role', CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END,
+  'startedAt', pg_postmaster_start_time(),
+  'maxConnections', current_setting('max_connections')::int,
+  'connections', (
+    SELECT coalesce(json_agg(json_build_object('role', r.rolname, 'used', coalesce(a.used, 0), 'limit', r.rolconnlimit)
+                             ORDER BY r.rolname), '[]')
+      FROM pg_roles r
+      LEFT JOIN (SELECT usesysid, count(*) AS used FROM pg_stat_activity WHERE backend_type = 'client backend' GROUP BY 1) a
+        ON a.usesysid = r.oid
+     WHERE r.rolcanlogin),
+  'standbys', (
+    SELECT coalesce(json_agg(json_build_object(
+             'name', application_name, 'state', state,
+             'lagBytes', CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) END,
+             'lagSeconds', extract(epoch FROM coalesce(replay_lag, '0'))) ORDER BY application_name), '[]')
+      FROM pg_stat_replication),
+  'slots', (
+    SELECT coalesce(json_agg(json_build_object('name', slot_name, 'active', active, 'walStatus', wal_status)
+                             ORDER BY slot_name), '[]')
+      FROM pg_replication_slots),
+  'databaseBytes', pg_database_size(current_database()),
+  'walBytes', (SELECT sum(size) FROM pg_ls_waldir()),
+  'schemas', (
+    SELECT coalesce(json_agg(json_build_object('name', nspname, 'bytes', bytes) ORDER BY nspname), '[]')
+      FROM (SELECT n.nspname, coalesce(sum(pg_total_relation_size(c.oid)), 0) AS bytes
+              FROM pg_namespace n
+              LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'm', 'S')
+             WHERE pg_get_userbyid(n.nspowner) = 'platform'
+             GROUP BY n.nspname) AS per_schema),
+  'pendingRestart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart),
+  'alteredBySystem', (
+    SELECT coalesce(json_agg(name ORDER BY name), '[]')
+      FROM pg_settings WHERE sourcefile LIKE '%/postgresql.auto.conf'));
