@@ -1,0 +1,123 @@
+import { describe, expect, it } from "vitest";
+import { memoryDemand, memoryOf, memoryWarning } from "../../components/cluster/configuration/memory";
+import { renderPgHba, renderPgIdent } from "../../components/cluster/configuration/pg-hba";
+import {
+  postgresqlConf,
+  renderPostgresqlConf,
+  settingsReadAtStart,
+} from "../../components/cluster/configuration/postgresql-conf";
+import { platformSettings, restartSettings } from "../../components/cluster/configuration/restart-settings";
+import { services } from "../../services/registry";
+
+const conf = (changes: Partial<Parameters<typeof postgresqlConf>[0]> = {}) =>
+  postgresqlConf({ memoryMiB: 16_384, cpus: 4, maxConnections: 200, postgresqlSettings: {}, ...changes });
+const valueOf = (name: string, changes: Parameters<typeof conf>[0] = {}) =>
+  conf(changes).find((setting) => setting.name === name)?.value;
+
+describe("the memory of a node", () => {
+  it("of 16 GB is divided as the page says", () => {
+    expect(valueOf("shared_buffers")).toBe("4GB");
+    expect(valueOf("effective_cache_size")).toBe("12GB");
+    expect(valueOf("work_mem")).toBe("64MB");
+    expect(valueOf("maintenance_work_mem")).toBe("1GB");
+    expect(valueOf("max_connections")).toBe("200");
+  });
+
+  it.each([
+    [512, [128, 384, 4, 32, 256, 256]],
+    [1024, [256, 768, 4, 64, 256, 256]],
+    [3000, [750, 2250, 11, 187, 374, 750]],
+    [16_384, [4096, 12_288, 64, 1024, 2048, 4096]],
+    [65_536, [16_384, 49_152, 256, 2048, 4096, 8192]],
+    [524_288, [32_768, 393_216, 256, 2048, 4096, 8192]],
+  ])("of %i MiB keeps the ratios between floor and ceiling", (memoryMiB, expected) => {
+    const memory = memoryOf(memoryMiB);
+    expect([
+      memory.sharedBuffersMiB,
+      memory.effectiveCacheSizeMiB,
+      memory.workMemMiB,
+      memory.maintenanceWorkMemMiB,
+      memory.processLimitMiB,
+      memory.sharedMemoryMiB,
+    ]).toEqual(expected);
+  });
+
+  it("suffices for the twelve services at 16 GB and at dev's size: their limits count, not max_connections", () => {
+    expect(memoryDemand(16_384, services)).toEqual({
+      memoryMiB: 16_384,
+      demandMiB: 4096 + 128 * 64 + 3 * 1024,
+      sum: "4096 MiB shared_buffers + 128 connections × 64 MiB work_mem + 3 autovacuum workers × 1024 MiB maintenance_work_mem",
+    });
+    expect(memoryWarning(memoryDemand(16_384, services))).toBeUndefined();
+    expect(memoryWarning(memoryDemand(1024, services))).toBeUndefined();
+  });
+
+  it("that does not suffice is warned of, with the sum and the cures", () => {
+    const greedy = services.map((service) => ({ ...service, connectionLimits: { app: 9 } }));
+    expect(memoryWarning(memoryDemand(16_384, greedy))).toBe(
+      "centraldb:memoryMiB: the settings could take 18432 MiB of a node's 16384 (4096 MiB shared_buffers + 176 connections " +
+        "× 64 MiB work_mem + 3 autovacuum workers × 1024 MiB maintenance_work_mem): give it more, lower connection limits " +
+        "in services/registry.ts, or set work_mem in centraldb:postgresqlSettings",
+    );
+  });
+});
+
+describe("postgresql.conf", () => {
+  it("has each setting once, with its reason", () => {
+    const names = conf().map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+    expect(conf().filter(({ reason }) => reason.length < 5)).toEqual([]);
+    expect(renderPostgresqlConf(conf())).toContain("shared_buffers = '4GB'  # RAM / 4\n");
+  });
+
+  it("reserves for operators, backup and monitoring what the connection budget keeps from the services", () => {
+    expect(valueOf("superuser_reserved_connections")).toBe("3");
+    expect(valueOf("reserved_connections")).toBe("17");
+  });
+
+  it("takes the stack's own settings over the platform's, whatever their case, and adds the others", () => {
+    const own = conf({ postgresqlSettings: { Work_Mem: "8MB", "auto_explain.log_min_duration": "1s" } });
+    expect(own.filter(({ name }) => name === "work_mem")).toEqual([
+      { name: "work_mem", value: "8MB", reason: "centraldb:postgresqlSettings" },
+    ]);
+    expect(own.at(-1)).toEqual({
+      name: "auto_explain.log_min_duration",
+      value: "1s",
+      reason: "centraldb:postgresqlSettings",
+    });
+  });
+
+  it("quotes values as the file's syntax wants it", () => {
+    const text = renderPostgresqlConf([{ name: "log_line_prefix", value: "it's \\ %m # ", reason: "test" }]);
+    expect(text).toContain("log_line_prefix = 'it''s \\\\ %m # '  # test\n");
+  });
+
+  it("tells what only a restart brings", () => {
+    const names = settingsReadAtStart(conf({ postgresqlSettings: { huge_pages: "on", work_mem: "8MB" } })).map(
+      ({ name }) => name,
+    );
+    expect(names).toEqual(expect.arrayContaining(["shared_buffers", "max_connections", "huge_pages"]));
+    expect(names).not.toContain("work_mem");
+    // Which of them a stack can choose at all, once.
+    expect(restartSettings.filter((name) => name in platformSettings && name !== "max_connections")).toEqual([]);
+  });
+});
+
+describe("pg_hba.conf", () => {
+  const rules = renderPgHba()
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .map((line) => line.split("  #")[0]);
+
+  it("is these lines: nobody is trusted, replication is for repl only, services reach appdb only", () => {
+    expect(rules).toEqual([
+      "local all all peer map=operators",
+      "local replication repl peer map=operators",
+      "host replication repl samenet scram-sha-256",
+      "host all repl all reject",
+      "host all app samenet scram-sha-256",
+      "host appdb all all scram-sha-256",
+    ]);
+    expect(renderPgIdent()).toContain("operators root all\noperators postgres all\n");
+  });
+});

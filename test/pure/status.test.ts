@@ -1,0 +1,113 @@
+import { describe, expect, it } from "vitest";
+import { readStack } from "../../ops/stack-file";
+import type { NodeStatus, ServerStatus } from "../../ops/status/collect";
+import { problemsOf, renderStatus } from "../../ops/status/render";
+import { services } from "../../services/registry";
+
+const stack = readStack("prod");
+const server: ServerStatus = {
+  version: "16.14",
+  role: "primary",
+  startedAt: new Date(Date.now() - 3 * 3600_000).toISOString(),
+  maxConnections: 200,
+  connections: [
+    { role: "gtapp", used: 3, limit: 5 },
+    { role: "app", used: 1, limit: -1 },
+  ],
+  standbys: [{ name: "pg16-replica", state: "streaming", lagBytes: 20_480, lagSeconds: 0.25 }],
+  slots: [{ name: "pg16_replica", active: true, walStatus: "reserved" }],
+  databaseBytes: 12 * 1024 ** 2,
+  walBytes: 64 * 1024 ** 2,
+  schemas: [{ name: "gt", bytes: 5 * 1024 ** 3 }],
+  pendingRestart: [],
+  alteredBySystem: [],
+};
+const node = (changes: Partial<NodeStatus>): NodeStatus => ({
+  node: "primary",
+  container: "pg16-primary",
+  state: "running",
+  restarts: 0,
+  published: "127.0.0.1:5432",
+  ...changes,
+});
+const standby: ServerStatus = {
+  ...server,
+  role: "standby",
+  connections: [{ role: "gtapp", used: 1, limit: 5 }],
+  standbys: [],
+  slots: [],
+};
+const replica = node({ node: "replica", container: "pg16-replica", published: "127.0.0.1:5433", server: standby });
+const well = [node({ server }), replica];
+
+describe("status", () => {
+  it("is one screen: nodes, lag, connections and sizes", () => {
+    const lines = renderStatus(well, services.slice(0, 2), stack).split("\n");
+    expect(lines).toEqual([
+      "stack prod, PostgreSQL 16.14",
+      "",
+      "node     container     state    role     listens on      up for     restarts  lag",
+      "primary  pg16-primary  running  primary  127.0.0.1:5432  3 h 0 min  0",
+      "replica  pg16-replica  running  standby  127.0.0.1:5433  3 h 0 min  0         20 kB, 0.3 s",
+      "",
+      "service     schema  owner connections  app connections  user connections  size",
+      "gatherer    gt      0 of 2             4 of 5           0 of 2            5120 MB",
+      "aggregator  ag      0 of 2             0 of 5           0 of 2            no schema",
+      "",
+      "connections  4 of 200 on the primary",
+      "database     12 MB",
+      "WAL          64 MB",
+      "slots        pg16_replica active, reserved",
+      "",
+      "All is well.",
+    ]);
+  });
+
+  it.each<[string, readonly NodeStatus[], readonly string[]]>([
+    ["nothing", well, []],
+    [
+      "a node that was never made",
+      [node({ state: "missing", error: "no such container" }), replica],
+      ["pg16-primary does not exist: npm run up -- prod"],
+    ],
+    [
+      "a stopped replica",
+      [
+        node({ server: { ...server, standbys: [] } }),
+        node({ node: "replica", container: "pg16-replica", state: "exited", error: "the container is exited" }),
+      ],
+      [
+        "pg16-replica is exited: docker start pg16-replica",
+        "no standby streams from pg16-primary: its log and the standby's say why",
+      ],
+    ],
+    [
+      "a lost slot, a pending restart and an ALTER SYSTEM",
+      [
+        node({
+          server: {
+            ...server,
+            slots: [{ name: "pg16_replica", active: false, walStatus: "lost" }],
+            pendingRestart: ["shared_buffers"],
+            alteredBySystem: ["work_mem"],
+          },
+        }),
+        replica,
+      ],
+      [
+        "slot pg16_replica on pg16-primary has lost WAL its standby needs: the standby must be copied anew",
+        "pg16-primary needs a restart for shared_buffers: docker restart --time 60 pg16-primary",
+        "ALTER SYSTEM on pg16-primary hides what the stack says of work_mem: ALTER SYSTEM RESET",
+      ],
+    ],
+    [
+      "a failover the config does not know of",
+      [node({ server: standby }), node({ ...replica, server })],
+      [
+        'centraldb:primaryNode: it is "primary", but pg16-primary is a standby and pg16-replica is the primary; pulumi config set centraldb:primaryNode replica',
+      ],
+    ],
+  ])("names %s", (_, nodes, problems) => {
+    expect(problemsOf(nodes, stack)).toEqual(problems);
+  });
+});
