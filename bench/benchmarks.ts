@@ -41,12 +41,12 @@ export const benchmarks: Readonly<Record<string, (runs: number) => Promise<void>
       await measurePaired(
         [
           { name: "empty TypeScript program", run: empty.preview },
-          { name: "twelve services, no change", run: () => void stack.pulumi("preview", "--stack", "dev") },
+          { name: "twelve services, no change", run: () => void stack.pulumi("preview") },
         ],
         runs,
       );
     } finally {
-      stack.pulumi("destroy", "--yes", "--skip-preview", "--stack", "dev");
+      stack.pulumi("destroy", "--yes", "--skip-preview");
       stack.clean();
       empty.clean();
     }

@@ -53,10 +53,11 @@ export class Node extends pulumi.ComponentResource {
         ],
         networksAdvanced: [{ name: cluster.network.name, aliases: [names.container] }],
         ports: [{ internal: 5432, external: settings[`${node}Port`], ip: settings.bindAddress }],
-        // One label for each setting that only a restart brings: a change of it replaces the container, and a preview names it.
+        // One label for each setting that only a restart brings: a change replaces the container. The value names the
+        // setting once more, because a preview shows only that.
         labels: settingsReadAtStart(postgresqlConf(settings)).map((setting) => ({
           label: `postgresql.${setting.name}`,
-          value: setting.value,
+          value: `${setting.name} = ${setting.value}`,
         })),
         memory: limits.memoryMiB,
         memorySwap: limits.memoryMiB,

@@ -220,8 +220,8 @@ describe("the nodes", () => {
 
   it("name in a label every setting that only a restart brings, and no other", () => {
     const labels = container(prod, "primary")["labels"] as readonly { label: string; value: string }[];
-    expect(labels).toContainEqual({ label: "postgresql.shared_buffers", value: "4GB" });
-    expect(labels).toContainEqual({ label: "postgresql.max_connections", value: "200" });
+    expect(labels).toContainEqual({ label: "postgresql.shared_buffers", value: "shared_buffers = 4GB" });
+    expect(labels).toContainEqual({ label: "postgresql.max_connections", value: "max_connections = 200" });
     expect(labels.map(({ label }) => label)).not.toContain("postgresql.work_mem");
   });
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeViolation } from "../../ops/effect-test/attempt";
 import { testEffectOnProbes, testEffectOnStandby } from "../../ops/effect-test/effect-test";
 import { createProbes } from "../../ops/effect-test/probes";
+import { platformSettings, restartSettings } from "../../components/cluster/configuration/restart-settings";
 import type { NodeName } from "../../components/naming";
 import { services } from "../../services/registry";
 import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
@@ -67,6 +68,15 @@ describe("two nodes", () => {
     expect((await owner.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
     await owner.end();
     expect(cluster.logs("primary")).not.toContain("server process was terminated");
+  });
+});
+
+describe("the list of settings that only a restart brings", () => {
+  it("is PostgreSQL's own", () => {
+    const names = cluster.ask("primary", "SELECT string_agg(name, ',') FROM pg_settings WHERE context = 'postmaster'");
+    const ours = [...restartSettings, ...Object.keys(platformSettings)];
+    expect(names.split(",").filter((name) => !ours.includes(name))).toEqual([]);
+    expect(restartSettings.filter((name) => !names.split(",").includes(name))).toEqual([]);
   });
 });
 

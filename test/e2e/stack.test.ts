@@ -9,7 +9,8 @@ import { createProbes } from "../../ops/effect-test/probes";
 import { services } from "../../services/registry";
 import type { Service } from "../../services/service";
 import { testPlan } from "../support/server";
-import type { Ran } from "../support/run";
+import type { Endpoints } from "../../components/access/endpoints";
+import { run, type Ran } from "../support/run";
 import { prepareStack, type TestStack } from "../support/stack";
 
 // One stack, from nothing to nothing; each step stands on the one before.
@@ -31,7 +32,7 @@ function ok({ status, output }: Ran): string {
 
 /** Names of the resources a preview would change. */
 function changes(): string[] {
-  const { stdout } = stack.pulumi("preview", "--json", "--stack", "dev");
+  const { stdout } = stack.pulumi("preview", "--json");
   const { steps } = JSON.parse(stdout) as { steps: readonly { op: string; urn: string }[] };
   return steps.filter(({ op }) => op !== "same").map(({ op, urn }) => `${op} ${urn.split("::").at(-1) ?? ""}`);
 }
@@ -66,6 +67,24 @@ async function makeProbes(registry: readonly Service[], generation: "old" | "new
   });
 }
 
+/** When each server started, by the engine: changes whenever a container is restarted or replaced. */
+function startedAt(): string[] {
+  return ["primary", "replica"].map((node) =>
+    execFileSync("docker", ["inspect", "-f", "{{.State.StartedAt}}", `${stack.prefix}-${node}`], { encoding: "utf8" }),
+  );
+}
+
+function rwPort(): number {
+  return (stack.output("endpoints") as Endpoints).rw.host.port;
+}
+
+async function show(setting: string): Promise<unknown> {
+  return asSuperuser(async (superuser) => {
+    const { rows } = await superuser.query<Record<string, unknown>>(`SHOW ${setting}`);
+    return rows[0]?.[setting];
+  });
+}
+
 describe("a real pulumi up", () => {
   it("refuses a bad registry and bad configuration with every problem and no stack trace, before anything is planned", () => {
     stack.setRegistry([...services, { name: "x", code: "gt", purpose: "Bad.", tables: [], reads: ["ledgr"] }]);
@@ -87,14 +106,14 @@ describe("a real pulumi up", () => {
   });
 
   it("previews with nothing running, and brings everything up", () => {
-    ok(stack.pulumi("preview", "--stack", "dev"));
+    ok(stack.pulumi("preview"));
     ok(stack.up("--skip-preview"));
     expect(statSync(join(stack.folder, ".pulumi-state", "passphrase")).mode & 0o777).toBe(0o600);
   });
 
   it("changes nothing the second time, and finds no drift", () => {
     ok(stack.up("--skip-preview", "--expect-no-changes"));
-    ok(stack.pulumi("preview", "--refresh", "--expect-no-changes", "--stack", "dev"));
+    ok(stack.pulumi("preview", "--refresh", "--expect-no-changes"));
   });
 
   it("gives every tier of every service what the plan says, by effect", async () => {
@@ -102,16 +121,17 @@ describe("a real pulumi up", () => {
     await makeProbes(services, "old");
     await makeProbes(services, "new");
     expect(await violations(services, testEffectOnProbes)).toEqual([]);
-    ok(stack.pulumi("preview", "--refresh", "--expect-no-changes", "--stack", "dev"));
+    ok(stack.pulumi("preview", "--refresh", "--expect-no-changes"));
   });
 
   it("shows no password in the state, the container's configuration or the server's log", async () => {
     const passwords = [...stack.logins(services).passwords.values()];
     const docker = (command: string) =>
       spawnSync("sh", ["-c", `docker ${command} 2>&1`], { encoding: "utf8", maxBuffer: 1 << 28 }).stdout;
-    const log = docker(`logs ${stack.prefix}-primary`);
-    expect(log).toContain("database system is ready to accept connections");
-    const shown = [stack.state(), docker(`inspect ${stack.prefix}-primary`), log];
+    const ofNode = (node: string) =>
+      ["logs", "inspect", "top"].map((command) => docker(`${command} ${stack.prefix}-${node}`));
+    const shown = [stack.state(), ...ofNode("primary"), ...ofNode("replica")];
+    expect(shown[1]).toContain("database system is ready to accept connections");
     expect(passwords).toHaveLength(36);
     expect(passwords.filter((password) => shown.some((text) => text.includes(password)))).toEqual([]);
     // What is stored of a password is a verifier; the state holds ciphertext only.
@@ -137,7 +157,7 @@ describe("a real pulumi up", () => {
     await makeProbes(appended.slice(-1), "old");
     await makeProbes(appended.slice(-1), "new");
     expect(await violations(appended, testEffectOnProbes)).toEqual([]);
-    ok(stack.pulumi("preview", "--refresh", "--expect-no-changes", "--stack", "dev"));
+    ok(stack.pulumi("preview", "--refresh", "--expect-no-changes"));
   });
 
   it("fails with PostgreSQL's message when the platform SQL fails, and tries again with the next up", async () => {
@@ -156,11 +176,90 @@ describe("a real pulumi up", () => {
       return rows.map(({ name }) => name);
     });
     expect(installed).toEqual(["citext", "pg_trgm"]);
-    ok(stack.pulumi("preview", "--refresh", "--expect-no-changes", "--stack", "dev"));
+    ok(stack.pulumi("preview", "--refresh", "--expect-no-changes"));
+  });
+
+  it("shows in the preview which lines of the configuration change, and reloads what can be reloaded", async () => {
+    const before = startedAt();
+    stack.setConfig("centraldb:postgresqlSettings", { log_min_duration_statement: "123ms" });
+    expect(changes()).toEqual(["update cluster-configuration"]);
+    const { output } = stack.pulumi("preview", "--diff");
+    expect(output).toContain("+ log_min_duration_statement = '123ms'");
+    ok(stack.up("--skip-preview"));
+    expect(startedAt()).toEqual(before);
+    expect(await show("log_min_duration_statement")).toBe("123ms");
+  });
+
+  it("says in the preview that a setting restarts the servers, restarts them cleanly and loses nothing", async () => {
+    await asSuperuser((superuser) =>
+      superuser.query("CREATE TABLE platform.kept AS SELECT generate_series(1, 100) AS n"),
+    );
+    stack.setConfig("centraldb:postgresqlSettings", { shared_buffers: "200MB" });
+    expect(changes()).toEqual([
+      "update cluster-configuration",
+      ...["primary", "replica"].flatMap((node) => [`replace ${node}-container`, `replace ${node}-ready`]),
+    ]);
+    expect(stack.pulumi("preview", "--diff").output).toContain('"shared_buffers = 256MB" => "shared_buffers = 200MB"');
+    ok(stack.up("--skip-preview"));
+    expect(await show("shared_buffers")).toBe("200MB");
+    for (const node of ["primary", "replica"]) {
+      const log = execFileSync("sh", ["-c", `docker logs ${stack.prefix}-${node} 2>&1`], { encoding: "utf8" });
+      expect(log).toContain("database system was shut down");
+      expect(log).not.toMatch(/not properly shut down|was interrupted/);
+    }
+    const { rowCount } = await asSuperuser((superuser) => superuser.query("SELECT FROM platform.kept"));
+    expect(rowCount).toBe(100);
+    ok(stack.pulumi("preview", "--refresh", "--expect-no-changes"));
+  });
+
+  it("refuses a configuration that cannot work, and leaves the servers running", () => {
+    const before = startedAt();
+    stack.setConfig("centraldb:postgresqlSettings", { shared_buffers: "900GB" });
+    const { status, output } = stack.up("--skip-preview");
+    expect(status).not.toBe(0);
+    expect(output).toContain("configuration refused, the running servers keep theirs:");
+    expect(output).toContain("could not map anonymous shared memory");
+    expect(startedAt()).toEqual(before);
+    stack.setConfig("centraldb:postgresqlSettings", {});
+    ok(stack.up("--skip-preview"));
+  });
+
+  it("prints how a service connects and the state of the nodes", () => {
+    const ops = (...args: string[]) =>
+      run(process.execPath, ["--import", "tsx", "ops/main.ts", ...args], { cwd: stack.folder, env: stack.environment });
+    const url = ok(ops("connect", "gatherer", "user")).trim();
+    expect(url).toBe(`postgresql://gtuser:${new URL(url).password}@127.0.0.1:${rwPort()}/appdb`);
+    const status = ok(ops("status"));
+    expect(status).toContain("All is well.");
+    expect(status).toMatch(/^replica +\S+-replica +running +standby .* bytes, 0\.0 s$/m);
+  });
+
+  it("after a failover refuses a stale config value, and with the right one changes no container and grants there", async () => {
+    const containers = () =>
+      execFileSync("docker", ["ps", "-aq", "--no-trunc", "--filter", `name=${stack.prefix}`], { encoding: "utf8" });
+    const replica = `${stack.prefix}-replica`;
+    execFileSync("docker", ["stop", "--time", "60", `${stack.prefix}-primary`]);
+    execFileSync("docker", ["exec", replica, "psql", "-qU", "postgres", "-c", "SELECT pg_promote()"]);
+    const before = containers();
+    const stale = stack.up("--skip-preview");
+    expect(stale.status).not.toBe(0);
+    expect(stale.output).toContain(
+      `it is "primary", but ${replica} is the primary; pulumi config set centraldb:primaryNode replica`,
+    );
+    expect(stale.output).not.toContain("cluster-configuration updat");
+
+    stack.setConfig("centraldb:primaryNode", "replica");
+    // The address at which the provider finds the primary; nothing of the stack itself.
+    expect(changes()).toEqual(["update server"]);
+    ok(stack.up("--skip-preview"));
+    expect(containers()).toBe(before);
+    expect(await violations(appended, testEffect)).toEqual([]);
+    ok(stack.pulumi("preview", "--expect-no-changes"));
   });
 
   it("is removed by destroy without a trace, and starts clean again", async () => {
-    ok(stack.pulumi("destroy", "--yes", "--skip-preview", "--stack", "dev"));
+    ok(stack.pulumi("destroy", "--yes", "--skip-preview"));
+    stack.setConfig("centraldb:primaryNode", "primary");
     const left = [
       ["ps", "-a", "--format", "{{.Names}}"],
       ["volume", "ls", "--format", "{{.Name}}"],

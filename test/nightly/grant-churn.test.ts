@@ -23,7 +23,7 @@ beforeAll(async () => {
   await superuser.end();
 });
 afterAll(() => {
-  stack.pulumi("destroy", "--yes", "--skip-preview", "--stack", "dev");
+  stack.pulumi("destroy", "--yes", "--skip-preview");
   stack.clean();
 });
 
@@ -38,6 +38,6 @@ describe.each([8, 32])("grants added and removed at parallel %i", (parallel) => 
       }
     }
     expect(failures).toEqual([]);
-    expect(stack.pulumi("preview", "--refresh", "--expect-no-changes", "--stack", "dev").status).toBe(0);
+    expect(stack.pulumi("preview", "--refresh", "--expect-no-changes").status).toBe(0);
   });
 });

@@ -4,7 +4,7 @@ import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { parse, stringify } from "yaml";
 import { Client } from "pg";
-import type { Connection } from "../../components/access/endpoints";
+import type { Connection, Endpoints } from "../../components/access/endpoints";
 import type { LoginTarget } from "../../ops/effect-test/run";
 import { tierRole, tiers, type Service } from "../../services/service";
 import { standInImage } from "./cluster";
@@ -13,21 +13,24 @@ import { freePort } from "./server";
 
 const root = join(__dirname, "..", "..");
 
-/** A stack dev in a copy of the program of its own, with a file state and names of its own: a real `pulumi up`. */
+/** A stack in a copy of the program of its own, with a file state and names of its own: a real `pulumi up`. */
 export interface TestStack {
   readonly folder: string;
   readonly prefix: string;
-  readonly port: number;
-  /** Runs the pulumi CLI. */
+  /** Finds pulumi and the stack's state. */
+  readonly environment: NodeJS.ProcessEnv;
+  /** Runs the pulumi CLI on this stack. */
   pulumi(...args: string[]): Ran;
-  /** Runs `npm run up -- dev` with these options. */
+  /** Runs `npm run up` with these options. */
   up(...options: string[]): Ran;
   /** Writes another registry into the copy. */
   setRegistry(services: readonly Service[]): void;
-  /** Sets a key of Pulumi.dev.yaml. */
+  /** Sets a key of the stack's file. */
   setConfig(key: string, value: unknown): void;
   /** The state file's text. */
   state(): string;
+  output(name: string): unknown;
+  /** A superuser's connection to the primary. */
   superuser(): Promise<Client>;
   /** Where the services log in, with the passwords of the stack's outputs. */
   logins(services: readonly Service[]): LoginTarget;
@@ -35,8 +38,11 @@ export interface TestStack {
   clean(): void;
 }
 
-/** Copies the program and builds the stand-in image; `extra` goes into Pulumi.dev.yaml. */
-export async function prepareStack(extra: Readonly<Record<string, unknown>> = {}): Promise<TestStack> {
+/** Copies the program and builds the stand-in image; `extra` goes into the stack's file. */
+export async function prepareStack(
+  extra: Readonly<Record<string, unknown>> = {},
+  name: "dev" | "prod" = "dev",
+): Promise<TestStack> {
   const path = [process.env["PATH"], join(homedir(), ".pulumi", "bin")].join(delimiter);
   if (!path.split(delimiter).some((folder) => existsSync(join(folder, "pulumi")))) {
     throw new Error("this ring needs the pulumi CLI on PATH or in ~/.pulumi/bin");
@@ -49,7 +55,7 @@ export async function prepareStack(extra: Readonly<Record<string, unknown>> = {}
     "package.json",
     "tsconfig.json",
     "Pulumi.yaml",
-    "Pulumi.dev.yaml",
+    `Pulumi.${name}.yaml`,
     "services",
     "components",
     "ops",
@@ -59,7 +65,7 @@ export async function prepareStack(extra: Readonly<Record<string, unknown>> = {}
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   const prefix = `ct${process.pid}-${Math.floor(Math.random() * 1e6)}`;
   const port = await freePort();
-  const stackFile = join(folder, "Pulumi.dev.yaml");
+  const stackFile = join(folder, `Pulumi.${name}.yaml`);
   const setConfig = (key: string, value: unknown) => {
     const content = parse(readFileSync(stackFile, "utf8")) as { config: Record<string, unknown> };
     content.config[key] = value;
@@ -69,8 +75,7 @@ export async function prepareStack(extra: Readonly<Record<string, unknown>> = {}
     "centraldb:image": standInImage,
     "centraldb:namePrefix": prefix,
     "centraldb:primaryPort": port,
-    "centraldb:replicaPort": await freePort(),
-    "centraldb:memoryMiB": 768,
+    "centraldb:replicaPort": port + 1,
   };
   for (const [key, value] of Object.entries({ ...own, ...extra })) setConfig(key, value);
 
@@ -81,22 +86,25 @@ export async function prepareStack(extra: Readonly<Record<string, unknown>> = {}
   };
   const base = { ...process.env, PATH: path, PULUMI_SKIP_UPDATE_CHECK: "1", PULUMI_HOME: join(folder, ".pulumi-home") };
   const pulumi = (...args: string[]) =>
-    run("pulumi", [...args, "--non-interactive"], { cwd: folder, env: { ...base, ...backend } });
-  const output = (name: string): unknown => {
-    const ran = pulumi("stack", "output", name, "--json", "--show-secrets", "--stack", "dev");
+    run("pulumi", [...args, "--stack", name, "--non-interactive"], { cwd: folder, env: { ...base, ...backend } });
+  const output = (key: string): unknown => {
+    const ran = pulumi("stack", "output", key, "--json", "--show-secrets");
     if (ran.status !== 0) throw new Error(ran.output);
     return JSON.parse(ran.stdout);
   };
 
+  const primaryPort = () => (output("endpoints") as Endpoints).rw.host.port;
+
   return {
     folder,
     prefix,
-    port,
+    environment: { ...base, ...backend },
     pulumi,
+    output,
     up: (...options) =>
       run(
         process.execPath,
-        ["--import", "tsx", "ops/up.ts", "dev", "--yes", "--non-interactive", "--color=never", ...options],
+        ["--import", "tsx", "ops/up.ts", name, "--yes", "--non-interactive", "--color=never", ...options],
         { cwd: folder, env: base },
       ),
     setRegistry: (services) => {
@@ -104,11 +112,11 @@ export async function prepareStack(extra: Readonly<Record<string, unknown>> = {}
       writeFileSync(join(folder, "services", "registry.ts"), literal);
     },
     setConfig,
-    state: () => readFileSync(join(folder, ".pulumi-state", ".pulumi", "stacks", "centraldb", "dev.json"), "utf8"),
+    state: () => readFileSync(join(folder, ".pulumi-state", ".pulumi", "stacks", "centraldb", `${name}.json`), "utf8"),
     superuser: async () => {
       const client = new Client({
         host: "127.0.0.1",
-        port,
+        port: primaryPort(),
         user: "postgres",
         password: output("superuserPassword") as string,
         database: "appdb",
@@ -122,7 +130,7 @@ export async function prepareStack(extra: Readonly<Record<string, unknown>> = {}
       const passwords = services.flatMap(({ name, code }) =>
         tiers.map((tier) => [tierRole(code, tier), connections[name]?.[tier]?.password ?? ""] as const),
       );
-      return { host: "127.0.0.1", port, database: "appdb", passwords: new Map(passwords) };
+      return { host: "127.0.0.1", port: primaryPort(), database: "appdb", passwords: new Map(passwords) };
     },
     clean: () => {
       const docker = (...args: string[]) =>
