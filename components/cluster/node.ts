@@ -20,6 +20,7 @@ export interface NodeArgs {
 
 /** The image declares this folder a VOLUME: any other mount path would leave the data in an anonymous volume. */
 const dataMount = "/var/lib/postgresql/data";
+const stopSeconds = 300;
 const configMount = "/etc/centraldb";
 const script = readFileSync(join(__dirname, "scripts", "node.sh"), "utf8");
 
@@ -74,8 +75,10 @@ export class Node extends pulumi.ComponentResource {
           startPeriod: "10m0s", // as Docker spells it: "600s" would be a difference at every preview
         },
         stopSignal: "SIGINT", // PostgreSQL's fast shutdown
-        // Without it a replaced container is killed, which is a crash to PostgreSQL.
-        destroyGraceSeconds: 60,
+        // Before Docker kills it, which is a crash to PostgreSQL: the shutdown's checkpoint writes what is dirty of the
+        // shared buffers. The first is docker's (stop, restart, the engine's own end), the second the provider's.
+        stopTimeout: stopSeconds,
+        destroyGraceSeconds: stopSeconds,
         wait: false, // the job below does it
       },
       { parent: this, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck"], dependsOn: opts?.dependsOn ?? [] },

@@ -34,9 +34,7 @@ export function problemsOf(nodes: readonly NodeStatus[], stack: Stack): readonly
           ({ name }) => `slot ${name} on ${container} has lost WAL its standby needs: the standby must be copied anew`,
         ),
         ...(server.pendingRestart.length > 0
-          ? [
-              `${container} needs a restart for ${server.pendingRestart.join(", ")}: docker restart --time 60 ${container}`,
-            ]
+          ? [`${container} needs a restart for ${server.pendingRestart.join(", ")}: docker restart ${container}`]
           : []),
         ...(server.alteredBySystem.length > 0
           ? [

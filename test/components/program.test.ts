@@ -212,7 +212,8 @@ describe("the nodes", () => {
       memory: 16_384,
       memorySwap: 16_384,
       stopSignal: "SIGINT",
-      destroyGraceSeconds: 60,
+      stopTimeout: 300,
+      destroyGraceSeconds: 300,
       restart: "unless-stopped",
       user: "postgres",
     });

@@ -81,13 +81,13 @@ describe("a primary whose postmaster is killed", () => {
 
 describe("a replica", () => {
   it("that is restarted resumes where it was", async () => {
-    docker("restart", "--time", "60", container("replica"));
+    docker("restart", container("replica"));
     await waitFor(() => streams());
     expect(cluster.logs("replica").match(/copying/g)).toHaveLength(1);
   });
 
   it("that is dead cannot fill the primary's disk, and with an empty volume copies its primary again", async () => {
-    docker("stop", "--time", "60", container("replica"));
+    docker("stop", container("replica"));
     await writeWal(400);
     expect(slot()).toBe("lost");
     expect(walSize()).toBeLessThan(300);
@@ -105,7 +105,7 @@ describe("a replica", () => {
     await writeWal(400);
     expect(slot()).toBe("lost");
     expect(walSize()).toBeLessThan(300);
-    docker("stop", "--time", "60", container("primary"));
+    docker("stop", container("primary"));
     expect(docker("inspect", "-f", "{{.State.ExitCode}}", container("primary"))).toBe("0");
     docker("start", container("primary"));
     docker("unpause", container("replica"));
@@ -114,14 +114,14 @@ describe("a replica", () => {
 
 describe("an empty volume", () => {
   it("is refused by the primary, by the seed job too, while the replica has the data", async () => {
-    docker("stop", "--time", "60", container("primary"), container("replica"));
+    docker("stop", container("primary"), container("replica"));
     docker("rm", container("primary"), container("replica"));
     docker("volume", "rm", cluster.names.replica.volume);
     cluster.forget("cluster-replica-data", "replica-container", "primary-container");
     expect(await cluster.up()).toMatchObject({ status: 0, output: "" });
     await cluster.caughtUp("primary");
 
-    docker("stop", "--time", "60", container("primary"));
+    docker("stop", container("primary"));
     docker("rm", container("primary"));
     docker("volume", "rm", cluster.names.primary.volume);
     cluster.forget("cluster-primary-data", "primary-container");
@@ -163,7 +163,7 @@ describe("a replica that was promoted", () => {
   });
 
   it("is not joined by a second primary: what was the primary before refuses to serve", async () => {
-    docker("stop", "--time", "60", container("primary"));
+    docker("stop", container("primary"));
     // The old primary's data, as they were before the failover: no standby's.
     const data = `${cluster.names.primary.volume}:/data`;
     const image = cluster.settings.image;

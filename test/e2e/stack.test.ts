@@ -238,7 +238,7 @@ describe("a real pulumi up", () => {
     const containers = () =>
       execFileSync("docker", ["ps", "-aq", "--no-trunc", "--filter", `name=${stack.prefix}`], { encoding: "utf8" });
     const replica = `${stack.prefix}-replica`;
-    execFileSync("docker", ["stop", "--time", "60", `${stack.prefix}-primary`]);
+    execFileSync("docker", ["stop", `${stack.prefix}-primary`]);
     execFileSync("docker", ["exec", replica, "psql", "-qU", "postgres", "-c", "SELECT pg_promote()"]);
     const before = containers();
     const stale = stack.up("--skip-preview");

@@ -96,7 +96,7 @@ describe("status", () => {
       ],
       [
         "slot pg16_replica on pg16-primary has lost WAL its standby needs: the standby must be copied anew",
-        "pg16-primary needs a restart for shared_buffers: docker restart --time 60 pg16-primary",
+        "pg16-primary needs a restart for shared_buffers: docker restart pg16-primary",
         "ALTER SYSTEM on pg16-primary hides what the stack says of work_mem: ALTER SYSTEM RESET",
       ],
     ],

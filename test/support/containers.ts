@@ -46,6 +46,7 @@ const flags: { readonly [Key in keyof ContainerArgs]?: (value: never) => readonl
     ...["--health-timeout", check.timeout, "--health-retries", String(check.retries)],
     ...["--health-start-period", check.startPeriod],
   ],
+  stopTimeout: (seconds: number) => ["--stop-timeout", String(seconds)],
   stopSignal: (signal: string) => ["--stop-signal", signal],
   // Not of the container itself: see below, and what only the provider's state knows.
   image: () => [],

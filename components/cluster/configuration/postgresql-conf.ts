@@ -40,7 +40,7 @@ export function postgresqlConf(options: PostgresConfOptions): readonly PostgresS
     ["tcp_keepalives_idle", "60", "a client that is gone without a word frees its connection within two minutes"],
     ["tcp_keepalives_interval", "10", "as above"],
     ["tcp_keepalives_count", "6", "as above"],
-    ["tcp_user_timeout", "10s", "a receiver that hangs must not stop the checkpointer, which waits for its sender"],
+    ["tcp_user_timeout", "5min", "a client that reads nothing that long is gone; node.sh has 10 s for the standby"],
 
     ["shared_buffers", size(memory.sharedBuffersMiB), "RAM / 4"],
     ["work_mem", size(memory.workMemMiB), "RAM / 256, the page's 64MB; memory.ts says why it is survivable"],

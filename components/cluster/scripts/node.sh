@@ -14,6 +14,9 @@ refuse() {
 trap 'exit 130' INT TERM QUIT
 
 conninfo="host=$PEER port=5432 user=repl passfile=$CONFIG/pgpass application_name=$NODE connect_timeout=5"
+# A standby that hangs without reading would stop its primary's checkpoints: they wait for the sender of an outdated slot,
+# and the sender waits in a write. Not for everybody: a service may well pause that long within a large result.
+conninfo+=" options=-ctcp_user_timeout=10s"
 peer() { psql "$conninfo replication=true" -XAtqc "$1" 2>&1; }
 
 # A base backup of the peer, through a slot of this node's own so that no WAL is missing afterwards.
