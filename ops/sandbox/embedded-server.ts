@@ -12,10 +12,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
-import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OperatorError } from "../operator-error";
+import { checkPortFree } from "./port";
 
 /** An embedded PostgreSQL 16 that listens on 127.0.0.1 only. */
 export interface EmbeddedServer {
@@ -47,19 +47,11 @@ const startTimeoutMs = 60_000;
  */
 export async function startEmbeddedServer(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
   const { dataDir, port, logFile } = options;
+  await checkPortFree(port, "--port");
+  makeDataDirectory(options);
+
   const bin = binaries();
   const user = serverUser(dataDir);
-  await checkPortFree(port, "--port");
-
-  const found = dataVersion(dataDir);
-  if (found === undefined) initdb(bin, user, options);
-  else if (found !== version) {
-    throw new OperatorError(
-      `${dataDir} holds data of PostgreSQL ${found}, this is ${version}: ` +
-        "keep the folder and move it away, or start with --reset to delete it",
-    );
-  }
-
   const log = openSync(logFile, "w");
   const flags = Object.entries(options.settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const server = spawn(join(bin, "postgres"), ["-D", dataDir, "-p", String(port), "-h", "127.0.0.1", ...flags], {
@@ -85,6 +77,21 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
       await ended;
     },
   };
+}
+
+/**
+ * Makes the data directory where it is missing.
+ * @throws OperatorError for data of another version, a failed initdb
+ */
+export function makeDataDirectory(options: Pick<EmbeddedServerOptions, "dataDir" | "superuserPassword">): void {
+  const found = dataVersion(options.dataDir);
+  if (found === undefined) initdb(binaries(), serverUser(options.dataDir), options);
+  else if (found !== version) {
+    throw new OperatorError(
+      `${options.dataDir} holds data of PostgreSQL ${found}, this is ${version}: ` +
+        "keep the folder and move it away, or start with --reset to delete it",
+    );
+  }
 }
 
 /** Major version of a data directory, or undefined where there is none. */
@@ -171,30 +178,16 @@ export function checkServerCanRun(folder: string): void {
   throw new OperatorError(`${program} does not run: ${error?.message ?? stderr.trim()}`);
 }
 
-/** @throws OperatorError naming the option by which another is chosen */
-export async function checkPortFree(port: number, option: string): Promise<void> {
-  const taken = await new Promise<boolean>((resolve) => {
-    const socket = connect({ port, host: "127.0.0.1" });
-    const answer = (somebody: boolean) => {
-      socket.destroy();
-      resolve(somebody);
-    };
-    socket.once("connect", () => answer(true)).once("error", () => answer(false));
-    socket.setTimeout(1000, () => answer(true));
-  });
-  if (taken) {
-    throw new OperatorError(
-      `port ${port} on 127.0.0.1 is in use: stop what listens there, or choose another with ${option} ${port + (port < 55_000 ? 10_000 : -10_000)}`,
-    );
-  }
-}
-
 /** What a killed initdb may leave beside the data directory: its unfinished work and the password it was to read. */
 export function leftovers(dataDir: string): readonly [unfinished: string, passwordFile: string] {
   return [`${dataDir}.unfinished`, `${dataDir}.password`];
 }
 
-function initdb(bin: string, user: User, { dataDir, superuserPassword }: EmbeddedServerOptions): void {
+function initdb(
+  bin: string,
+  user: User,
+  { dataDir, superuserPassword }: Pick<EmbeddedServerOptions, "dataDir" | "superuserPassword">,
+): void {
   if (existsSync(dataDir)) {
     throw new OperatorError(
       `${dataDir} is not a data directory (no PG_VERSION in it): move it away, or start with --reset`,

@@ -11,13 +11,14 @@ import { OperatorError } from "../operator-error";
 import { applyPlan, asSuperuser, testPlanEffect } from "./apply";
 import { completePasswords, passwordOf, readPasswords, writePasswords, type Passwords } from "./credentials";
 import {
-  checkPortFree,
   checkServerCanRun,
   isServed,
+  makeDataDirectory,
   startEmbeddedServer,
   stopLeftover,
   type EmbeddedServer,
 } from "./embedded-server";
+import { checkPortFree } from "./port";
 import { copyAsStandby, isStandby, replicaSlot, standbySettings } from "./replica";
 
 export interface SandboxOptions {
@@ -116,6 +117,7 @@ async function bringUp(
     report(`stopping the server an earlier run left behind in ${data}`);
     stopLeftover(data);
   }
+  await checkPortFree(port, "--port");
   await checkPortFree(replicaPort, "--replica-port");
 
   const common = { max_connections: String(settings.maxConnections), log_line_prefix: "%m %u@%d " };
@@ -131,23 +133,29 @@ async function bringUp(
     running.set("replica", await startEmbeddedServer({ ...server, settings: { ...preload, ...common, ...standby } }));
     return follows(port, passwords);
   };
+  /** Copies the primary, which must not run; after a crash it first recovers. */
   const copyReplica = async () => {
-    await running.get("replica")?.stop();
-    await running.get("primary")?.stop();
+    if (existsSync(join(files.data, "postmaster.pid"))) {
+      await startPrimary();
+      await running.get("primary")?.stop();
+    }
+    makeDataDirectory({ dataDir: files.data, superuserPassword: passwordOf(passwords, "postgres") });
     copyAsStandby(files.data, files.replicaData);
-    await startPrimary();
-    return startReplica();
   };
 
+  if (!isStandby(files.replicaData)) await copyReplica();
   await startPrimary();
-  const version = await applyPlan(plan, port, passwords, report);
-  await asSuperuser(port, passwords, plan.database, async (superuser) => {
+  await asSuperuser(port, passwords, "postgres", async (superuser) => {
     await superuser.query(createSlot, [replicaSlot]);
   });
-  const following = isStandby(files.replicaData) ? await startReplica() : await copyReplica();
-  if (!following) {
+  const version = await applyPlan(plan, port, passwords, report);
+  if (!(await startReplica())) {
     report("the replica does not follow its primary: copying it anew");
-    if (!(await copyReplica())) {
+    await running.get("replica")?.stop();
+    await running.get("primary")?.stop();
+    await copyReplica();
+    await startPrimary();
+    if (!(await startReplica())) {
       throw new OperatorError(`the replica does not follow its primary; see ${files.replicaLog}`);
     }
   }

@@ -1,5 +1,3 @@
-import { execFileSync } from "node:child_process";
-import { join } from "node:path";
 import { Client } from "pg";
 import { dockerNames, nodeNames, type NodeName, type Names } from "../../components/naming";
 import { planAccess } from "../../components/access/plan";
@@ -13,8 +11,7 @@ import { createContainer, removeContainer } from "./containers";
 import { fakePassword, runProgram, type Declared, type Program } from "./mocks";
 import { run, type Ran } from "./run";
 import { freePort } from "./server";
-
-export const standInImage = "centraldb-test/postgres:16.14";
+import { buildStandInImage, standInImage } from "./stand-in-image";
 
 /**
  * The containers the program declares, on a real engine and without Pulumi: network, volumes, jobs and nodes are taken
@@ -46,10 +43,7 @@ export interface TestCluster {
 
 /** Builds the stand-in image and prepares names and ports; nothing runs yet. */
 export async function prepareCluster(services: readonly Service[]): Promise<TestCluster> {
-  execFileSync(join(__dirname, "stand-in", "build.sh"), [standInImage], { stdio: ["ignore", "inherit", "inherit"] });
-  const image = execFileSync("docker", ["image", "inspect", "-f", "{{.Id}}", standInImage], {
-    encoding: "utf8",
-  }).trim();
+  const image = buildStandInImage();
   const prefix = `cd${process.pid}-${Math.floor(Math.random() * 1e6)}`;
   const port = await freePort();
   const names = dockerNames(prefix);

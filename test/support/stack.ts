@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -7,9 +7,9 @@ import { Client } from "pg";
 import type { Connection, Endpoints } from "../../components/access/endpoints";
 import type { LoginTarget } from "../../ops/effect-test/run";
 import { tierRole, tiers, type Service } from "../../services/service";
-import { standInImage } from "./cluster";
 import { run, type Ran } from "./run";
 import { freePort } from "./server";
+import { buildStandInImage, standInImage } from "./stand-in-image";
 
 const root = join(__dirname, "..", "..");
 
@@ -47,7 +47,7 @@ export async function prepareStack(
   if (!path.split(delimiter).some((folder) => existsSync(join(folder, "pulumi")))) {
     throw new Error("this ring needs the pulumi CLI on PATH or in ~/.pulumi/bin");
   }
-  execFileSync(join(__dirname, "stand-in", "build.sh"), [standInImage], { stdio: ["ignore", "inherit", "inherit"] });
+  buildStandInImage();
 
   const folder = mkdtempSync(join(tmpdir(), "centraldb-e2e-"));
   for (const file of [
