@@ -15,7 +15,6 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OperatorError } from "../operator-error";
-import { checkPortFree } from "./port";
 
 /** An embedded PostgreSQL 16 that listens on 127.0.0.1 only. */
 export interface EmbeddedServer {
@@ -43,11 +42,10 @@ const startTimeoutMs = 60_000;
 
 /**
  * Makes the data directory where it is missing, starts the server and waits until it accepts connections.
- * @throws OperatorError for a port in use, data of another version, a folder the server's user cannot reach, a failed start
+ * @throws OperatorError for data of another version, a folder the server's user cannot reach, a failed start
  */
 export async function startEmbeddedServer(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
   const { dataDir, port, logFile } = options;
-  await checkPortFree(port, "--port");
   makeDataDirectory(options);
 
   const bin = binaries();
