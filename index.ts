@@ -1,8 +1,8 @@
-import * as postgresql from "@pulumi/postgresql";
 import { serviceConnections } from "./components/access/connections";
 import { endpointsOf } from "./components/access/endpoints";
 import { PlatformRoles } from "./components/access/platform-roles";
 import { PlatformSql } from "./components/access/platform-sql";
+import { serverProvider } from "./components/access/server-provider";
 import { ServiceDatabase } from "./components/access/service-database";
 import { ServiceReads } from "./components/access/service-reads";
 import { renderFoundation, renderTiers } from "./components/access/sql";
@@ -26,22 +26,7 @@ const first = new Node(primaryNode, { ...nodeArgs, node: primaryNode }, { depend
 
 const login = { settings, password: passwords.superuser };
 const foundation = new PlatformSql("foundation", { sql: renderFoundation(plan), ...login }, { dependsOn: first });
-const { rw, database } = endpointsOf(settings);
-const server = new postgresql.Provider(
-  "server",
-  {
-    host: rw.host.host,
-    port: rw.host.port,
-    username: "postgres",
-    password: passwords.superuser,
-    database,
-    sslmode: "disable",
-    maxConnections: 5, // of those the connection budget keeps for operators
-    expectedVersion: "16.0.0",
-  },
-  // The provider neither waits nor tries again: it logs in when the primary accepts connections.
-  { dependsOn: first },
-);
+const server = serverProvider("server", settings, passwords.superuser, first);
 const onServer = { providers: { postgresql: server }, dependsOn: foundation };
 
 const roles = new PlatformRoles("platform", { plan, passwords, protect, volume }, onServer);

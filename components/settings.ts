@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { memoryDemand, memoryWarning } from "./cluster/configuration/memory";
+import { memoryDemand, memoryWarning } from "./cluster/configuration/memory-demand";
 import { nodeRoles, primaryContradiction } from "./cluster/primary-check";
 import { formatProblems, validateRegistry } from "../services/validate";
 import type { Service } from "../services/service";
@@ -33,7 +33,7 @@ export function readSettings(): Settings {
 export function planOrRefuse(services: readonly Service[], settings: Settings): Plan {
   const problems = validateRegistry(services, settings.maxConnections);
   if (problems.length > 0) throw new pulumi.RunError(formatProblems(problems));
-  const warning = memoryWarning(memoryDemand(settings.memoryMiB, services));
+  const warning = memoryWarning(memoryDemand(settings, services));
   if (warning !== undefined) void pulumi.log.warn(warning);
   return planAccess(services, { database, extensions: settings.extensions });
 }

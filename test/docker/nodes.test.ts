@@ -1,10 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { createServer } from "node:net";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { describeViolation } from "../../ops/effect-test/attempt";
 import { testEffectOnProbes, testEffectOnStandby } from "../../ops/effect-test/effect-test";
 import { createProbes } from "../../ops/effect-test/probes";
 import { platformSettings, restartSettings } from "../../components/cluster/configuration/restart-settings";
+import type * as pgHba from "../../components/cluster/configuration/pg-hba";
 import type { NodeName } from "../../components/naming";
 import { services } from "../../services/registry";
 import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
@@ -20,6 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.clean());
 
+const docker = (...args: string[]) => execFileSync("docker", args, { encoding: "utf8" });
 const inspect = (node: NodeName, format: string) =>
   execFileSync("docker", ["inspect", "-f", format, cluster.names[node].container], { encoding: "utf8" }).trim();
 /** Changes whenever the server was started again, in this container or another. */
@@ -237,6 +239,16 @@ describe("a changed configuration", () => {
     expect(nodes.map(startedAt)).toEqual(before);
   });
 
+  it("of the address replaces the containers on the ports they have", async () => {
+    const { bindAddress } = cluster.settings;
+    expect(await cluster.up({ bindAddress: "0.0.0.0" })).toMatchObject({ status: 0 });
+    expect(docker("port", cluster.names.primary.container)).toContain(`0.0.0.0:${cluster.settings.primaryPort}`);
+    expect(await cluster.up({ bindAddress })).toMatchObject({ status: 0 });
+    expect(docker("port", cluster.names.primary.container).trim()).toBe(
+      `5432/tcp -> 127.0.0.1:${cluster.settings.primaryPort}`,
+    );
+  });
+
   it("that needs a restart goes primary first, shuts down cleanly and loses nothing", async () => {
     const owner = await cluster.login("primary", "gtown");
     await owner.query("CREATE TABLE gt_kept AS SELECT generate_series(1, 1000) AS id");
@@ -259,9 +271,36 @@ describe("a changed configuration", () => {
         nodes.map(() => String(maxConnections)),
       );
     }
-    // Its own configuration says less than its primary had when it last wrote: it starts with what it needs.
-    await cluster.up({ maxConnections: 300 });
-    await cluster.caughtUp("primary");
-    expect(cluster.exec("replica", "pg_controldata").output).toMatch(/max_connections setting: +300/);
+  });
+
+  it("that a standby alone would read starts it all the same, with what its primary has", () => {
+    // As when the replica is restarted before its primary was: the file says less than the primary has.
+    const volume = `${cluster.names.configVolume}:/etc/centraldb`;
+    const edit = ["--entrypoint", "sed", cluster.settings.image, "-i", "s/^max_connections.*/max_connections = 40/"];
+    docker("run", "--rm", "--volume", volume, ...edit, "/etc/centraldb/postgresql.conf");
+    docker("restart", cluster.names.replica.container);
+    expect(cluster.logs("replica")).toContain("centraldb: max_connections = 150 as on its primary, not 40");
+  });
+
+  it("of pg_hba.conf is reloaded without a restart, and refused where it has a line that is none", async () => {
+    const before = nodes.map(startedAt);
+    const withLine = async (line: string) => {
+      vi.doMock("../../components/cluster/configuration/pg-hba", async (original) => {
+        const actual = await original<typeof pgHba>();
+        return { ...actual, renderPgHba: () => `${line}\n${actual.renderPgHba()}` };
+      });
+      const ran = await cluster.up({ maxConnections: 150 });
+      vi.doUnmock("../../components/cluster/configuration/pg-hba");
+      return ran;
+    };
+    expect(await withLine("host appdb gtuser all reject")).toMatchObject({ status: 0 });
+    await expect(cluster.login("primary", "gtuser")).rejects.toThrow("pg_hba.conf rejects connection");
+    await expect(cluster.login("replica", "gtuser")).rejects.toThrow("pg_hba.conf rejects connection");
+    expect((await withLine("host appdb gtuser everywhere trust-me")).output).toContain(
+      'invalid authentication method "trust-me"',
+    );
+    expect(await cluster.up()).toMatchObject({ status: 0 });
+    await (await cluster.login("replica", "gtuser")).end();
+    expect(nodes.map(startedAt)).toEqual(before);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { memoryDemand, memoryOf, memoryWarning } from "../../components/cluster/configuration/memory";
+import { memoryOf } from "../../components/cluster/configuration/memory";
+import { memoryDemand, memoryWarning } from "../../components/cluster/configuration/memory-demand";
 import { renderPgHba, renderPgIdent } from "../../components/cluster/configuration/pg-hba";
 import {
   postgresqlConf,
@@ -11,6 +12,12 @@ import { services } from "../../services/registry";
 
 const conf = (changes: Partial<Parameters<typeof postgresqlConf>[0]> = {}) =>
   postgresqlConf({ memoryMiB: 16_384, cpus: 4, maxConnections: 200, postgresqlSettings: {}, ...changes });
+const options = (memoryMiB: number, postgresqlSettings = {}) => ({
+  memoryMiB,
+  cpus: 4,
+  maxConnections: 200,
+  postgresqlSettings,
+});
 const valueOf = (name: string, changes: Parameters<typeof conf>[0] = {}) =>
   conf(changes).find((setting) => setting.name === name)?.value;
 
@@ -43,22 +50,31 @@ describe("the memory of a node", () => {
   });
 
   it("suffices for the twelve services at 16 GB and at dev's size: their limits count, not max_connections", () => {
-    expect(memoryDemand(16_384, services)).toEqual({
+    expect(memoryDemand(options(16_384), services)).toEqual({
       memoryMiB: 16_384,
       demandMiB: 4096 + 128 * 64 + 3 * 1024,
       sum: "4096 MiB shared_buffers + 128 connections × 64 MiB work_mem + 3 autovacuum workers × 1024 MiB maintenance_work_mem",
     });
-    expect(memoryWarning(memoryDemand(16_384, services))).toBeUndefined();
-    expect(memoryWarning(memoryDemand(1024, services))).toBeUndefined();
+    expect(memoryWarning(memoryDemand(options(16_384), services))).toBeUndefined();
+    expect(memoryWarning(memoryDemand(options(1024), services))).toBeUndefined();
   });
 
   it("that does not suffice is warned of, with the sum and the cures", () => {
     const greedy = services.map((service) => ({ ...service, connectionLimits: { app: 9 } }));
-    expect(memoryWarning(memoryDemand(16_384, greedy))).toBe(
+    expect(memoryWarning(memoryDemand(options(16_384), greedy))).toBe(
       "centraldb:memoryMiB: the settings could take 18432 MiB of a node's 16384 (4096 MiB shared_buffers + 176 connections " +
         "× 64 MiB work_mem + 3 autovacuum workers × 1024 MiB maintenance_work_mem): give it more, lower connection limits " +
         "in services/registry.ts, or set work_mem in centraldb:postgresqlSettings",
     );
+  });
+
+  it.each([
+    ["work_mem", "32MB", 4096 + 128 * 32 + 3 * 1024],
+    ["work_mem", "1048576", 4096 + 128 * 1024 + 3 * 1024],
+    ["shared_buffers", "131072", 1024 + 128 * 64 + 3 * 1024],
+    ["maintenance_work_mem", "0.5GB", 4096 + 128 * 64 + 3 * 512],
+  ])("counts what a stack says otherwise: %s = %s", (name, value, demandMiB) => {
+    expect(memoryDemand(options(16_384, { [name]: value }), services).demandMiB).toBe(demandMiB);
   });
 });
 

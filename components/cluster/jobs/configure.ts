@@ -26,13 +26,19 @@ runJob("configuration refused, the running servers keep theirs", async () => {
   for (const node of nodes) await reload(node);
 });
 
-/** Ports a node would take and does not have yet: the daemon must be able to give them before a container goes. */
+/**
+ * What the daemon must be able to give before a container goes: each address, and each port the nodes do not have yet.
+ * A port they have is free again when their container is replaced.
+ */
 function newPorts(nodes: readonly string[]): string[] {
-  return variable("PORTS")
-    .split(" ")
-    .flatMap((published, index) => {
-      const { stdout } = docker(["port", nodes[index] ?? "", "5432"]);
-      return stdout.split("\n").includes(published) ? [] : ["--publish", `${published}:5432`];
+  const published = nodes.flatMap((node) => docker(["port", node, "5432"]).stdout.split("\n").filter(Boolean));
+  const taken = published.map((address) => address.slice(address.lastIndexOf(":") + 1));
+  const wanted = variable("PORTS").split(" ");
+  return wanted
+    .filter((address) => !published.includes(address))
+    .flatMap((address) => {
+      const [host = "", port = ""] = address.split(":");
+      return ["--publish", `${host}:${taken.includes(port) ? "" : port}:5432`];
     });
 }
 

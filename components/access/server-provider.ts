@@ -1,0 +1,31 @@
+import * as postgresql from "@pulumi/postgresql";
+import type * as pulumi from "@pulumi/pulumi";
+import type { Settings } from "../settings-rules";
+import { endpointsOf } from "./endpoints";
+
+/**
+ * The provider of roles, schemas and grants, on the primary. It neither waits nor tries again: `dependsOn` the node that
+ * is the primary. A failover changes its port and nothing of what it manages.
+ */
+export function serverProvider(
+  name: string,
+  settings: Settings,
+  superuserPassword: pulumi.Output<string>,
+  dependsOn: pulumi.Resource,
+): postgresql.Provider {
+  const { rw, database } = endpointsOf(settings);
+  return new postgresql.Provider(
+    name,
+    {
+      ...rw.host,
+      username: "postgres",
+      password: superuserPassword,
+      // A role's REASSIGN OWNED and DROP OWNED run only here.
+      database,
+      sslmode: "disable",
+      maxConnections: 5, // of those the connection budget keeps for operators
+      expectedVersion: "16.0.0",
+    },
+    { dependsOn },
+  );
+}
