@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { connectionOfSandbox, connectionOfStack, findLogin, formatConnection, openPsql, type Format } from "./connect";
+import { requireEngine } from "./engine";
 import { OperatorError } from "./operator-error";
 import { readRegistry } from "./registry-file";
 import { sandboxFiles } from "./sandbox/sandbox";
@@ -63,6 +64,7 @@ program
   .action(async ({ stack: name, json }: { stack: string; json?: true }) => {
     const services = await readRegistry();
     const stack = readStack(name);
+    requireEngine(stack.dockerHost);
     const nodes = collectStatus(stack);
     const problems = problemsOf(nodes, stack);
     say(json ? JSON.stringify({ stack: name, nodes, problems }, null, 2) : renderStatus(nodes, services, stack));

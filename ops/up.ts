@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { Command } from "commander";
-import { docker } from "../components/cluster/docker-cli";
+import { requireEngine } from "./engine";
 import { OperatorError } from "./operator-error";
 import { prepareLocalState, pulumiEnvironment } from "./pulumi-cli";
 import { projectFolder, readStack } from "./stack-file";
@@ -23,7 +23,7 @@ function main(): number {
   if (options[0] !== undefined && !options[0].startsWith("-")) {
     throw new OperatorError(`unexpected "${options[0]}": after the stack come options of pulumi up, such as --yes`);
   }
-  checkEngine(dockerHost);
+  requireEngine(dockerHost);
   const env = pulumiEnvironment();
   prepareLocalState(stack);
   const run = (args: readonly string[]) => {
@@ -32,13 +32,6 @@ function main(): number {
     return signal === null ? (status ?? 1) : 130;
   };
   return run(["stack", "select", "--create", stack]) || run(["up", "--stack", stack, ...options]);
-}
-
-/** Without an engine the provider's own message names neither the address nor the cure. */
-function checkEngine(host: string | undefined): void {
-  const { status, stderr } = docker(["version", "--format", "{{.Server.Version}}"], { host });
-  if (status === 0) return;
-  throw new OperatorError(`no Docker engine answers: ${stderr.trim()} (start it, or set DOCKER_HOST to where it is)`);
 }
 
 // Ctrl-C is for pulumi, which then ends in its own time; this process stays until it has.

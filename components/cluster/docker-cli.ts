@@ -20,7 +20,7 @@ export function dockerVariables(host: string | undefined): Readonly<Record<strin
   return host === undefined ? {} : { DOCKER_HOST: host };
 }
 
-/** Runs the docker CLI. Throws where there is none; an exit status is the caller's to judge. */
+/** Runs the docker CLI. An exit status is the caller's to judge; 127 where there is no CLI. */
 export function docker(args: readonly string[], { input, host }: DockerOptions = {}): DockerRun {
   const { status, stdout, stderr, error } = spawnSync("docker", args, {
     encoding: "utf8",
@@ -28,6 +28,6 @@ export function docker(args: readonly string[], { input, host }: DockerOptions =
     ...(input === undefined ? {} : { input }),
     env: { ...process.env, ...dockerVariables(host) },
   });
-  if (error) throw new Error(`the docker command does not run: ${error.message}; install Docker's command line`);
+  if (error) return { status: 127, stdout: "", stderr: `the docker command does not run: ${error.message}` };
   return { status, stdout, stderr };
 }
