@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { docker } from "../docker-cli";
-import { runJob, runThrowAway, variable } from "./job";
+import { ask, runJob, runThrowAway, variable } from "./job";
 
 /**
  * The configuration job: proves the new configuration on a throw-away server with the limits and ports of a node, puts
@@ -47,6 +47,6 @@ async function reload(node: string): Promise<void> {
   if (docker(["kill", "--signal", "HUP", node]).status !== 0) return; // not there, or not running: it will read them
   await sleep(500); // the postmaster answers no signal
   const query = "SELECT string_agg(name, ', ' ORDER BY name) FROM pg_settings WHERE pending_restart";
-  const { stdout } = docker(["exec", node, "psql", "-XAtU", "postgres", "-d", "postgres", "-c", query]);
-  process.stdout.write(`${node} reloaded${stdout.trim() === "" ? "" : `; needs a restart for ${stdout.trim()}`}\n`);
+  const pending = ask(node, query);
+  process.stdout.write(`${node} reloaded${pending === "" ? "" : `; needs a restart for ${pending}`}\n`);
 }

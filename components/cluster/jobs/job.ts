@@ -21,6 +21,11 @@ export function runThrowAway(name: string, args: readonly string[], input: strin
   }
 }
 
+/** The single value a query of the superuser on the socket gives; "" where the server does not answer. */
+export function ask(node: string, query: string): string {
+  return docker(["exec", node, "psql", "-XAtU", "postgres", "-d", "postgres", "-c", query]).stdout.trim();
+}
+
 /** Runs a job: exit status 1 and one message when it fails, so that `up` fails and the next one tries again. */
 export function runJob(title: string, job: () => Promise<void> | void): void {
   Promise.resolve()

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { docker } from "../docker-cli";
-import { runJob, variable } from "./job";
+import { ask, runJob, variable } from "./job";
 
 /** Recovery after a crash, or copying a large primary, takes minutes. */
 const timeoutMs = 30 * 60_000;
@@ -51,11 +51,6 @@ async function waitForStandby(node: string, standby: string): Promise<void> {
     await sleep(200);
   }
   process.stdout.write(`${standby} does not follow ${node} yet, after ${standbyTimeoutMs / 1000} seconds\n`);
-}
-
-/** The single value a query of the superuser on the socket gives; "" where the server does not answer. */
-function ask(node: string, query: string): string {
-  return docker(["exec", node, "psql", "-XAtU", "postgres", "-d", "postgres", "-c", query]).stdout.trim();
 }
 
 function state(node: string): State {
