@@ -9,13 +9,13 @@ import { renderFoundation, renderTiers } from "./components/access/sql";
 import { Cluster } from "./components/cluster/cluster";
 import { Node } from "./components/cluster/node";
 import { peerOf } from "./components/naming";
-import { planOrRefuse, readDockerHost, readSettings, refuseWrongPrimary } from "./components/settings";
+import { compareWithServers, planOrRefuse, readDockerHost, readSettings } from "./components/settings";
 import { services } from "./services/registry";
 
 const settings = readSettings();
 const dockerHost = readDockerHost();
 const plan = planOrRefuse(services, settings);
-refuseWrongPrimary(settings, dockerHost);
+compareWithServers(settings, dockerHost);
 
 const { protect, primaryNode } = settings;
 const cluster = new Cluster("cluster", { settings, dockerHost });

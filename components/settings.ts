@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { memoryDemand, memoryWarning } from "./cluster/configuration/memory-demand";
 import { nodeRoles, primaryContradiction } from "./cluster/primary-check";
+import { findNodes, restartNotices } from "./cluster/restart-notice";
 import { formatProblems, validateRegistry } from "../services/validate";
 import type { Service } from "../services/service";
 import { planAccess } from "./access/plan";
@@ -44,10 +45,11 @@ export function readDockerHost(): string | undefined {
 }
 
 /**
- * Compares `primaryNode` with the servers that run.
- * @throws pulumi.RunError where they contradict it, before any resource is planned
+ * Compares the settings with the servers that run, and warns of what `up` will restart.
+ * @throws pulumi.RunError where `primaryNode` contradicts them, before any resource is planned
  */
-export function refuseWrongPrimary(settings: Settings, dockerHost: string | undefined): void {
+export function compareWithServers(settings: Settings, dockerHost: string | undefined): void {
   const problem = primaryContradiction(settings, nodeRoles(settings, dockerHost));
   if (problem !== undefined) throw new pulumi.RunError(problem);
+  for (const notice of restartNotices(findNodes(settings, dockerHost), settings)) void pulumi.log.warn(notice);
 }

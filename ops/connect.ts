@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { connectionOf, type Connection } from "../components/access/endpoints";
-import { dockerVariables } from "../components/cluster/docker-cli";
+import { docker, dockerVariables } from "../components/cluster/docker-cli";
 import { dockerNames } from "../components/naming";
 import { database } from "../components/settings-rules";
 import { didYouMean } from "../services/did-you-mean";
@@ -82,8 +82,12 @@ export function formatConnection(connection: Connection, format: Format, network
 }
 
 /** Opens psql as the login in the primary's container, where the system user is asked and no password; its exit status. */
-export function openPsql({ service, tier }: Login, { settings, dockerHost }: Stack): number {
+export function openPsql({ service, tier }: Login, { name, settings, dockerHost }: Stack): number {
   const container = dockerNames(settings.namePrefix)[settings.primaryNode].container;
+  const running = docker(["inspect", "--format", "{{.State.Running}}", container], { host: dockerHost }).stdout.trim();
+  if (running !== "true") {
+    throw new OperatorError(`${container}, the primary of stack ${name}, does not run: see npm run ops -- status`);
+  }
   const terminal = process.stdin.isTTY ? ["--interactive", "--tty"] : ["--interactive"];
   const { status, error } = spawnSync(
     "docker",

@@ -34,15 +34,16 @@ program
     new Option("--format <format>", "what to print").choices(["url", "multi-host-url", "env", "json"]).default("url"),
   )
   .option("--network", "as a container on the private network sees it")
-  .option("--psql", "open psql in the primary's container instead")
-  .option("--sandbox [folder]", "the database of npm start instead of a stack")
+  .addOption(
+    new Option("--psql", "open psql in the primary's container instead").conflicts(["format", "network", "sandbox"]),
+  )
+  .addOption(
+    new Option("--sandbox [folder]", "the database of npm start instead of a stack").conflicts(["stack", "network"]),
+  )
   .action(async (name: string, tier: string, options: ConnectOptions) => {
-    const login = findLogin(await readRegistry(), name, tier);
     const stack = readStack(options.stack);
+    const login = findLogin(await readRegistry(stack.settings), name, tier);
     if (options.psql) {
-      if (options.sandbox !== undefined) {
-        throw new OperatorError("the sandbox has no psql of its own: use yours, with --format env");
-      }
       process.exitCode = openPsql(login, stack);
       return;
     }
@@ -62,8 +63,8 @@ program
   .addOption(stackOption)
   .option("--json", "for a machine")
   .action(async ({ stack: name, json }: { stack: string; json?: true }) => {
-    const services = await readRegistry();
     const stack = readStack(name);
+    const services = await readRegistry(stack.settings);
     requireEngine(stack.dockerHost);
     const nodes = collectStatus(stack);
     const problems = problemsOf(nodes, stack);

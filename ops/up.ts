@@ -19,6 +19,9 @@ const program = new Command("npm run up --")
 function main(): number {
   const [first, rest] = program.parse().processedArgs as [string, string[]];
   const [stack, options] = first.startsWith("-") ? ["dev", [first, ...rest]] : [first, rest];
+  if (options.some((option) => /^(-s|--stack)(=|$)/.test(option))) {
+    throw new OperatorError("the stack is the first word, not an option: npm run up -- prod --yes");
+  }
   const { dockerHost } = readStack(stack);
   if (options[0] !== undefined && !options[0].startsWith("-")) {
     throw new OperatorError(`unexpected "${options[0]}": after the stack come options of pulumi up, such as --yes`);

@@ -75,6 +75,7 @@ export class Cluster extends pulumi.ComponentResource {
           IMAGE: this.image.imageId,
           NETWORK: this.network.name,
           CONFIG_VOLUME: this.configVolume.name,
+          DATA_VOLUMES: pulumi.interpolate`${this.volumes.primary.name} ${this.volumes.replica.name}`,
           NODES: nodeNames.map((node) => this.names[node].container).join(" "),
           PORTS: nodeNames.map((node) => `${settings.bindAddress}:${settings[`${node}Port`]}`).join(" "),
           NODE_OPTIONS_TO_CHECK: JSON.stringify(limitsAsOptions(limitsOf(settings.memoryMiB))),

@@ -6,9 +6,9 @@ import * as pulumi from "@pulumi/pulumi";
 import { peerOf, type NodeName } from "../naming";
 import type { Settings } from "../settings-rules";
 import type { Cluster } from "./cluster";
-import { postgresqlConf, settingsReadAtStart } from "./configuration/postgresql-conf";
 import { dockerVariables } from "./docker-cli";
 import { limitsOf } from "./limits";
+import { restartLabels } from "./restart-notice";
 
 export interface NodeArgs {
   readonly node: NodeName;
@@ -20,6 +20,7 @@ export interface NodeArgs {
 
 /** The image declares this folder a VOLUME: any other mount path would leave the data in an anonymous volume. */
 const dataMount = "/var/lib/postgresql/data";
+const nodeScript = "/usr/local/bin/centraldb-node";
 const stopSeconds = 300;
 const configMount = "/etc/centraldb";
 const script = readFileSync(join(__dirname, "scripts", "node.sh"), "utf8");
@@ -37,8 +38,8 @@ export class Node extends pulumi.ComponentResource {
       {
         name: names.container,
         image: cluster.image.imageId,
-        entrypoints: ["bash", "/usr/local/bin/centraldb-node"],
-        uploads: [{ file: "/usr/local/bin/centraldb-node", content: script, executable: true }],
+        entrypoints: ["bash", nodeScript],
+        uploads: [{ file: nodeScript, content: script, executable: true }],
         user: "postgres",
         envs: [
           `CONFIG=${configMount}`,
@@ -46,6 +47,7 @@ export class Node extends pulumi.ComponentResource {
           `PEER=${cluster.names[peerOf(node)].container}`,
           `PGDATA=${dataMount}/pgdata`,
           "PGHOST=/var/run/postgresql",
+          `PROCESS_KIB=${limits.processKiB}`,
           `SLOT=${names.slot}`,
         ],
         volumes: [
@@ -54,23 +56,17 @@ export class Node extends pulumi.ComponentResource {
         ],
         networksAdvanced: [{ name: cluster.network.name, aliases: [names.container] }],
         ports: [{ internal: 5432, external: settings[`${node}Port`], ip: settings.bindAddress }],
-        // One label for each setting that only a restart brings: a change replaces the container. The value names the
-        // setting once more, because a preview shows only that.
-        labels: settingsReadAtStart(postgresqlConf(settings)).map((setting) => ({
-          label: `postgresql.${setting.name}`,
-          value: `${setting.name} = ${setting.value}`,
-        })),
+        labels: Object.entries(restartLabels(settings)).map(([label, value]) => ({ label, value })),
         memory: limits.memoryMiB,
         memorySwap: limits.memoryMiB,
         shmSize: limits.sharedMemoryMiB,
-        ulimits: [{ name: "data", soft: limits.processBytes, hard: limits.processBytes }],
         restart: "unless-stopped",
         logDriver: "json-file",
         logOpts: { "max-size": "20m", "max-file": "5" },
         healthcheck: {
-          tests: ["CMD", "pg_isready", "--quiet"],
+          tests: ["CMD", "bash", nodeScript, "check"],
           interval: "10s",
-          timeout: "5s",
+          timeout: "15s", // it may wait for a peer that does not answer
           retries: 3,
           startPeriod: "10m0s", // as Docker spells it: "600s" would be a difference at every preview
         },

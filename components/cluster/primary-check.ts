@@ -42,7 +42,7 @@ export function primaryContradiction(
   ].filter((text) => text !== undefined);
   const cure =
     roles[peer] === "primary"
-      ? `pulumi config set centraldb:primaryNode ${peer}`
+      ? `pulumi config set centraldb:primaryNode ${peer}, or the same in the stack's file`
       : "promote a node, or start the one that is the primary";
   return `centraldb:primaryNode: it is "${primaryNode}", but ${found.join(" and ")}; ${cure}`;
 }

@@ -54,6 +54,7 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
   const flags = Object.entries(options.settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const server = spawn(join(bin, "postgres"), ["-D", dataDir, "-p", String(port), "-h", "127.0.0.1", ...flags], {
     ...user,
+    ...apart,
     stdio: ["ignore", log, log],
   });
   closeSync(log);
@@ -131,6 +132,9 @@ function linkLibraries(folder: string): void {
   }
 }
 
+/** Out of the terminal's process group: Ctrl-C is for this program, which lets what it runs end in order. */
+export const apart = { detached: true } as const;
+
 interface User {
   readonly uid?: number;
   readonly gid?: number;
@@ -206,12 +210,14 @@ function initdb(
   const { status, stderr, error } = spawnSync(
     join(bin, "initdb"),
     ["-D", unfinished, `--pwfile=${passwordFile}`, "--data-checksums", "--no-instructions", "--no-sync", ...flags],
-    { ...user, encoding: "utf8" },
+    { ...user, ...apart, encoding: "utf8" },
   );
   rmSync(passwordFile);
   if (status !== 0) {
     rmSync(unfinished, { recursive: true, force: true });
-    throw new OperatorError(`initdb failed: ${error?.message ?? stderr.trim()}`);
+    // It shows the statement it failed in.
+    const said = stderr.trim().replaceAll(superuserPassword, "…");
+    throw new OperatorError(`initdb failed: ${error?.message ?? said}`);
   }
   renameSync(unfinished, dataDir);
 }

@@ -41,15 +41,18 @@ async function main(): Promise<void> {
   const stop = (status: number) =>
     (running.stopping ??= (async () => {
       await running.sandbox?.stop();
-      if (running.sandbox !== undefined) say("stopped; the data stay");
+      say(running.sandbox === undefined ? "stopped before it was ready" : "stopped; the data stay");
       process.exit(status);
     })());
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void stop(0));
 
   if (options.reset) await reset(options);
-  const services = await readRegistry();
   const replicaPort = options.replicaPort ?? (options.port < 65_535 ? options.port + 1 : options.port - 1);
+  if (replicaPort === options.port) {
+    throw new OperatorError(`--replica-port ${replicaPort} is the primary's: choose another`);
+  }
   const settings = readStackSettings("dev");
+  const services = await readRegistry(settings);
   const sandbox = await startSandbox({ ...options, replicaPort, services, settings, report: say });
   running.sandbox = sandbox;
   say(overview(sandbox, options.port, replicaPort));
@@ -66,8 +69,8 @@ async function main(): Promise<void> {
 async function reset({ folder, yes }: Options): Promise<void> {
   if (!existsSync(folder)) return;
   const files = sandboxFiles(folder);
-  if (!existsSync(files.data) && !existsSync(files.credentials)) {
-    throw new OperatorError(`${folder} is no sandbox (no data, no credentials.env): nothing was deleted`);
+  if (!existsSync(join(files.data, "PG_VERSION")) && !existsSync(files.credentials)) {
+    throw new OperatorError(`${folder} is no sandbox (no data/PG_VERSION, no credentials.env): nothing was deleted`);
   }
   refuseSecond(files.lock);
   if (!yes) {

@@ -3,6 +3,7 @@ import { chownSync, existsSync, renameSync, rmSync, statSync, writeFileSync } fr
 import { join } from "node:path";
 import { replicationRole } from "../../components/access/plan-items";
 import { OperatorError } from "../operator-error";
+import { apart } from "./embedded-server";
 
 /** The slot on the primary that keeps the WAL the replica still needs. */
 export const replicaSlot = "replica";
@@ -20,7 +21,7 @@ export function copyAsStandby(primaryData: string, replicaData: string): void {
   // Under another name until it is whole: a copy that was killed is never taken for data.
   const unfinished = `${replicaData}.unfinished`;
   for (const folder of [unfinished, replicaData]) rmSync(folder, { recursive: true, force: true });
-  const { status, stderr } = spawnSync("cp", ["-a", primaryData, unfinished], { encoding: "utf8" });
+  const { status, stderr } = spawnSync("cp", ["-a", primaryData, unfinished], { ...apart, encoding: "utf8" });
   if (status !== 0) throw new OperatorError(`the replica cannot be copied: ${stderr.trim()}`);
   writeOwned(join(unfinished, "standby.signal"), "", primaryData);
   renameSync(unfinished, replicaData);

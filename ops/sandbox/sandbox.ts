@@ -5,7 +5,6 @@ import { planAccess } from "../../components/access/plan";
 import type { Plan } from "../../components/access/plan-items";
 import { database, type Settings } from "../../components/settings-rules";
 import type { Service } from "../../services/service";
-import { formatProblems, validateRegistry } from "../../services/validate";
 import type { EffectReport } from "../effect-test/effect-test";
 import { OperatorError } from "../operator-error";
 import { applyPlan, asSuperuser, testPlanEffect } from "./apply";
@@ -27,6 +26,7 @@ export interface SandboxOptions {
   /** Of the primary, on 127.0.0.1. */
   readonly port: number;
   readonly replicaPort: number;
+  /** Valid, see validateRegistry. */
   readonly services: readonly Service[];
   readonly settings: Settings;
   /** Told what happens, a line at a time. */
@@ -78,8 +78,6 @@ export function sandboxFiles(folder: string): SandboxFiles {
  */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const { folder, services, settings } = options;
-  const problems = validateRegistry(services, settings.maxConnections);
-  if (problems.length > 0) throw new OperatorError(formatProblems(problems));
   const plan = planAccess(services, { database, extensions: settings.extensions });
 
   const files = sandboxFiles(folder);
@@ -209,7 +207,7 @@ function isAlive(pid: number): boolean {
 
 function preparePasswords(plan: Plan, files: SandboxFiles, port: number, replicaPort: number): Passwords {
   const known = readPasswords(files.credentials);
-  if (existsSync(files.data) && !known.has("postgres")) {
+  if (existsSync(join(files.data, "PG_VERSION")) && !known.has("postgres")) {
     throw new OperatorError(
       `${files.credentials} is missing or has no POSTGRES_PASSWORD, and the data in ${files.data} need it: ` +
         "put the file back, or delete the data with --reset",

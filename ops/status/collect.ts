@@ -57,10 +57,16 @@ export function collectStatus({ settings, dockerHost }: Stack): readonly NodeSta
     const published = docker(["port", container, "5432"], { host: dockerHost }).stdout.trim().split("\n")[0] ?? "";
     const base = { node, container, state, restarts, published };
     // A paused container answers nobody, and docker would wait for it.
-    if (state !== "running") return { ...base, error: `the container is ${state}` };
+    if (state !== "running") return { ...base, error: refusal(container, dockerHost) ?? `the container is ${state}` };
     const psql = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "app", "-d", database, "-f", "-"];
     const asked = docker(["exec", "--interactive", container, ...psql], { input: query, host: dockerHost });
     if (asked.status !== 0) return { ...base, error: asked.stderr.trim().split("\n")[0] ?? "" };
     return { ...base, server: JSON.parse(asked.stdout) as ServerStatus };
   });
+}
+
+/** Why node.sh did not start the server, where that is the last it said. */
+function refusal(container: string, host: string | undefined): string | undefined {
+  const { stdout, stderr } = docker(["logs", "--tail", "1", container], { host });
+  return /^centraldb: \S+ (refuses to start: .*)$/m.exec(stdout + stderr)?.[1];
 }

@@ -8,6 +8,9 @@ import type { NodeStatus } from "./collect";
 /** What is not as it should be, a sentence each, with what to do; empty when all is well. */
 export function problemsOf(nodes: readonly NodeStatus[], stack: Stack): readonly string[] {
   const roleOf = (node: NodeName): NodeRole => nodes.find((status) => status.node === node)?.server?.role ?? "unknown";
+  const othersAnswer = (container: string) =>
+    nodes.some((other) => other.container !== container && other.server !== undefined);
+  const isStreaming = ({ state }: { readonly state: string }) => state === "streaming";
   const contradiction = primaryContradiction(stack.settings, {
     primary: roleOf("primary"),
     replica: roleOf("replica"),
@@ -17,17 +20,23 @@ export function problemsOf(nodes: readonly NodeStatus[], stack: Stack): readonly
       error === undefined
         ? []
         : state === "missing"
-          ? [`${container} does not exist: npm run up -- ${stack.name}`]
-          : state === "running" || state === "restarting"
-            ? [`${container} does not answer: ${error} (docker logs ${container})`]
-            : [`${container} is ${state}: docker ${state === "paused" ? "unpause" : "start"} ${container}`],
+          ? // Without --refresh pulumi does not look whether it is there.
+            [`${container} does not exist: npm run up -- ${stack.name} --refresh`]
+          : state === "exited" || state === "created" || state === "paused"
+            ? [`${container} is ${state}: docker ${state === "paused" ? "unpause" : "start"} ${container}`]
+            : [`${container} does not answer: ${error} (docker logs ${container})`],
     ),
     ...(contradiction === undefined ? [] : [contradiction]),
+    ...(nodes.some(({ server }) => server !== undefined) && !nodes.some(({ server }) => server?.role === "primary")
+      ? [
+          "no primary answers: bring back the node that was it, or promote the standby; see README, When the primary is gone",
+        ]
+      : []),
     ...nodes.flatMap(({ container, server }) => {
       if (server === undefined) return [];
       const lost = server.slots.filter(({ walStatus }) => walStatus === "lost");
       return [
-        ...(server.role === "primary" && !server.standbys.some(({ state }) => state === "streaming")
+        ...(server.role === "primary" && othersAnswer(container) && !server.standbys.some(isStreaming)
           ? [`no standby streams from ${container}: its log and the standby's say why`]
           : []),
         ...lost.map(
@@ -68,10 +77,10 @@ export function renderStatus(nodes: readonly NodeStatus[], services: readonly Se
     "",
     table([["node", "container", "state", "role", "listens on", "up for", "restarts", "lag"], ...nodeRows]),
     "",
-    ...(primary === undefined ? [] : [...serviceLines(nodes, services), ""]),
     ...(problems.length === 0
       ? ["All is well."]
       : [`${problems.length} to look at:`, ...problems.map((problem) => `  ${problem}`)]),
+    ...(primary === undefined ? [] : ["", ...serviceLines(nodes, services)]),
   ].join("\n");
 }
 

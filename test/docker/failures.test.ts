@@ -112,25 +112,94 @@ describe("a replica", () => {
   });
 });
 
-describe("an empty volume", () => {
-  it("is refused by the primary, by the seed job too, while the replica has the data", async () => {
-    docker("stop", container("primary"), container("replica"));
-    docker("rm", container("primary"), container("replica"));
-    docker("volume", "rm", cluster.names.replica.volume);
-    cluster.forget("cluster-replica-data", "replica-container", "primary-container");
+describe("a standby whose slot somebody dropped", () => {
+  it("makes it again when it is started", async () => {
+    emptyVolume("replica");
     expect(await cluster.up()).toMatchObject({ status: 0, output: "" });
     await cluster.caughtUp("primary");
+    docker("stop", container("replica"));
+    cluster.ask("primary", "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots");
+    docker("start", container("replica"));
+    await waitFor(() => streams());
+    expect(slot()).toBe("reserved");
+  });
+});
 
+describe("a replica that was promoted", () => {
+  it("is managed as the primary when the config says so, and no container is replaced", async () => {
     docker("stop", container("primary"));
-    docker("rm", container("primary"));
-    docker("volume", "rm", cluster.names.primary.volume);
-    cluster.forget("cluster-primary-data", "primary-container");
+    expect(cluster.ask("replica", "SELECT pg_promote()")).toBe("t");
+    await waitFor(() => cluster.ask("replica", "SELECT pg_is_in_recovery()") === "f");
+    const ids = () => docker("inspect", "-f", "{{.Id}}", container("primary"), container("replica"));
+    const before = ids();
+    expect(await cluster.up({ primaryNode: "replica" })).toMatchObject({ status: 0, output: "" });
+    expect(ids()).toBe(before);
+    const app = await cluster.login("replica", "gtapp");
+    await app.query("INSERT INTO gt_raw_data VALUES (-1)");
+    await app.end();
+    const superuser = await cluster.login("replica", "postgres");
+    const { violations } = await testEffect(cluster.plan, cluster.target("replica"), superuser);
+    await superuser.end();
+    expect(violations.map(describeViolation)).toEqual([]);
+  });
+
+  const refused = () =>
+    cluster
+      .logs("primary")
+      .split("\n")
+      .filter((line) => line.includes("refuses to start")).length;
+  const serves = (node: NodeName) => cluster.exec(node, "pg_isready", "--quiet").status === 0;
+
+  it("is not joined by the old primary, which refuses to serve", async () => {
+    docker("start", container("primary"));
+    await waitFor(() => refused() > 0);
+    expect(cluster.logs("primary")).toContain(
+      `refuses to start: ${container("replica")} is the primary, on timeline 2`,
+    );
+    expect(serves("primary")).toBe(false);
+  });
+
+  it("is the one that serves when both are started at the same moment, as after a reboot", async () => {
+    for (let round = 1; round <= 3; round++) {
+      docker("kill", container("replica"), container("primary"));
+      const before = refused();
+      docker("start", container("primary"), container("replica"));
+      await waitFor(() => serves("replica") && refused() > before);
+      expect(serves("primary")).toBe(false);
+      expect(cluster.ask("replica", "SELECT count(*) FROM gt.gt_raw_data WHERE id = -1")).toBe("1");
+    }
+  });
+
+  it("is noticed by an old primary that was started alone and never heard of it, which stops itself", async () => {
+    docker("stop", container("replica"), container("primary"));
+    const data = `${cluster.names.primary.volume}:/data`;
+    docker("run", "--rm", "--entrypoint", "rm", "--volume", data, cluster.settings.image, "/data/superseded");
+    docker("start", container("primary"));
+    await waitFor(() => serves("primary"));
+    docker("start", container("replica"));
+    await waitFor(() => serves("replica") && !serves("primary") && refused() > 0);
+    expect(cluster.ask("replica", "SELECT pg_is_in_recovery()")).toBe("f");
+  });
+
+  it("has the old primary as its replica when that one's volume was emptied", async () => {
+    emptyVolume("primary");
+    expect(await cluster.up()).toMatchObject({ status: 0, output: "" });
+    await cluster.caughtUp("replica");
+    expect(cluster.ask("primary", "SELECT pg_is_in_recovery()")).toBe("t");
+    expect(cluster.ask("primary", "SELECT count(*) FROM gt.gt_raw_data WHERE id = -1")).toBe("1");
+    expect(cluster.ask("replica", "SELECT slot_name FROM pg_replication_slots")).toBe(cluster.names.primary.slot);
+  });
+});
+
+describe("an empty volume", () => {
+  it("is refused by the primary, by the seed job too, while the standby has the data", async () => {
+    emptyVolume("replica");
     const { status, output } = await cluster.up();
     expect(status).toBe(1);
     expect(output).toContain(
-      `${container("primary")} does not start; the end of its log (docker logs ${container("primary")}):`,
+      `${container("replica")} does not start; the end of its log (docker logs ${container("replica")}):`,
     );
-    expect(output).toContain(`its volume is empty and ${container("replica")} is a standby itself`);
+    expect(output).toContain(`its volume is empty and ${container("primary")} is a standby itself`);
 
     // A state that was lost asks for a seed once more.
     cluster.forget("cluster-seed");
@@ -138,40 +207,29 @@ describe("an empty volume", () => {
     expect(seeded.status).toBe(1);
     expect(seeded.output).toContain("seed: the primary's volume is empty, the other node's is not");
   });
-});
 
-describe("a replica that was promoted", () => {
-  it("is managed as the primary when the config says so, the other node becomes its replica, no container is replaced", async () => {
-    expect(cluster.ask("replica", "SELECT pg_promote()")).toBe("t");
-    await waitFor(() => cluster.ask("replica", "SELECT pg_is_in_recovery()") === "f");
-    const created = docker("inspect", "-f", "{{.Id}}", container("replica"));
-    cluster.settle("cluster-seed");
-    expect(await cluster.up({ primaryNode: "replica" })).toMatchObject({ status: 0, output: "" });
-    expect(docker("inspect", "-f", "{{.Id}}", container("replica"))).toBe(created);
-
-    expect(cluster.ask("primary", "SELECT pg_is_in_recovery()")).toBe("t");
-    expect(cluster.ask("replica", "SELECT slot_name FROM pg_replication_slots")).toBe(cluster.names.primary.slot);
-    const app = await cluster.login("replica", "gtapp");
-    await app.query("INSERT INTO gt_raw_data VALUES (-1)");
-    await app.end();
-    await cluster.caughtUp("replica");
-    expect(cluster.ask("primary", "SELECT count(*) FROM gt.gt_raw_data WHERE id = -1")).toBe("1");
-    const superuser = await cluster.login("replica", "postgres");
-    const { violations } = await testEffect(cluster.plan, cluster.target("replica"), superuser);
-    await superuser.end();
-    expect(violations.map(describeViolation)).toEqual([]);
-  });
-
-  it("is not joined by a second primary: what was the primary before refuses to serve", async () => {
-    docker("stop", container("primary"));
-    // The old primary's data, as they were before the failover: no standby's.
-    const data = `${cluster.names.primary.volume}:/data`;
-    const image = cluster.settings.image;
-    docker("run", "--rm", "--entrypoint", "rm", "--volume", data, image, "/data/pgdata/standby.signal");
-    docker("start", container("primary"));
-    await waitFor(() =>
-      cluster.logs("primary").includes(`refuses to start: ${container("replica")} is the primary now`),
-    );
-    expect(cluster.exec("primary", "pg_isready").status).not.toBe(0);
+  it("is one only when it is: files without a data directory are not touched", async () => {
+    docker("stop", container("replica"));
+    const data = `${cluster.names.replica.volume}:/data`;
+    const touch = [
+      "--entrypoint",
+      "sh",
+      cluster.settings.image,
+      "-c",
+      "mkdir -p /data/pgdata/base && echo mine > /data/pgdata/base/1",
+    ];
+    docker("run", "--rm", "--volume", data, ...touch);
+    expect(cluster.ask("primary", "SELECT pg_promote()")).toBe("t");
+    docker("start", container("replica"));
+    await waitFor(() => cluster.logs("replica").includes("has files but no PG_VERSION: move them away"));
+    const kept = ["--entrypoint", "cat", cluster.settings.image, "/data/pgdata/base/1"];
+    expect(docker("run", "--rm", "--volume", data, ...kept)).toBe("mine");
   });
 });
+
+/** The container and the data of a node are gone; the next `up` makes both volumes and container anew. */
+function emptyVolume(node: NodeName): void {
+  docker("rm", "--force", container(node));
+  docker("volume", "rm", cluster.names[node].volume);
+  cluster.forget(`cluster-${node}-data`, `${node}-container`);
+}

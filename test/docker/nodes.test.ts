@@ -219,10 +219,31 @@ describe("a changed configuration", () => {
     const before = nodes.map(startedAt);
     const { status, output } = await cluster.up(changes);
     expect(status).toBe(1);
-    expect(output).toContain("configuration refused, the running servers keep theirs:");
+    expect(output).toContain("configuration refused, the running servers keep theirs");
     expect(output).toContain(message);
     expect(nodes.map(startedAt)).toEqual(before);
     await cluster.up({ ...good, postgresqlSettings: {}, bindAddress: "127.0.0.1" });
+  });
+
+  it("with an image of another major version is refused, and the servers go on", async () => {
+    const before = nodes.map(startedAt);
+    // The other way round, which is the same: the data say they are of another one.
+    const write = (major: string) => cluster.exec("replica", "sh", "-c", `echo ${major} > $PGDATA/PG_VERSION`);
+    write("15");
+    const { status, output } = await cluster.up({ postgresqlSettings: { work_mem: "5MB" } });
+    write("16");
+    expect(status).toBe(1);
+    expect(output).toContain(`the image has PostgreSQL 16, the data of ${cluster.names.replica.container} are of 15`);
+    expect(await cluster.up({ postgresqlSettings: {} })).toMatchObject({ status: 0 });
+    expect(nodes.map(startedAt)).toEqual(before);
+  });
+
+  it("that swaps the ports of the nodes is refused, with the way it can be done", async () => {
+    const { primaryPort, replicaPort } = cluster.settings;
+    const { status, output } = await cluster.up({ primaryPort: replicaPort, replicaPort: primaryPort });
+    expect(status).toBe(1);
+    expect(output).toContain(`port ${replicaPort} is still the other node's: give that one another port first`);
+    expect(await cluster.up({ primaryPort, replicaPort })).toMatchObject({ status: 0 });
   });
 
   it("with a port somebody has is refused, and the servers go on", async () => {

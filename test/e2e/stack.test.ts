@@ -200,6 +200,9 @@ describe("a real pulumi up", () => {
       ...["primary", "replica"].flatMap((node) => [`replace ${node}-container`, `replace ${node}-ready`]),
     ]);
     expect(stack.pulumi("preview", "--diff").output).toContain('"shared_buffers = 256MB" => "shared_buffers = 200MB"');
+    expect(stack.pulumi("preview").output).toContain(
+      `up restarts ${stack.prefix}-primary, then ${stack.prefix}-replica: shared_buffers = 256MB → 200MB`,
+    );
     ok(stack.up("--skip-preview"));
     expect(await show("shared_buffers")).toBe("200MB");
     for (const node of ["primary", "replica"]) {
@@ -217,7 +220,7 @@ describe("a real pulumi up", () => {
     stack.setConfig("centraldb:postgresqlSettings", { shared_buffers: "900GB" });
     const { status, output } = stack.up("--skip-preview");
     expect(status).not.toBe(0);
-    expect(output).toContain("configuration refused, the running servers keep theirs:");
+    expect(output).toContain("configuration refused, the running servers keep theirs");
     expect(output).toContain("could not map anonymous shared memory");
     expect(startedAt()).toEqual(before);
     stack.setConfig("centraldb:postgresqlSettings", {});

@@ -8,6 +8,9 @@ import {
   settingsReadAtStart,
 } from "../../components/cluster/configuration/postgresql-conf";
 import { platformSettings, restartSettings } from "../../components/cluster/configuration/restart-settings";
+import { restartLabels, restartNotices } from "../../components/cluster/restart-notice";
+import type { Settings } from "../../components/settings-rules";
+import { readStackSettings } from "../../ops/stack-file";
 import { services } from "../../services/registry";
 
 const conf = (changes: Partial<Parameters<typeof postgresqlConf>[0]> = {}) =>
@@ -32,11 +35,11 @@ describe("the memory of a node", () => {
 
   it.each([
     [512, [128, 384, 4, 32, 256, 256]],
-    [1024, [256, 768, 4, 64, 256, 256]],
-    [3000, [750, 2250, 11, 187, 374, 750]],
-    [16_384, [4096, 12_288, 64, 1024, 2048, 4096]],
-    [65_536, [16_384, 49_152, 256, 2048, 4096, 8192]],
-    [524_288, [32_768, 393_216, 256, 2048, 4096, 8192]],
+    [1024, [256, 768, 4, 64, 512, 256]],
+    [3000, [750, 2250, 11, 187, 750, 750]],
+    [16_384, [4096, 12_288, 64, 1024, 4096, 4096]],
+    [65_536, [16_384, 49_152, 256, 2048, 16_384, 8192]],
+    [524_288, [32_768, 393_216, 256, 2048, 131_072, 8192]],
   ])("of %i MiB keeps the ratios between floor and ceiling", (memoryMiB, expected) => {
     const memory = memoryOf(memoryMiB);
     expect([
@@ -52,27 +55,28 @@ describe("the memory of a node", () => {
   it("suffices for the twelve services at 16 GB and at dev's size: their limits count, not max_connections", () => {
     expect(memoryDemand(options(16_384), services)).toEqual({
       memoryMiB: 16_384,
-      demandMiB: 4096 + 128 * 64 + 3 * 1024,
-      sum: "4096 MiB shared_buffers + 128 connections × 64 MiB work_mem + 3 autovacuum workers × 1024 MiB maintenance_work_mem",
+      demandMiB: 4096 + 128 * 64 + 3 * 256,
+      sum: "4096 MiB shared_buffers + 128 connections × 64 MiB work_mem + 3 autovacuum workers × 256 MiB autovacuum_work_mem",
     });
     expect(memoryWarning(memoryDemand(options(16_384), services))).toBeUndefined();
     expect(memoryWarning(memoryDemand(options(1024), services))).toBeUndefined();
   });
 
   it("that does not suffice is warned of, with the sum and the cures", () => {
-    const greedy = services.map((service) => ({ ...service, connectionLimits: { app: 9 } }));
+    const greedy = services.map((service) => ({ ...service, connectionLimits: { app: 10 } }));
     expect(memoryWarning(memoryDemand(options(16_384), greedy))).toBe(
-      "centraldb:memoryMiB: the settings could take 18432 MiB of a node's 16384 (4096 MiB shared_buffers + 176 connections " +
-        "× 64 MiB work_mem + 3 autovacuum workers × 1024 MiB maintenance_work_mem): give it more, lower connection limits " +
+      "centraldb:memoryMiB: the settings could take 16896 MiB of a node's 16384 (4096 MiB shared_buffers + 188 connections " +
+        "× 64 MiB work_mem + 3 autovacuum workers × 256 MiB autovacuum_work_mem): give it more, lower connection limits " +
         "in services/registry.ts, or set work_mem in centraldb:postgresqlSettings",
     );
   });
 
   it.each([
-    ["work_mem", "32MB", 4096 + 128 * 32 + 3 * 1024],
-    ["work_mem", "1048576", 4096 + 128 * 1024 + 3 * 1024],
-    ["shared_buffers", "131072", 1024 + 128 * 64 + 3 * 1024],
-    ["maintenance_work_mem", "0.5GB", 4096 + 128 * 64 + 3 * 512],
+    ["work_mem", "32MB", 4096 + 128 * 32 + 3 * 256],
+    ["work_mem", "1048576", 4096 + 128 * 1024 + 3 * 256],
+    ["shared_buffers", "131072", 1024 + 128 * 64 + 3 * 256],
+    ["autovacuum_work_mem", "0.5GB", 4096 + 128 * 64 + 3 * 512],
+    ["autovacuum_max_workers", "10", 4096 + 128 * 64 + 10 * 256],
   ])("counts what a stack says otherwise: %s = %s", (name, value, demandMiB) => {
     expect(memoryDemand(options(16_384, { [name]: value }), services).demandMiB).toBe(demandMiB);
   });
@@ -116,6 +120,34 @@ describe("postgresql.conf", () => {
     expect(names).not.toContain("work_mem");
     // Which of them a stack can choose at all, once.
     expect(restartSettings.filter((name) => name in platformSettings && name !== "max_connections")).toEqual([]);
+  });
+});
+
+describe("the notice of a restart", () => {
+  const prod = readStackSettings("prod");
+  const node = (settings: Settings, state = "running") => ({ state, labels: restartLabels(settings) });
+  const running = { "pg16-primary": node(prod), "pg16-replica": node(prod) };
+
+  it("is none where nothing runs, nothing changes, or a reload suffices", () => {
+    expect(restartNotices({}, prod)).toEqual([]);
+    expect(restartNotices(running, prod)).toEqual([]);
+    expect(restartNotices(running, { ...prod, postgresqlSettings: { work_mem: "8MB" } })).toEqual([]);
+  });
+
+  it("names servers in their order and settings with both values", () => {
+    const changed = { ...prod, maxConnections: 300, postgresqlSettings: { huge_pages: "on" } };
+    expect(restartNotices(running, changed)).toEqual([
+      "up restarts pg16-primary, then pg16-replica: huge_pages = default → on, max_connections = 200 → 300",
+    ]);
+    expect(restartNotices({ "pg16-primary": node(changed) }, prod)).toEqual([
+      "up restarts pg16-primary: huge_pages = on → default, max_connections = 300 → 200",
+    ]);
+  });
+
+  it("names a server that is there and does not run: pulumi would call it unchanged", () => {
+    expect(restartNotices({ "pg16-primary": node(prod), "pg16-replica": node(prod, "exited") }, prod)).toEqual([
+      "pg16-replica is exited, and up does not start it: docker start pg16-replica",
+    ]);
   });
 });
 

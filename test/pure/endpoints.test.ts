@@ -105,19 +105,19 @@ describe("centraldb:primaryNode", () => {
       "primary",
       "unknown",
       "primary",
-      'it is "primary", but pg16-replica is the primary; pulumi config set centraldb:primaryNode replica',
+      'it is "primary", but pg16-replica is the primary; pulumi config set centraldb:primaryNode replica, or the same in the stack\'s file',
     ],
     [
       "primary",
       "standby",
       "primary",
-      'it is "primary", but pg16-primary is a standby and pg16-replica is the primary; pulumi config set centraldb:primaryNode replica',
+      'it is "primary", but pg16-primary is a standby and pg16-replica is the primary; pulumi config set centraldb:primaryNode replica, or the same in the stack\'s file',
     ],
     [
       "replica",
       "primary",
       "standby",
-      'it is "replica", but pg16-replica is a standby and pg16-primary is the primary; pulumi config set centraldb:primaryNode primary',
+      'it is "replica", but pg16-replica is a standby and pg16-primary is the primary; pulumi config set centraldb:primaryNode primary, or the same in the stack\'s file',
     ],
     [
       "primary",

@@ -64,6 +64,11 @@ describe("settings", () => {
       " (not port, which the platform sets: centraldb:primaryPort and centraldb:replicaPort, outside the container)",
     ],
     ['{"Data_Directory":"/tmp"}', " (not Data_Directory, which the platform sets: the node's volume)"],
+    ['{"fsync":false}', " (not fsync, which the platform sets: a crash would lose acknowledged rows)"],
+    [
+      '{"include_if_exists":"x"}',
+      " (not include_if_exists, which the platform sets: the files are these and no others)",
+    ],
     ['{"work_mem":"4MB\\nfsync = off"}', " (the value of work_mem is none)"],
     ['{"work_mem":["4MB"]}', " (the value of work_mem is none)"],
     ['{"work mem":"4MB"}', ' ("work mem" is no setting\'s name)'],

@@ -50,6 +50,8 @@ describe("status", () => {
       "primary  pg16-primary  running  primary  127.0.0.1:5432  3 h 0 min  0",
       "replica  pg16-replica  running  standby  127.0.0.1:5433  3 h 0 min  0         20 kB, 0.3 s",
       "",
+      "All is well.",
+      "",
       "service     schema  owner connections  app connections  user connections  size",
       "gatherer    gt      0 of 2             4 of 5           0 of 2            5120 MB",
       "aggregator  ag      0 of 2             0 of 5           0 of 2            no schema",
@@ -58,8 +60,6 @@ describe("status", () => {
       "database     12 MB",
       "WAL          64 MB",
       "slots        pg16_replica active, reserved",
-      "",
-      "All is well.",
     ]);
   });
 
@@ -68,7 +68,10 @@ describe("status", () => {
     [
       "a node that was never made",
       [node({ state: "missing", error: "no such container" }), replica],
-      ["pg16-primary does not exist: npm run up -- prod"],
+      [
+        "pg16-primary does not exist: npm run up -- prod --refresh",
+        "no primary answers: bring back the node that was it, or promote the standby; see README, When the primary is gone",
+      ],
     ],
     [
       "a stopped replica",
@@ -76,9 +79,22 @@ describe("status", () => {
         node({ server: { ...server, standbys: [] } }),
         node({ node: "replica", container: "pg16-replica", state: "exited", error: "the container is exited" }),
       ],
+      ["pg16-replica is exited: docker start pg16-replica"],
+    ],
+    [
+      "a replica that does not stream",
+      [node({ server: { ...server, standbys: [] } }), replica],
+      ["no standby streams from pg16-primary: its log and the standby's say why"],
+    ],
+    [
+      "an old primary that must not serve",
       [
-        "pg16-replica is exited: docker start pg16-replica",
-        "no standby streams from pg16-primary: its log and the standby's say why",
+        node({ state: "restarting", error: "refuses to start: pg16-replica is the primary" }),
+        node({ ...replica, server: { ...server, standbys: [] } }),
+      ],
+      [
+        "pg16-primary does not answer: refuses to start: pg16-replica is the primary (docker logs pg16-primary)",
+        'centraldb:primaryNode: it is "primary", but pg16-replica is the primary; pulumi config set centraldb:primaryNode replica, or the same in the stack\'s file',
       ],
     ],
     [
@@ -104,7 +120,7 @@ describe("status", () => {
       "a failover the config does not know of",
       [node({ server: standby }), node({ ...replica, server })],
       [
-        'centraldb:primaryNode: it is "primary", but pg16-primary is a standby and pg16-replica is the primary; pulumi config set centraldb:primaryNode replica',
+        'centraldb:primaryNode: it is "primary", but pg16-primary is a standby and pg16-replica is the primary; pulumi config set centraldb:primaryNode replica, or the same in the stack\'s file',
       ],
     ],
   ])("names %s", (_, nodes, problems) => {

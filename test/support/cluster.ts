@@ -26,8 +26,6 @@ export interface TestCluster {
   up(changes?: Partial<Settings>): Promise<Ran>;
   /** What `pulumi refresh` does with what is gone: it is made anew by the next `up`. */
   forget(...resources: string[]): void;
-  /** What `pulumi import` does: the next `up` takes it for done. */
-  settle(resource: string): void;
   /** `docker exec` in a node's container. */
   exec(node: NodeName, ...command: string[]): Ran;
   /** The single value a query of the superuser on the node's socket gives. */
@@ -120,7 +118,6 @@ export async function prepareCluster(services: readonly Service[]): Promise<Test
     forget: (...resources) => {
       for (const name of resources) done.delete(name);
     },
-    settle: (resource) => done.set(resource, "[]"),
     caughtUp: async (primary) => {
       const written = ask(primary, "SELECT pg_current_wal_lsn()");
       const standby = primary === "primary" ? "replica" : "primary";

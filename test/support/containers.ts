@@ -29,8 +29,6 @@ const flags: { readonly [Key in keyof ContainerArgs]?: (value: never) => readonl
   memory: (mebibytes: number) => ["--memory", `${mebibytes}m`],
   memorySwap: (mebibytes: number) => ["--memory-swap", `${mebibytes}m`],
   shmSize: (mebibytes: number) => ["--shm-size", `${mebibytes}m`],
-  ulimits: (ulimits: readonly { name: string; soft: number; hard: number }[]) =>
-    ulimits.flatMap(({ name, soft, hard }) => ["--ulimit", `${name}=${soft}:${hard}`]),
   restart: (restart: string) => ["--restart", restart],
   logDriver: (driver: string) => ["--log-driver", driver],
   logOpts: (options: Readonly<Record<string, string>>) =>

@@ -6,17 +6,14 @@ import { postgresqlConf, type PostgresConfOptions } from "./postgresql-conf";
 export interface MemoryDemand {
   readonly memoryMiB: number;
   readonly demandMiB: number;
-  /** `4096 MiB shared_buffers + 128 connections × 64 MiB work_mem + 3 autovacuum workers × 1024 MiB maintenance_work_mem`. */
+  /** `4096 MiB shared_buffers + 128 connections × 64 MiB work_mem + 3 autovacuum workers × 256 MiB autovacuum_work_mem`. */
   readonly sum: string;
 }
 
-/** PostgreSQL's own defaults and units (MiB of a bare number), where a stack may say otherwise. */
-const settings = {
-  shared_buffers: { unitMiB: 8 / 1024 },
-  work_mem: { unitMiB: 1 / 1024 },
-  maintenance_work_mem: { unitMiB: 1 / 1024 },
-} as const;
-const autovacuumWorkers = 3;
+/** MiB that a bare number means in postgresql.conf. */
+const units = { shared_buffers: 8 / 1024, work_mem: 1 / 1024, autovacuum_work_mem: 1 / 1024 } as const;
+/** PostgreSQL's own default of `autovacuum_max_workers`. */
+const defaultAutovacuumWorkers = "3";
 
 /**
  * One work_mem for each connection that can exist: the services' limits are enforced, so it is their sum that counts and
@@ -25,19 +22,20 @@ const autovacuumWorkers = 3;
  */
 export function memoryDemand(options: PostgresConfOptions, services: readonly Service[]): MemoryDemand {
   const conf = postgresqlConf(options);
-  const mebibytes = (name: keyof typeof settings) =>
-    sizeMiB(conf.find((setting) => setting.name === name)?.value ?? "", settings[name].unitMiB);
+  const valueOf = (name: string) => conf.find((setting) => setting.name === name)?.value;
+  const mebibytes = (name: keyof typeof units) => sizeMiB(valueOf(name) ?? "", units[name]);
   const budget = connectionBudget(services, 0);
   const connections = budget.reserved + budget.services.reduce((sum, service) => sum + service.connections, 0);
   const sharedBuffers = mebibytes("shared_buffers");
   const workMem = mebibytes("work_mem");
-  const maintenanceWorkMem = mebibytes("maintenance_work_mem");
+  const autovacuumWorkMem = mebibytes("autovacuum_work_mem");
+  const workers = Number(valueOf("autovacuum_max_workers") ?? defaultAutovacuumWorkers) || 0;
   return {
     memoryMiB: options.memoryMiB,
-    demandMiB: Math.ceil(sharedBuffers + connections * workMem + autovacuumWorkers * maintenanceWorkMem),
+    demandMiB: Math.ceil(sharedBuffers + connections * workMem + workers * autovacuumWorkMem),
     sum:
       `${sharedBuffers} MiB shared_buffers + ${connections} connections × ${workMem} MiB work_mem + ` +
-      `${autovacuumWorkers} autovacuum workers × ${maintenanceWorkMem} MiB maintenance_work_mem`,
+      `${workers} autovacuum workers × ${autovacuumWorkMem} MiB autovacuum_work_mem`,
   };
 }
 

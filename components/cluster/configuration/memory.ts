@@ -4,7 +4,8 @@ export interface Memory {
   readonly effectiveCacheSizeMiB: number;
   readonly workMemMiB: number;
   readonly maintenanceWorkMemMiB: number;
-  /** `ulimit data`: what one process may allocate for itself. Shared buffers do not count. */
+  readonly autovacuumWorkMemMiB: number;
+  /** `ulimit -d`: what one server process may allocate for itself. Shared buffers do not count. */
   readonly processLimitMiB: number;
   /** `/dev/shm`: parallel queries and parallel VACUUM share their data there; Docker's 64 MiB break them. */
   readonly sharedMemoryMiB: number;
@@ -26,8 +27,10 @@ export function memoryOf(memoryMiB: number): Memory {
     effectiveCacheSizeMiB: Math.floor((memoryMiB * 3) / 4),
     workMemMiB: part(256, 4, 256),
     maintenanceWorkMemMiB,
-    // Twice the largest allocation a setting allows, so that only `SET work_mem = '100GB'` meets it.
-    processLimitMiB: Math.max(maintenanceWorkMemMiB * 2, 256),
+    autovacuumWorkMemMiB: Math.max(Math.floor(maintenanceWorkMemMiB / 4), 16),
+    // Beside shared_buffers it leaves a quarter: `SET work_mem = '100GB'` fails alone. Less would meet honest work: a
+    // row of 45 MB takes 130 MB to read.
+    processLimitMiB: Math.min(part(4, 512, Infinity), Math.floor(memoryMiB / 2)),
     sharedMemoryMiB: part(4, 256, 8192),
   };
 }

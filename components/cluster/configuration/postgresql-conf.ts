@@ -40,11 +40,13 @@ export function postgresqlConf(options: PostgresConfOptions): readonly PostgresS
     ["tcp_keepalives_idle", "60", "a client that is gone without a word frees its connection within two minutes"],
     ["tcp_keepalives_interval", "10", "as above"],
     ["tcp_keepalives_count", "6", "as above"],
+    ["client_connection_check_interval", "10s", "a query whose client is gone stops"],
     ["tcp_user_timeout", "5min", "a client that reads nothing that long is gone; node.sh has 10 s for the standby"],
 
     ["shared_buffers", size(memory.sharedBuffersMiB), "RAM / 4"],
     ["work_mem", size(memory.workMemMiB), "RAM / 256, the page's 64MB; memory.ts says why it is survivable"],
     ["maintenance_work_mem", size(memory.maintenanceWorkMemMiB), "RAM / 16"],
+    ["autovacuum_work_mem", size(memory.autovacuumWorkMemMiB), "three workers may each take it at the same time"],
     ["effective_io_concurrency", "200", "an SSD reads many pages at once"],
     ["maintenance_io_concurrency", "200", "as above"],
     ["max_worker_processes", String(Math.max(8, cpus + 4)), "parallel workers of all cores, and extensions' own"],
@@ -72,7 +74,8 @@ export function postgresqlConf(options: PostgresConfOptions): readonly PostgresS
     ["log_lock_waits", "on", "who waited for whom longer than deadlock_timeout"],
     ["log_temp_files", size(memory.workMemMiB), "what did not fit into work_mem, from that size on"],
     ["log_autovacuum_min_duration", "10s", "tables that keep autovacuum busy"],
-    ["log_replication_commands", "on", "who took a base backup, who dropped a slot"],
+    ["log_recovery_conflict_waits", "on", "reads on the replica that hold up what it replays"],
+    ["log_parameter_max_length", "0", "values of slow statements are the services' data and may be secret"],
 
     ["shared_preload_libraries", "pg_stat_statements", "which statements take the time"],
     ["track_io_timing", "on", "tells waiting for the disk from computing"],

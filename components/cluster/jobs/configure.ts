@@ -8,37 +8,49 @@ import { ask, runJob, runThrowAway, variable } from "./job";
  * The configuration job: proves the new configuration on a throw-away server with the limits and ports of a node, puts
  * the files into the volume, and lets the running nodes reload. Standard input: the password of role repl.
  */
-runJob("configuration refused, the running servers keep theirs", async () => {
-  const nodes = variable("NODES").split(" ");
-  const script = readFileSync(join(__dirname, "..", "scripts", "install-configuration.sh"), "utf8");
-  runThrowAway(
-    `${variable("NETWORK")}-configuration`,
-    [
-      ...["--network", variable("NETWORK"), "--user", "root", "--entrypoint", "bash"],
-      ...(JSON.parse(variable("NODE_OPTIONS_TO_CHECK")) as string[]),
-      ...newPorts(nodes),
-      ...["--volume", `${variable("CONFIG_VOLUME")}:/etc/centraldb`, "--env", "CONFIG=/etc/centraldb"],
-      ...["--env", "POSTGRESQL_CONF", "--env", "PG_HBA_CONF", "--env", "PG_IDENT_CONF"],
-      ...[variable("IMAGE"), "-c", script],
-    ],
-    `${readFileSync(0, "utf8").trim()}\n`,
-  );
-  for (const node of nodes) await reload(node);
-});
+runJob(
+  "configuration refused, the running servers keep theirs; what a stack itself sets is centraldb:postgresqlSettings",
+  async () => {
+    const nodes = variable("NODES").split(" ");
+    const script = readFileSync(join(__dirname, "..", "scripts", "install-configuration.sh"), "utf8");
+    runThrowAway(
+      `${variable("NETWORK")}-configuration`,
+      [
+        ...["--network", variable("NETWORK"), "--user", "root", "--entrypoint", "bash"],
+        ...(JSON.parse(variable("NODE_OPTIONS_TO_CHECK")) as string[]),
+        ...newPorts(nodes),
+        ...["--volume", `${variable("CONFIG_VOLUME")}:/etc/centraldb`, "--env", "CONFIG=/etc/centraldb"],
+        ...variable("DATA_VOLUMES")
+          .split(" ")
+          .flatMap((volume, index) => ["--volume", `${volume}:/data/${nodes[index] ?? volume}:ro`]),
+        ...["--env", "POSTGRESQL_CONF", "--env", "PG_HBA_CONF", "--env", "PG_IDENT_CONF"],
+        ...[variable("IMAGE"), "-c", script],
+      ],
+      `${readFileSync(0, "utf8").trim()}\n`,
+    );
+    for (const node of nodes) await reload(node);
+  },
+);
 
 /**
  * What the daemon must be able to give before a container goes: each address, and each port the nodes do not have yet.
  * A port they have is free again when their container is replaced.
  */
 function newPorts(nodes: readonly string[]): string[] {
-  const published = nodes.flatMap((node) => docker(["port", node, "5432"]).stdout.split("\n").filter(Boolean));
-  const taken = published.map((address) => address.slice(address.lastIndexOf(":") + 1));
-  const wanted = variable("PORTS").split(" ");
-  return wanted
-    .filter((address) => !published.includes(address))
-    .flatMap((address) => {
+  const published = nodes.map((node) => docker(["port", node, "5432"]).stdout.split("\n").filter(Boolean));
+  const has = (index: number, port: string) =>
+    published[index]?.some((address) => address.endsWith(`:${port}`)) ?? false;
+  return variable("PORTS")
+    .split(" ")
+    .flatMap((address, index) => {
       const [host = "", port = ""] = address.split(":");
-      return ["--publish", `${host}:${taken.includes(port) ? "" : port}:5432`];
+      if (nodes.some((_, other) => other !== index && has(other, port))) {
+        throw new Error(
+          `port ${port} is still the other node's: give that one another port first, in an up of its own`,
+        );
+      }
+      if (published[index]?.includes(address)) return [];
+      return ["--publish", `${host}:${has(index, port) ? "" : port}:5432`];
     });
 }
 

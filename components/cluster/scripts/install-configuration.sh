@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Starts a server with the new configuration in a throw-away container that has the limits of a node, and puts the files
 # into the configuration volume only when it runs. As root, which becomes postgres for the server.
-# Standard input: the password of role repl. Environment: the files' texts, CONFIG (where the volume is mounted).
+# Standard input: the password of role repl. Environment: the files' texts, CONFIG (where the volume is mounted). The nodes'
+# data are in /data, read-only.
 set -euo pipefail
 read -r replication_password
 
@@ -13,13 +14,23 @@ printf '%s' "$PG_IDENT_CONF" > "$new/pg_ident.conf"
 (umask 077 && printf '*:*:*:repl:%s\n' "$replication_password" > "$new/pgpass")
 chown -R postgres:postgres "$new"
 
+# Data of another major version an image can neither read nor upgrade.
+major=$(postgres --version | sed -E 's/.* ([0-9]+)\..*/\1/')
+for volume in /data/*; do
+  found=$(cat "$volume/pgdata/PG_VERSION" 2> /dev/null || echo "$major")
+  [ "$found" = "$major" ] || {
+    echo "the image has PostgreSQL $major, the data of $(basename "$volume") are of $found: keep an image of that version" >&2
+    exit 1
+  }
+done
+
 log=/tmp/check.log
 data=/tmp/check
 gosu postgres initdb -D "$data" --no-sync --no-instructions --username=postgres --auth=peer > /dev/null
 files="-c config_file=$new/postgresql.conf -c hba_file=$new/pg_hba.conf -c ident_file=$new/pg_ident.conf"
 if ! gosu postgres pg_ctl -D "$data" -o "$files -c listen_addresses='' -c unix_socket_directories=/tmp" -l "$log" -w start &> /dev/null; then
   # What PostgreSQL said, without the time and process in front.
-  sed -E 's/^.*(LOG|FATAL|ERROR|WARNING|HINT|DETAIL): +/\1: /' "$log" | grep -vE '^LOG: +(starting|database system)' | tail -n 8 >&2
+  sed -E 's#/tmp/configuration/##g; s/^.*(LOG|FATAL|ERROR|WARNING|HINT|DETAIL): +/\1: /' "$log" | grep -vE '^LOG: +(starting|database system)' | tail -n 8 >&2
   exit 1
 fi
 wrong=$(psql --host=/tmp --username=postgres -XAtc "

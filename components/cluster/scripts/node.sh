@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # What a node's container runs, as the user postgres. Which role the node has is a fact of its data (standby.signal), not
 # of this container. It never makes a data directory of its own: an empty volume is filled from the peer, or refused.
+# With the argument `check` it is the healthcheck.
 #
-# Environment: NODE and PEER (host names), SLOT (this node's slot on its peer), PGDATA, CONFIG (folder of the files).
+# Environment: NODE and PEER (host names), SLOT (this node's slot on its peer), PGDATA, CONFIG (folder of the files),
+# PROCESS_KIB (what one server process may allocate).
 set -euo pipefail
 
 say() { echo "centraldb: $*" >&2; }
@@ -29,6 +31,9 @@ clone() {
   done
   [ "$answer" = off ] || refuse "its volume is empty and $PEER is a standby itself: bring back the volume, or promote $PEER"
 
+  # What is not known is not deleted.
+  [ ! -e "$PGDATA" ] || rmdir "$PGDATA" 2> /dev/null || refuse "$PGDATA has files but no PG_VERSION: move them away"
+
   say "its volume is empty: copying $PEER"
   # Left by an earlier clone, or lost its WAL; in use it cannot be dropped, and the copy fails with PostgreSQL's words.
   peer "DROP_REPLICATION_SLOT $SLOT" > /dev/null || true
@@ -37,7 +42,8 @@ clone() {
   wait $! || refuse "the copy of $PEER failed, see above"
   touch "$PGDATA.unfinished/standby.signal"
   # Under its own name only when it is whole: what a killed clone leaves is never taken for data.
-  mv "$PGDATA.unfinished" "$PGDATA"
+  sync -f "$PGDATA.unfinished"
+  mv -T "$PGDATA.unfinished" "$PGDATA"
   say "copied"
 }
 
@@ -60,6 +66,36 @@ max_locks_per_transaction:max_locks_per_xact
 SETTINGS
 }
 
+# The timeline of this node's data: a promotion begins a new one, and leaves its history in pg_wal.
+timeline() {
+  local last
+  last=$(find "$PGDATA/pg_wal" -maxdepth 1 -name '*.history' -printf '%f\n' | sort | tail -n 1)
+  last=${last%.history}
+  echo $((16#${last:-1}))
+}
+
+# After a failover it missed, a node that was the primary must not serve: what it writes is lost. The peer is believed when
+# it is a primary on a later timeline; that is written down for the day on which it does not answer.
+superseded=$(dirname "$PGDATA")/superseded
+look_for_successor() {
+  local theirs
+  [ ! -e "$PGDATA/standby.signal" ] && [ "$(peer 'SHOW in_hot_standby')" = off ] || return 0
+  theirs=$(peer IDENTIFY_SYSTEM | cut -d '|' -f 2)
+  if [ "$theirs" -gt "$(timeline)" ]; then
+    echo "$PEER is the primary, on timeline $theirs since $(date -Is) or before" > "$superseded"
+  elif [ "$theirs" -eq "$(timeline)" ] && [ "$1" = start ]; then
+    refuse "$PEER is a primary with the same history: only one of them can be one"
+  fi
+}
+
+if [ "${1:-}" = check ]; then
+  pg_isready --quiet
+  # Both may have been started at the same moment, when neither answered.
+  look_for_successor check
+  [ ! -e "$superseded" ] || kill -INT 1
+  exit 0
+fi
+
 [ -r "$CONFIG/postgresql.conf" ] ||
   refuse "its configuration volume is empty: pulumi up --target-replace '**cluster-configuration' writes it again"
 [ -s "$PGDATA/PG_VERSION" ] || clone
@@ -75,9 +111,13 @@ options=(
 )
 if [ -e "$PGDATA/standby.signal" ]; then
   at_least_the_primarys "$(pg_controldata)"
-elif [ "$(peer 'SHOW in_hot_standby')" = off ]; then
-  # After a failover it missed: what it has and the new primary lacks must not be served.
-  refuse "$PEER is the primary now, and two would drift apart: keep this volume until you know what only it has, then empty it"
+  # Somebody may have dropped it. Where the WAL is gone, PostgreSQL says so.
+  peer "CREATE_REPLICATION_SLOT $SLOT PHYSICAL RESERVE_WAL" > /dev/null || true
+else
+  look_for_successor start
+  [ ! -e "$superseded" ] ||
+    refuse "$(cat "$superseded"), and two would drift apart: keep this volume until you know what only it has, then empty it"
 fi
+ulimit -d "$PROCESS_KIB"
 trap - INT TERM QUIT
 exec postgres "${options[@]}"

@@ -17,6 +17,8 @@ fi
 [ ! -s "$PEER_PGDATA/PG_VERSION" ] ||
   refuse "the primary's volume is empty, the other node's is not: promote that one (centraldb:primaryNode), or bring back the volume"
 
+[ ! -e "$PGDATA" ] || rmdir "$PGDATA" 2> /dev/null || refuse "$PGDATA has files but no PG_VERSION: move them away"
+
 chown postgres:postgres "$(dirname "$PGDATA")"
 unfinished=$PGDATA.unfinished
 rm -rf "$unfinished"
@@ -31,5 +33,5 @@ as_postgres pg_ctl -D "$unfinished" -o "-c listen_addresses='' -c unix_socket_di
 as_postgres createdb --host=/tmp --username=postgres "$DATABASE"
 as_postgres pg_ctl -D "$unfinished" -m fast -w stop > /dev/null
 # Under its own name only when it is whole.
-mv "$unfinished" "$PGDATA"
+mv -T "$unfinished" "$PGDATA"
 echo "made the data directory with database $DATABASE"
