@@ -43,9 +43,10 @@ export function restartNotices(found: Readonly<Record<string, FoundNode>>, setti
       : [`up restarts ${restarted.map(({ container }) => container).join(", then ")}: ${changes.join(", ")}`]),
     ...changed.flatMap(({ container, changes: own }) => {
       const state = found[container]?.state;
-      return state === "running" || own.length > 0
-        ? []
-        : [`${container} is ${state ?? "unknown"}, and up does not start it: docker start ${container}`];
+      if (state === "running" || own.length > 0) return [];
+      return [
+        `${container} is ${state ?? "unknown"}, which up does not change: docker ${state === "restarting" ? "logs" : "start"} ${container}`,
+      ];
     }),
   ];
 }

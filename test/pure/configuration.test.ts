@@ -146,7 +146,7 @@ describe("the notice of a restart", () => {
 
   it("names a server that is there and does not run: pulumi would call it unchanged", () => {
     expect(restartNotices({ "pg16-primary": node(prod), "pg16-replica": node(prod, "exited") }, prod)).toEqual([
-      "pg16-replica is exited, and up does not start it: docker start pg16-replica",
+      "pg16-replica is exited, which up does not change: docker start pg16-replica",
     ]);
   });
 });

@@ -77,10 +77,6 @@ export async function runProgram(
     ...(await original<object>()),
     findNodes: () => ({}),
   }));
-  vi.doMock("../../components/cluster/restart-notice", async (original) => ({
-    ...(await original<object>()),
-    runningLabels: () => ({}),
-  }));
   const outputs: Record<string, unknown> = {};
   await pulumi.runtime.runInPulumiStack(async () => {
     pulumi.runtime.registerStackTransformation(({ type, name, opts, props }) => {
