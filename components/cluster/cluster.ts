@@ -4,14 +4,14 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { dockerNames, nodeNames, peerOf, type NodeName, type Names } from "../naming";
 import { database, type Settings } from "../settings-rules";
-import { dockerVariables } from "./docker-cli";
 import { renderPgHba, renderPgIdent } from "./configuration/pg-hba";
 import { postgresqlConf, renderPostgresqlConf } from "./configuration/postgresql-conf";
-import { limitsOf, limitsAsOptions } from "./limits";
+import { dockerVariables } from "./docker-cli";
+import { limitsAsOptions, limitsOf } from "./limits";
 
 export interface ClusterArgs {
   readonly settings: Settings;
-  /** `DOCKER_HOST` for what runs beside the provider; empty where the environment says it. */
+  /** `DOCKER_HOST` for the jobs beside the provider; undefined where the environment says it. */
   readonly dockerHost: string | undefined;
 }
 
@@ -78,6 +78,7 @@ export class Cluster extends pulumi.ComponentResource {
           DATA_VOLUMES: pulumi.interpolate`${this.volumes.primary.name} ${this.volumes.replica.name}`,
           NODES: nodeNames.map((node) => this.names[node].container).join(" "),
           PORTS: nodeNames.map((node) => `${settings.bindAddress}:${settings[`${node}Port`]}`).join(" "),
+          MEMORY_MIB: String(settings.memoryMiB),
           NODE_OPTIONS_TO_CHECK: JSON.stringify(limitsAsOptions(limitsOf(settings.memoryMiB))),
           ...dockerVariables(dockerHost),
         },

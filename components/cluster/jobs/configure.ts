@@ -4,33 +4,43 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { docker } from "../docker-cli";
 import { ask, runJob, runThrowAway, variable } from "./job";
 
+const title =
+  "configuration refused, the running servers keep theirs; what a stack sets is centraldb:postgresqlSettings";
+
 /**
  * The configuration job: proves the new configuration on a throw-away server with the limits and ports of a node, puts
  * the files into the volume, and lets the running nodes reload. Standard input: the password of role repl.
  */
-runJob(
-  "configuration refused, the running servers keep theirs; what a stack itself sets is centraldb:postgresqlSettings",
-  async () => {
-    const nodes = variable("NODES").split(" ");
-    const script = readFileSync(join(__dirname, "..", "scripts", "install-configuration.sh"), "utf8");
-    runThrowAway(
-      `${variable("NETWORK")}-configuration`,
-      [
-        ...["--network", variable("NETWORK"), "--user", "root", "--entrypoint", "bash"],
-        ...(JSON.parse(variable("NODE_OPTIONS_TO_CHECK")) as string[]),
-        ...newPorts(nodes),
-        ...["--volume", `${variable("CONFIG_VOLUME")}:/etc/centraldb`, "--env", "CONFIG=/etc/centraldb"],
-        ...variable("DATA_VOLUMES")
-          .split(" ")
-          .flatMap((volume, index) => ["--volume", `${volume}:/data/${nodes[index] ?? volume}:ro`]),
-        ...["--env", "POSTGRESQL_CONF", "--env", "PG_HBA_CONF", "--env", "PG_IDENT_CONF"],
-        ...[variable("IMAGE"), "-c", script],
-      ],
-      `${readFileSync(0, "utf8").trim()}\n`,
+async function configure(): Promise<void> {
+  const nodes = variable("NODES").split(" ");
+  const script = readFileSync(join(__dirname, "..", "scripts", "install-configuration.sh"), "utf8");
+  const dataVolumes = variable("DATA_VOLUMES").split(" ");
+  runThrowAway(
+    `${variable("NETWORK")}-configuration`,
+    [
+      ...["--network", variable("NETWORK"), "--user", "root", "--entrypoint", "bash"],
+      ...(JSON.parse(variable("NODE_OPTIONS_TO_CHECK")) as string[]),
+      ...newPorts(nodes),
+      ...["--volume", `${variable("CONFIG_VOLUME")}:/etc/centraldb`, "--env", "CONFIG=/etc/centraldb"],
+      ...dataVolumes.flatMap((volume, index) => ["--volume", `${volume}:/data/${nodes[index] ?? volume}:ro`]),
+      ...["--env", "POSTGRESQL_CONF", "--env", "PG_HBA_CONF", "--env", "PG_IDENT_CONF"],
+      ...[variable("IMAGE"), "-c", script],
+    ],
+    `${readFileSync(0, "utf8").trim()}\n`,
+  );
+  for (const node of nodes) await reload(node);
+  warnOfMemory(Number(variable("MEMORY_MIB")) * nodes.length);
+}
+
+/** The limits of both nodes are a promise the machine must be able to keep. */
+function warnOfMemory(wantedMiB: number): void {
+  const hasMiB = Math.floor(Number(docker(["info", "--format", "{{.MemTotal}}"]).stdout) / 1024 ** 2);
+  if (hasMiB > 0 && wantedMiB > hasMiB) {
+    process.stdout.write(
+      `centraldb:memoryMiB: both nodes may take ${wantedMiB} MiB, the engine's machine has ${hasMiB}\n`,
     );
-    for (const node of nodes) await reload(node);
-  },
-);
+  }
+}
 
 /**
  * What the daemon must be able to give before a container goes: each address, and each port the nodes do not have yet.
@@ -62,3 +72,5 @@ async function reload(node: string): Promise<void> {
   const pending = ask(node, query);
   process.stdout.write(`${node} reloaded${pending === "" ? "" : `; needs a restart for ${pending}`}\n`);
 }
+
+runJob(title, configure);
