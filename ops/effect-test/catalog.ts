@@ -24,6 +24,7 @@ export async function catalogViolations(plan: Plan, superuser: ClientBase): Prom
     ...(await heldViolations(plan, superuser)),
     ...(await defaultPrivilegeViolations(plan, superuser)),
     ...(await prefixViolations(plan, superuser)),
+    ...(await platformRoleViolations(plan, superuser)),
   ];
 }
 
@@ -89,6 +90,40 @@ async function prefixViolations(plan: Plan, superuser: ClientBase): Promise<Viol
     expected: `the prefix ${schema}_`,
     got: "none",
   }));
+}
+
+interface PlatformRoleRow extends Readonly<
+  Record<"connect" | "powerful" | "replication" | "bypassRowSecurity", boolean>
+> {
+  readonly role: string;
+  readonly memberOf: readonly string[];
+}
+
+/** The platform's own logins: whoever runs the test need not have their passwords. */
+async function platformRoleViolations(plan: Plan, superuser: ClientBase): Promise<Violation[]> {
+  const planned = plan.roles.filter(({ of, login }) => of === null && login);
+  const { rows } = await superuser.query<PlatformRoleRow>(sql("platform-roles"), [planned.map(({ name }) => name)]);
+  const on: Target = { type: "database", database: plan.database };
+  return planned.flatMap(({ name: role, replication, bypassRowSecurity, memberOf }): Violation[] => {
+    const found = rows.find((row) => row.role === role);
+    if (found === undefined) return [{ role, action: "log in", expected: "allowed", got: "no such role" }];
+    const expected = { connect: isGranted(plan, role, "CONNECT", on), powerful: false, replication, bypassRowSecurity };
+    const wrong = (Object.keys(expected) as (keyof typeof expected)[]).filter((key) => expected[key] !== found[key]);
+    const groups = [...memberOf].sort().join(", ");
+    return [
+      ...wrong.map((key) => ({ role, action: key, expected: word(expected[key]), got: word(found[key]) })),
+      ...(groups === found.memberOf.join(", ")
+        ? []
+        : [
+            {
+              role,
+              action: "be a member",
+              expected: `of ${groups || "nothing"}`,
+              got: found.memberOf.join(", ") || "nothing",
+            },
+          ]),
+    ];
+  });
 }
 
 const privilegesOf: Readonly<Record<HeldRow["type"], readonly string[]>> = {

@@ -19,7 +19,7 @@ export interface Mutant {
   /** Mutants of one kind go the same way through the code. */
   readonly kind: string;
   readonly plan: Plan;
-  /** What a finding must mention: the role that has too much or too little, where it is one. */
+  /** How a finding must begin: with the role that has too much or too little, where it is one. */
   readonly concerns: string;
   /** It shows only on a server that never saw the right plan: no plan undoes the platform's rights in pg_catalog. */
   readonly needsNewServer: boolean;
@@ -36,7 +36,7 @@ export function mutants(plan: Plan): readonly Mutant[] {
       kind: `${key} ${kindOf(item)}`,
       needsNewServer:
         item.carrier === "foundation" || ("on" in item && ["function", "language"].includes(item.on.type)),
-      concerns: "to" in item && item.to !== everybody ? item.to : "",
+      concerns: "to" in item && item.to !== everybody ? `${item.to}: ` : "",
       plan: { ...plan, [key]: plan[key].filter((_, other) => other !== index) },
     }));
   return [
@@ -48,7 +48,7 @@ export function mutants(plan: Plan): readonly Mutant[] {
       name: `with ${describeGrant(grant)}`,
       kind: `forbidden ${grant.privileges.join()} ${kindOf(grant)}`,
       needsNewServer: false,
-      concerns: grant.to === everybody ? "" : grant.to,
+      concerns: grant.to === everybody ? "" : `${grant.to}: `,
       plan: { ...plan, grants: [...plan.grants, grant] },
     })),
   ];
