@@ -22,11 +22,11 @@ const cluster = new Cluster("cluster", { settings, dockerHost });
 const { passwords } = cluster;
 const volume = cluster.volumes[primaryNode];
 const nodeArgs = { cluster, settings, dockerHost };
-const first = new Node(primaryNode, { ...nodeArgs, node: primaryNode }, { dependsOn: cluster });
+const primary = new Node(primaryNode, { ...nodeArgs, node: primaryNode }, { dependsOn: cluster });
 
 const login = { settings, password: passwords.superuser };
-const foundation = new PlatformSql("foundation", { sql: renderFoundation(plan), ...login }, { dependsOn: first });
-const server = serverProvider("server", settings, passwords.superuser, first);
+const foundation = new PlatformSql("foundation", { sql: renderFoundation(plan), ...login }, { dependsOn: primary });
+const server = serverProvider("server", settings, passwords.superuser, primary);
 const onServer = { providers: { postgresql: server }, dependsOn: foundation };
 
 const roles = new PlatformRoles("platform", { plan, passwords, protect, volume }, onServer);

@@ -1,5 +1,4 @@
-import type { NodeName } from "../naming";
-import { peerOf, dockerNames } from "../naming";
+import { dockerNames, peerOf, type NodeName } from "../naming";
 import { database, type Settings } from "../settings-rules";
 import type { Tier } from "../../services/service";
 

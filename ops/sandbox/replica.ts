@@ -27,8 +27,8 @@ export function copyAsStandby(primaryData: string, replicaData: string): void {
   renameSync(unfinished, replicaData);
 }
 
-/** Settings of a standby of the server on `primaryPort`; the password stands in a file, not in a process list. */
-export function standbySettings(
+/** Writes the password file of a standby of the server on `primaryPort`, for it is not to stand in a process list; its settings. */
+export function prepareStandby(
   passwordFile: string,
   password: string,
   primaryPort: number,

@@ -18,7 +18,7 @@ import {
   type EmbeddedServer,
 } from "./embedded-server";
 import { checkPortFree } from "./port";
-import { copyAsStandby, isStandby, replicaSlot, standbySettings } from "./replica";
+import { copyAsStandby, isStandby, replicaSlot, prepareStandby } from "./replica";
 
 export interface SandboxOptions {
   /** Everything the sandbox keeps: data, credentials, log. */
@@ -126,7 +126,7 @@ async function bringUp(
   };
   const startReplica = async () => {
     const password = passwordOf(passwords, "repl");
-    const standby = standbySettings(files.replicaPasswordFile, password, port, files.replicaData);
+    const standby = prepareStandby(files.replicaPasswordFile, password, port, files.replicaData);
     const server = { dataDir: files.replicaData, port: replicaPort, superuserPassword: "", logFile: files.replicaLog };
     running.set("replica", await startEmbeddedServer({ ...server, settings: { ...preload, ...common, ...standby } }));
     return follows(port, passwords);

@@ -92,9 +92,7 @@ describe("a replica", () => {
     expect(slot()).toBe("lost");
     expect(walSize()).toBeLessThan(300);
 
-    docker("rm", container("replica"));
-    docker("volume", "rm", cluster.names.replica.volume);
-    cluster.forget("cluster-replica-data", "replica-container");
+    emptyVolume("replica");
     expect(await cluster.up()).toMatchObject({ status: 0, output: "" });
     await cluster.caughtUp("primary");
     expect(slot()).toBe("reserved");

@@ -232,6 +232,9 @@ describe("a real pulumi up", () => {
       run(process.execPath, ["--import", "tsx", "ops/main.ts", ...args], { cwd: stack.folder, env: stack.environment });
     const url = ok(ops("connect", "gatherer", "user")).trim();
     expect(url).toBe(`postgresql://gtuser:${new URL(url).password}@127.0.0.1:${rwPort()}/appdb`);
+    const psql = ["--import", "tsx", "ops/main.ts", "connect", "gt", "owner", "--psql"];
+    const asOwner = { cwd: stack.folder, env: stack.environment, input: "SELECT 'I am ' || current_user" };
+    expect(ok(run(process.execPath, psql, asOwner))).toContain("I am gtown");
     const status = ok(ops("status"));
     expect(status).toContain("All is well.");
     expect(status).toMatch(/^replica +\S+-replica +running +standby .* bytes, 0\.0 s$/m);

@@ -84,6 +84,19 @@ describe("npm start", () => {
     expect(output).toContain('psql "$GTAPP_URL"');
     expect(status).toBe(0);
     expect(statSync(join(folder, "credentials.env")).mode & 0o777).toBe(0o600);
+    const ops = [
+      ...program.slice(0, 2),
+      join(root, "ops", "main.ts"),
+      "connect",
+      "gatherer",
+      "user",
+      "--sandbox",
+      folder,
+    ];
+    const password = readPasswords(join(folder, "credentials.env")).get("gtuser") ?? "";
+    expect(spawnSync(process.execPath, ops, { cwd: root, encoding: "utf8" }).stdout).toBe(
+      `postgresql://gtuser:${password}@127.0.0.1:${port}/appdb\n`,
+    );
     expect(isServed(join(folder, "data"))).toBe(false);
     expect(readFileSync(join(folder, "server.log"), "utf8")).toContain("database system is shut down");
   });
