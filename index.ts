@@ -1,6 +1,9 @@
+import { adoptRoles } from "./components/access/adopt-roles";
 import { serviceConnections } from "./components/access/connections";
 import { endpointsOf } from "./components/access/endpoints";
-import { PlatformRoles } from "./components/access/platform-roles";
+import { Passwords } from "./components/access/passwords";
+import { frozenRoles, superuserRole } from "./components/access/plan-items";
+import { PlatformLogins } from "./components/access/platform-logins";
 import { PlatformSql } from "./components/access/platform-sql";
 import { serverProvider } from "./components/access/server-provider";
 import { ServiceDatabase } from "./components/access/service-database";
@@ -8,41 +11,56 @@ import { ServiceReads } from "./components/access/service-reads";
 import { renderFoundation, renderTiers } from "./components/access/sql";
 import { Cluster } from "./components/cluster/cluster";
 import { Node } from "./components/cluster/node";
+import { examine } from "./components/lifecycle/examine";
+import { Keeper } from "./components/lifecycle/keeper";
 import { peerOf } from "./components/naming";
-import { compareWithServers, planOrRefuse, readDockerHost, readSettings } from "./components/settings";
+import { planOrRefuse, readDockerHost, readSettings } from "./components/settings";
 import { services } from "./services/registry";
 
-const settings = readSettings();
-const dockerHost = readDockerHost();
-const plan = planOrRefuse(services, settings);
-compareWithServers(settings, dockerHost);
+/** The platform. Returns the stack's outputs. */
+export = async () => {
+  const settings = readSettings();
+  const dockerHost = readDockerHost();
+  const plan = planOrRefuse(services, settings);
+  const { state, adoptNetwork, generations } = await examine(plan, settings, dockerHost);
 
-const { protect, primaryNode } = settings;
-const cluster = new Cluster("cluster", { settings, dockerHost });
-const { passwords } = cluster;
-const volume = cluster.volumes[primaryNode];
-const nodeArgs = { cluster, settings, dockerHost };
-const primary = new Node(primaryNode, { ...nodeArgs, node: primaryNode }, { dependsOn: cluster });
+  const { protect, primaryNode } = settings;
+  const passwords = new Passwords("passwords", { plan, rotation: settings.passwordRotation });
+  const cluster = new Cluster("cluster", { settings, dockerHost, passwords, adoptNetwork });
+  const volume = cluster.volumes[primaryNode];
+  const node = (name: typeof primaryNode) => ({
+    node: name,
+    cluster,
+    settings,
+    dockerHost,
+    generation: generations[name],
+  });
+  const primary = new Node(primaryNode, node(primaryNode), { dependsOn: cluster });
+  const onSocket = { plan, settings, dockerHost };
+  const logins = new PlatformLogins("logins", { ...onSocket, passwords }, { dependsOn: primary });
+  const replica = new Node(peerOf(primaryNode), node(peerOf(primaryNode)), { dependsOn: [cluster, logins] });
 
-const login = { settings, password: passwords.superuser };
-const foundation = new PlatformSql("foundation", { sql: renderFoundation(plan), ...login }, { dependsOn: primary });
-const server = serverProvider("server", settings, passwords.superuser, primary);
-const onServer = { providers: { postgresql: server }, dependsOn: foundation };
+  const sqlTo = { settings, password: passwords.of(superuserRole) };
+  const foundation = new PlatformSql("foundation", { sql: renderFoundation(plan), ...sqlTo }, { dependsOn: logins });
+  const server = serverProvider("server", { ...sqlTo, dependsOn: logins });
+  const onServer = { providers: { postgresql: server }, dependsOn: foundation };
+  const adopted = await adoptRoles({ ...onSocket, state, ready: logins.done });
+  const ofDatabase = { plan, passwords, adopted, protect, volume };
+  const databases = plan.services.map(
+    (service) => new ServiceDatabase(service.name, { ...ofDatabase, service }, onServer),
+  );
+  const reads = new ServiceReads("reads", { plan, databases, volume }, { providers: { postgresql: server } });
+  const tiersSql = { sql: renderTiers(plan), endSessionsOf: frozenRoles(plan) };
+  const tiers = new PlatformSql("tiers", { ...tiersSql, ...sqlTo }, { dependsOn: databases });
+  new Keeper("keeper", settings, { dependsOn: [passwords, cluster, primary, replica, reads, tiers] });
 
-const roles = new PlatformRoles("platform", { plan, passwords, protect, volume }, onServer);
-new Node(peerOf(primaryNode), { ...nodeArgs, node: peerOf(primaryNode) }, { dependsOn: [cluster, roles] });
-
-const databases = plan.services.map(
-  (service) => new ServiceDatabase(service.name, { plan, service, protect, volume }, onServer),
-);
-new ServiceReads("reads", { plan, databases, volume }, { providers: { postgresql: server } });
-new PlatformSql("tiers", { sql: renderTiers(plan), ...login }, { dependsOn: [roles, ...databases] });
-
-/** Where reads and writes go, for programs on the Docker host and for containers on the network. */
-export const endpoints = endpointsOf(settings);
-
-/** Secret: how each service's roles connect, by service name and tier. */
-export const connections = serviceConnections(databases, endpoints);
-
-/** Secret: the superuser's password, for operators. */
-export const superuserPassword = passwords.superuser;
+  const endpoints = endpointsOf(settings);
+  return {
+    /** Where reads and writes go, for programs on the Docker host and for containers on the network. */
+    endpoints,
+    /** Secret: how each service's roles connect, by service name and tier. */
+    connections: serviceConnections(databases, endpoints),
+    /** Secret: the superuser's password, for operators. */
+    superuserPassword: passwords.of(superuserRole),
+  };
+};

@@ -1,6 +1,7 @@
 import { isIPv4 } from "node:net";
 import { minMemoryMiB } from "./cluster/configuration/memory";
 import { platformSettings } from "./cluster/configuration/restart-settings";
+import { dumpRole, replicationRole, superuserRole } from "./access/plan-items";
 import { maxPrefixLength, nodeNames, type NodeName } from "./naming";
 import { didYouMean } from "../services/did-you-mean";
 
@@ -24,10 +25,18 @@ export interface Settings {
   /** postgresql.conf settings of this stack, by name; they win over the platform's. */
   readonly postgresqlSettings: Readonly<Record<string, string>>;
   readonly extensions: readonly string[];
+  /** By role: another number is another password. */
+  readonly passwordRotation: Readonly<Record<string, number>>;
 }
 
 /** The database all services share. */
 export const database = "appdb";
+
+/** The program knows this version's settings and catalogs. */
+export const majorVersion = 16;
+
+/** Roles of no service whose passwords a stack's file can renew. */
+const rotatingRoles: readonly string[] = [superuserRole, dumpRole, replicationRole];
 
 /** One setting that cannot be used: `centraldb:primaryPort: expected …, got …`. */
 export interface SettingProblem {
@@ -60,7 +69,15 @@ const rules: { readonly [Key in keyof Settings]: Rule<Settings[Key]> } = {
     new RegExp(`^[a-z][a-z0-9-]{0,${maxPrefixLength - 1}}$`),
     `1 to ${maxPrefixLength} lower-case letters, digits and dashes, a letter first`,
   ),
-  image: textLike(/^[\w][\w./:@-]{0,254}$/, "an image reference such as postgres:16.14-bookworm"),
+  image: {
+    expected: (text) =>
+      isImage(text) && majorOf(text) !== undefined
+        ? `an image of PostgreSQL ${majorVersion}; another major version does not read these data, see README, ` +
+          "Another major version"
+        : "an image reference such as postgres:16.14-bookworm",
+    // Where a tag does not tell, the configuration job asks the image itself before anything is changed.
+    parse: (text) => (isImage(text) && [undefined, majorVersion].includes(majorOf(text)) ? text : undefined),
+  },
   bindAddress: {
     expected: "an IPv4 address such as 127.0.0.1",
     parse: (text) => (isIPv4(text) ? text : undefined),
@@ -90,6 +107,17 @@ const rules: { readonly [Key in keyof Settings]: Rule<Settings[Key]> } = {
       const isName = (name: unknown): name is string =>
         typeof name === "string" && /^[a-z][a-z0-9_-]{0,62}$/.test(name);
       return Array.isArray(names) && names.every(isName) ? names : undefined;
+    },
+  },
+  passwordRotation: {
+    expected: `an object of whole numbers by role, of ${rotatingRoles.join(", ")}, such as {${superuserRole}: 2}`,
+    parse: (text) => {
+      const rotation = parseJson(text);
+      const isTurn = ([role, turn]: [string, unknown]) =>
+        rotatingRoles.includes(role) && Number.isInteger(turn) && Number(turn) >= 1 && Number(turn) <= 1e9;
+      return isRecord(rotation) && Object.entries(rotation).every(isTurn)
+        ? (rotation as Readonly<Record<string, number>>)
+        : undefined;
     },
   },
 };
@@ -129,6 +157,16 @@ export function parseSettings(
     });
   }
   return problems.length > 0 ? problems : (parsed as unknown as Settings);
+}
+
+function isImage(text: string): boolean {
+  return /^\w[\w./:@-]{0,254}$/.test(text);
+}
+
+/** The major version a tag begins with: 17 in `registry:5000/postgres:17.2-bookworm`. */
+function majorOf(image: string): number | undefined {
+  const major = /:(\d{1,2})(?=[.-]|$)[^/]*$/.exec(image.replace(/@.*$/, ""))?.[1];
+  return major === undefined ? undefined : Number(major);
 }
 
 /** What is wrong with the first setting that cannot be used, in words that end a sentence; "" where none is. */

@@ -1,7 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
 import { memoryDemand, memoryWarning } from "./cluster/configuration/memory-demand";
-import { nodeRoles, primaryContradiction } from "./cluster/primary-check";
-import { findNodes, restartNotices } from "./cluster/restart-notice";
 import { formatProblems, validateRegistry } from "../services/validate";
 import type { Service } from "../services/service";
 import { planAccess } from "./access/plan";
@@ -42,14 +40,4 @@ export function planOrRefuse(services: readonly Service[], settings: Settings): 
 /** The Docker host of the provider's configuration, if it names one: what runs beside the provider asks the same. */
 export function readDockerHost(): string | undefined {
   return new pulumi.Config("docker").get("host");
-}
-
-/**
- * Compares the settings with the servers that run, and warns of what `up` will restart.
- * @throws pulumi.RunError where `primaryNode` contradicts them, before any resource is planned
- */
-export function compareWithServers(settings: Settings, dockerHost: string | undefined): void {
-  const problem = primaryContradiction(settings, nodeRoles(settings, dockerHost));
-  if (problem !== undefined) throw new pulumi.RunError(problem);
-  for (const notice of restartNotices(findNodes(settings, dockerHost), settings)) void pulumi.log.warn(notice);
 }

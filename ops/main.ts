@@ -2,6 +2,8 @@ import { join } from "node:path";
 import { Command, Option } from "commander";
 import { connectionOfSandbox, connectionOfStack, findLogin, formatConnection, openPsql, type Format } from "./connect";
 import { requireEngine } from "./engine";
+import { startNodes, stopNodes } from "./lifecycle/nodes";
+import { wipe } from "./lifecycle/wipe";
 import { OperatorError } from "./operator-error";
 import { readRegistry } from "./registry-file";
 import { sandboxFiles } from "./sandbox/sandbox";
@@ -70,6 +72,41 @@ program
     const problems = problemsOf(nodes, stack);
     say(json ? JSON.stringify({ stack: name, nodes, problems }, null, 2) : renderStatus(nodes, services, stack));
     if (problems.length > 0) process.exitCode = 1;
+  });
+
+program
+  .command("stop")
+  .description("Stop the servers cleanly, the primary first. Everything is kept; npm run ops -- start goes on.")
+  .addOption(stackOption)
+  .action(({ stack: name }: { stack: string }) => {
+    const stack = readStack(name);
+    requireEngine(stack.dockerHost);
+    stopNodes(stack, say);
+  });
+
+program
+  .command("start")
+  .description("Start the servers that are stopped, the primary first, until they accept connections.")
+  .addOption(stackOption)
+  .action(async ({ stack: name }: { stack: string }) => {
+    const stack = readStack(name);
+    requireEngine(stack.dockerHost);
+    await startNodes(stack, say);
+    const nodes = collectStatus(stack);
+    const problems = problemsOf(nodes, stack);
+    say(problems.length === 0 ? "All is well." : problems.join("\n"));
+    if (problems.length > 0) process.exitCode = 1;
+  });
+
+program
+  .command("wipe")
+  .description("Remove a stack with all its data, protected or not, after its name was typed.")
+  .requiredOption("--stack <name>", "the stack, which has a file Pulumi.<name>.yaml")
+  .option("--confirm <name>", "the stack's name once more, instead of the question")
+  .action(async ({ stack: name, confirm }: { stack: string; confirm?: string }) => {
+    const stack = readStack(name);
+    requireEngine(stack.dockerHost);
+    await wipe(stack, confirm, say);
   });
 
 program.parseAsync().catch((error: unknown) => {

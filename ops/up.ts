@@ -1,6 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { Command } from "commander";
 import { requireEngine } from "./engine";
+import { startNodes } from "./lifecycle/nodes";
+import { clearPendingCreates } from "./lifecycle/pending-creates";
+import { refuseWhileUpdating, removeStaleLocks } from "./lifecycle/update-lock";
 import { OperatorError } from "./operator-error";
 import { prepareLocalState, pulumiEnvironment } from "./pulumi-cli";
 import { projectFolder, readStack } from "./stack-file";
@@ -9,40 +12,55 @@ import { projectFolder, readStack } from "./stack-file";
  * `pulumi up` for whoever has no Pulumi account: finds the CLI, keeps the state in .pulumi-state and its passphrase in a
  * file only its owner can read, both unless configured otherwise, and creates the stack where it is missing.
  */
+const say = (line: string) => process.stdout.write(`${line}\n`);
+
 const program = new Command("npm run up --")
   .description("Bring the platform up by pulumi; without a Pulumi account the state is kept in .pulumi-state.")
   .argument("[stack]", "a stack that has a file Pulumi.<stack>.yaml", "dev")
   .argument("[options...]", "options of pulumi up, such as --yes")
+  .addHelpText("after", "\n--adopt lets a protected stack whose state is lost take over what the engine has.")
   .allowUnknownOption()
   .passThroughOptions();
 
-function main(): number {
+async function main(): Promise<number> {
   const [first, rest] = program.parse().processedArgs as [string, string[]];
-  const [stack, options] = first.startsWith("-") ? ["dev", [first, ...rest]] : [first, rest];
+  const [name, given] = first.startsWith("-") ? ["dev", [first, ...rest]] : [first, rest];
+  const options = given.filter((option) => option !== "--adopt");
   if (options.some((option) => /^(-s|--stack)(=|$)/.test(option))) {
     throw new OperatorError("the stack is the first word, not an option: npm run up -- prod --yes");
   }
-  const { dockerHost } = readStack(stack);
+  const stack = readStack(name);
   if (options[0] !== undefined && !options[0].startsWith("-")) {
     throw new OperatorError(`unexpected "${options[0]}": after the stack come options of pulumi up, such as --yes`);
   }
-  requireEngine(dockerHost);
-  const env = pulumiEnvironment();
-  prepareLocalState(stack);
-  const run = (args: readonly string[]) => {
+  requireEngine(stack.dockerHost);
+  const env = { ...pulumiEnvironment(), ...(options.length < given.length ? { CENTRALDB_ADOPT: name } : {}) };
+  prepareLocalState(name);
+  refuseWhileUpdating(name, env);
+  if (removeStaleLocks(name, env) > 0) say("The last update was killed; its lock is removed.");
+  // What is stopped pulumi neither sees nor starts. What does not start the update may mend.
+  await startNodes(stack, say).catch((error: unknown) => {
+    if (!(error instanceof OperatorError)) throw error;
+    say(error.message);
+  });
+  // Ctrl-C is for pulumi, which then ends in its own time; this process stays until it has.
+  process.on("SIGINT", () => undefined);
+  const run = (...args: string[]) => {
     const { status, signal, error } = spawnSync("pulumi", args, { cwd: projectFolder, env, stdio: "inherit" });
     if (error) throw new OperatorError(`pulumi does not run: ${error.message}`);
     return signal === null ? (status ?? 1) : 130;
   };
-  return run(["stack", "select", "--create", stack]) || run(["up", "--stack", stack, ...options]);
+  const selected = run("stack", "select", "--create", name);
+  if (selected !== 0) return selected;
+  clearPendingCreates(name, env);
+  return run("up", "--stack", name, ...options);
 }
 
-// Ctrl-C is for pulumi, which then ends in its own time; this process stays until it has.
-process.on("SIGINT", () => undefined);
-
-try {
-  process.exitCode = main();
-} catch (error) {
-  process.stderr.write(`${error instanceof OperatorError ? error.message : String((error as Error).stack)}\n`);
-  process.exitCode = 1;
-}
+main()
+  .then((status) => {
+    process.exitCode = status;
+  })
+  .catch((error: unknown) => {
+    process.stderr.write(`${error instanceof OperatorError ? error.message : String((error as Error).stack)}\n`);
+    process.exitCode = 1;
+  });

@@ -47,14 +47,27 @@ export interface Service {
    * @default none
    */
   readonly reads?: readonly string[];
+
+  /**
+   * `frozen`: its roles cannot log in (`NOLOGIN`) and their sessions are ended; schema, data and grants stay, and who reads
+   * them goes on. It keeps its place in the connection budget, for the day it is `active` again.
+   * @default active
+   */
+  readonly lifecycle?: Lifecycle;
 }
+
+/** Whether a service's roles may log in. */
+export type Lifecycle = "active" | "frozen";
+
+export const lifecycles = ["active", "frozen"] as const satisfies readonly Lifecycle[];
 
 /** What a service gets where its literal is silent. */
 export const serviceDefaults = {
   connectionLimits: { owner: 2, app: 5, user: 2 },
   statementTimeoutSeconds: 30,
   reads: [],
-} as const satisfies Pick<Service, "connectionLimits" | "statementTimeoutSeconds" | "reads">;
+  lifecycle: "active",
+} as const satisfies Partial<Service>;
 
 /** The service with every optional field filled in. */
 export interface ResolvedService extends Required<Service> {

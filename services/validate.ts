@@ -1,7 +1,7 @@
 import { didYouMean } from "./did-you-mean";
 import { connectionBudget, reservedConnections } from "./connection-budget";
 import { reservedReason } from "./reserved-names";
-import { tierRole, tiers, type Service } from "./service";
+import { lifecycles, tierRole, tiers, type Service } from "./service";
 
 /** One thing wrong with the registry: `services.gatherer.reads[0]: unknown service "ledgr"; …` */
 export interface Problem {
@@ -91,6 +91,11 @@ const fields: Readonly<Record<keyof Service, Field>> = {
     check: (value) => isCount(value, maxTimeoutSeconds),
   },
   reads: { required: false, expected: "a list of service names", check: isStrings },
+  lifecycle: {
+    required: false,
+    expected: `one of ${lifecycles.map((lifecycle) => `"${lifecycle}"`).join(", ")}`,
+    check: (value) => lifecycles.some((known) => known === value),
+  },
 };
 
 function shapeProblems(service: unknown, label: string): Problem[] {

@@ -1,40 +1,54 @@
 import { readFileSync } from "node:fs";
 import { Client, DatabaseError } from "pg";
+import { endSessions } from "./end-sessions";
 
 /**
  * Runs the SQL of standard input in one go on the primary among the servers of libpq's environment variables (PGHOST,
- * PGPORT with a comma between the ports, …). Exit status 1 and PostgreSQL's message, detail and hint when it fails.
+ * PGPORT with a comma between the ports, …), then ends the sessions of the roles in END_SESSIONS_OF on both. Exit status 1
+ * and PostgreSQL's message, detail and hint when it fails.
  */
 async function main(): Promise<void> {
-  const client = await connectToPrimary();
+  const roles = (process.env["END_SESSIONS_OF"] ?? "").split(" ").filter(Boolean);
+  const servers = await Promise.all((process.env["PGPORT"] ?? "5432").split(",").map(connect));
   try {
-    await client.query(readFileSync(0, "utf8"));
+    const primary = servers.find(({ standby }) => standby === false);
+    if (primary === undefined) throw new Error(`no primary: ${servers.map(({ why }) => why).join("; ")}`);
+    await primary.client.query(readFileSync(0, "utf8"));
+    if (roles.length === 0) return;
+    for (const { client, port, standby } of servers) {
+      if (standby === undefined) continue;
+      const ended = await endSessions(client, roles);
+      if (ended > 0) process.stdout.write(`port ${port}: ended ${ended} sessions of frozen services\n`);
+    }
   } finally {
-    await client.end();
+    await Promise.all(servers.map(({ client }) => client.end().catch(() => undefined)));
   }
 }
 
-/** What libpq calls target_session_attrs=primary, which the driver does not know. */
-async function connectToPrimary(): Promise<Client> {
-  const failures: string[] = [];
-  for (const port of (process.env["PGPORT"] ?? "5432").split(",")) {
-    const client = new Client({
-      port: Number(port),
-      application_name: "centraldb platform SQL",
-      connectionTimeoutMillis: 30_000,
-    });
-    client.on("error", () => undefined); // a broken connection also rejects the query in progress
-    try {
-      await client.connect();
-      const { rows } = await client.query<{ standby: boolean }>("SELECT pg_is_in_recovery() AS standby");
-      if (rows[0]?.standby === false) return client;
-      failures.push(`port ${port}: a standby`);
-    } catch (error) {
-      failures.push(`port ${port}: ${error instanceof Error ? error.message || String(error) : String(error)}`);
-    }
-    await client.end().catch(() => undefined);
+interface Server {
+  readonly client: Client;
+  readonly port: string;
+  /** undefined where it does not answer. */
+  readonly standby: boolean | undefined;
+  /** Why it cannot be the primary. */
+  readonly why: string;
+}
+
+async function connect(port: string): Promise<Server> {
+  const client = new Client({
+    port: Number(port),
+    application_name: "centraldb platform SQL",
+    connectionTimeoutMillis: 30_000,
+  });
+  client.on("error", () => undefined); // a broken connection also rejects the query in progress
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ standby: boolean }>("SELECT pg_is_in_recovery() AS standby");
+    return { client, port, standby: rows[0]?.standby, why: `port ${port}: a standby` };
+  } catch (error) {
+    const why = error instanceof Error ? error.message || String(error) : String(error);
+    return { client, port, standby: undefined, why: `port ${port}: ${why}` };
   }
-  throw new Error(`no primary: ${failures.join("; ")}`);
 }
 
 main().catch((error: unknown) => {

@@ -3,10 +3,11 @@ import type { ObjectType, Privilege } from "./privileges";
 
 /**
  * Who brings an item into the database, in this order:
+ * `logins`, platform SQL on the socket, which needs no password (the roles that belong to no service and log in);
  * `foundation`, platform SQL that needs no service (roles, schemas and rights every service stands on);
  * `provider`, a resource of the postgresql provider; `tiers`, platform SQL about the roles the provider made.
  */
-export type Carrier = "foundation" | "provider" | "tiers";
+export type Carrier = "logins" | "foundation" | "provider" | "tiers";
 
 /** What a grant is on. `tables`, `sequences` and `routines` are all of a schema that exist at that moment. */
 export type Target =
@@ -97,6 +98,8 @@ export interface Plan {
  * its tables to a group it belongs to (REASSIGN OWNED, which no event trigger sees), and with them to all members.
  */
 export const platformRole = "platform";
+/** PostgreSQL's bootstrap superuser. Nothing of the plan is granted to it. */
+export const superuserRole = "postgres";
 /** The page's role for dumps and monitoring: reads everything, writes nothing. Not a tier. */
 export const dumpRole = "app";
 /** The page's role for replication. */
@@ -118,4 +121,14 @@ export function carriedBy(plan: Plan, carrier: Carrier): Plan {
     grants: plan.grants.filter(mine),
     defaultPrivileges: plan.defaultPrivileges.filter(mine),
   };
+}
+
+/** The roles that have a password: a frozen service's keep theirs. */
+export function rolesWithPassword(plan: Plan): readonly string[] {
+  return plan.roles.filter(({ of, login }) => of !== null || login).map(({ name }) => name);
+}
+
+/** The roles of services that may not log in at present. */
+export function frozenRoles(plan: Plan): readonly string[] {
+  return plan.roles.filter(({ of, login }) => of !== null && !login).map(({ name }) => name);
 }

@@ -52,9 +52,9 @@ const platformRoles: readonly PlannedRole[] = [
     bypassRowSecurity: true,
     // The last: whoever looks after the server gets in when the services have taken every other connection.
     memberOf: ["pg_monitor", "pg_read_all_data", "pg_use_reserved_connections"],
-    carrier: "provider",
+    carrier: "logins",
   },
-  { ...plainRole, name: replicationRole, of: null, login: true, replication: true, carrier: "provider" },
+  { ...plainRole, name: replicationRole, of: null, login: true, replication: true, carrier: "logins" },
 ];
 
 /** Computes the plan of a valid registry (see validateRegistry). Pure; deterministic; in registry order. */
@@ -98,7 +98,7 @@ function serviceRoles(service: ResolvedService): PlannedRole[] {
     ...plainRole,
     name: tierRole(service.code, tier),
     of: { service: service.name, tier },
-    login: true,
+    login: service.lifecycle === "active",
     connectionLimit: service.connectionLimits[tier],
     // Exactly these: a foreign schema on the path would let its owner run code as the reader.
     searchPath: [service.code, extensionsSchema],

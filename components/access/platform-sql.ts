@@ -6,6 +6,8 @@ import { endpointsOf } from "./endpoints";
 export interface PlatformSqlArgs {
   /** One idempotent transaction, see sql.ts. */
   readonly sql: string;
+  /** Roles that may no longer log in: their sessions are ended, on both servers. @default none */
+  readonly endSessionsOf?: readonly string[];
   readonly settings: Settings;
   /** The superuser's. */
   readonly password: pulumi.Output<string>;
@@ -33,6 +35,7 @@ export class PlatformSql extends pulumi.ComponentResource {
           PGDATABASE: database,
           PGUSER: "postgres",
           PGPASSWORD: args.password,
+          ...(args.endSessionsOf ? { END_SESSIONS_OF: args.endSessionsOf.join(" ") } : {}),
         },
       },
       { parent: this, dependsOn: opts?.dependsOn ?? [] },

@@ -3,15 +3,20 @@ import type * as pulumi from "@pulumi/pulumi";
 import type { Settings } from "../settings-rules";
 import { endpointsOf } from "./endpoints";
 
+export interface ServerProviderArgs {
+  readonly settings: Settings;
+  /** The superuser's. */
+  readonly password: pulumi.Output<string>;
+  readonly dependsOn: pulumi.Resource;
+}
+
 /**
  * The provider of roles, schemas and grants, on the primary. It neither waits nor tries again: `dependsOn` the node that
  * is the primary. A failover changes its port and nothing of what it manages.
  */
 export function serverProvider(
   name: string,
-  settings: Settings,
-  superuserPassword: pulumi.Output<string>,
-  dependsOn: pulumi.Resource,
+  { settings, password, dependsOn }: ServerProviderArgs,
 ): postgresql.Provider {
   const { rw, database } = endpointsOf(settings);
   return new postgresql.Provider(
@@ -19,7 +24,7 @@ export function serverProvider(
     {
       ...rw.host,
       username: "postgres",
-      password: superuserPassword,
+      password,
       // A role's REASSIGN OWNED and DROP OWNED run only here.
       database,
       sslmode: "disable",

@@ -1,7 +1,7 @@
 import * as postgresql from "@pulumi/postgresql";
 import * as pulumi from "@pulumi/pulumi";
-import * as random from "@pulumi/random";
 import type { ResolvedService, Tier } from "../../services/service";
+import type { Passwords } from "./passwords";
 import type { Plan, PlannedRole } from "./plan-items";
 import { declareSchemaItems } from "./schema-grants";
 import { schemaItems } from "./schema-items";
@@ -10,7 +10,10 @@ import { scramVerifier } from "./scram";
 export interface ServiceDatabaseArgs {
   readonly plan: Plan;
   readonly service: ResolvedService;
-  /** Schema, roles and passwords are protected and outlive a destroy. */
+  readonly passwords: Passwords;
+  /** Roles that exist already and are taken over instead of created; see adoptRoles. */
+  readonly adopted: ReadonlySet<string>;
+  /** Schema and roles are protected and outlive a destroy. */
   readonly protect: boolean;
   /** With it the data are gone: what it holds need not be dropped piece by piece. */
   readonly volume: pulumi.Resource;
@@ -24,7 +27,7 @@ export interface Login {
   readonly resource: postgresql.Role;
 }
 
-/** One service: three roles with passwords, its schema, and the rights of its tiers in it. */
+/** One service: three roles, its schema, and the rights of its tiers in it. */
 export class ServiceDatabase extends pulumi.ComponentResource {
   readonly service: ResolvedService;
   /** In tier order. */
@@ -34,14 +37,21 @@ export class ServiceDatabase extends pulumi.ComponentResource {
 
   constructor(name: string, args: ServiceDatabaseArgs, opts?: pulumi.ComponentResourceOptions) {
     super("centraldb:access:ServiceDatabase", name, {}, opts);
-    const { plan, service, protect, volume } = args;
-    const keep = { parent: this, protect, retainOnDelete: protect };
+    const { plan, service, passwords, adopted, protect, volume } = args;
     // A component's own dependsOn orders creation, but is not recorded for its children.
-    const inDatabase = { ...keep, deletedWith: volume, dependsOn: opts?.dependsOn ?? [] };
+    const dependsOn = opts?.dependsOn ?? [];
+    const inDatabase = { parent: this, protect, retainOnDelete: protect, deletedWith: volume, dependsOn };
     this.service = service;
 
     this.logins = plan.roles.flatMap((role) =>
-      role.of?.service === service.name ? [declareLogin(name, role, role.of.tier, keep, inDatabase)] : [],
+      role.of?.service === service.name
+        ? [
+            declareLogin(name, role, role.of.tier, passwords.of(role.name), {
+              ...inDatabase,
+              ...(adopted.has(role.name) ? { import: role.name } : {}),
+            }),
+          ]
+        : [],
     );
     const schemas = plan.schemas
       .filter((schema) => schema.name === service.code)
@@ -68,10 +78,9 @@ function declareLogin(
   name: string,
   planned: PlannedRole,
   tier: Tier,
-  keep: pulumi.CustomResourceOptions,
-  inDatabase: pulumi.CustomResourceOptions,
+  password: pulumi.Output<string>,
+  opts: pulumi.CustomResourceOptions,
 ): Login {
-  const password = new random.RandomPassword(`${name}-${tier}-password`, { length: 32, special: false }, keep).result;
   const resource = new postgresql.Role(
     `${name}-${tier}`,
     {
@@ -89,7 +98,7 @@ function declareLogin(
       statementTimeout: planned.statementTimeoutMs ?? 0,
       idleInTransactionSessionTimeout: planned.idleInTransactionSessionTimeoutMs ?? 0,
     },
-    inDatabase,
+    opts,
   );
   return { tier, role: planned.name, password, resource };
 }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { escapeLiteral } from "pg";
 import { describeDefaultPrivileges, describeGrant, describeRevoke, identifier } from "./describe";
-import { carriedBy, type Plan, type PlannedRole } from "./plan-items";
+import { carriedBy, superuserRole, type Plan, type PlannedRole } from "./plan-items";
 import type { ObjectType } from "./privileges";
 
 /** SCRAM verifiers by role name (see scramVerifier); a role that is not in it keeps the password it has. */
@@ -24,6 +24,17 @@ export function renderPlan(plan: Plan, verifiers: Verifiers): string {
     ...access(plan),
     ...plannedAccess(plan),
     sqlFile("revoke-unplanned"),
+  ]);
+}
+
+/** The roles that belong to no service and log in, and the superuser's password, as one idempotent transaction. */
+export function renderLogins(plan: Plan, verifiers: Verifiers): string {
+  const mine = carriedBy(plan, "logins");
+  const verifier = verifiers.get(superuserRole);
+  return transaction([
+    ...existingRoles(mine),
+    ...mine.roles.flatMap((role) => roleStatements(role, verifiers.get(role.name))),
+    ...(verifier === undefined ? [] : [`ALTER ROLE ${superuserRole} PASSWORD ${escapeLiteral(verifier)}`]),
   ]);
 }
 

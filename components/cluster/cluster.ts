@@ -1,7 +1,8 @@
 import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import * as random from "@pulumi/random";
+import type { Passwords } from "../access/passwords";
+import { replicationRole, superuserRole } from "../access/plan-items";
 import { dockerNames, nodeNames, peerOf, type NodeName, type Names } from "../naming";
 import { database, type Settings } from "../settings-rules";
 import { renderPgHba, renderPgIdent } from "./configuration/pg-hba";
@@ -13,33 +14,24 @@ export interface ClusterArgs {
   readonly settings: Settings;
   /** `DOCKER_HOST` for the jobs beside the provider; undefined where the environment says it. */
   readonly dockerHost: string | undefined;
+  readonly passwords: Passwords;
+  /** Id of the network where it exists and the stack's state does not know it. */
+  readonly adoptNetwork: string | undefined;
 }
 
-/** Passwords of the roles that belong to no service. */
-export interface PlatformPasswords {
-  readonly superuser: pulumi.Output<string>;
-  /** Role `app`. */
-  readonly dump: pulumi.Output<string>;
-  /** Role `repl`. */
-  readonly replication: pulumi.Output<string>;
-}
-
-/** What both nodes stand on: network, image, volumes, passwords, configuration files, and the first data directory. */
+/** What both nodes stand on: network, image, volumes, configuration files, and the first data directory. */
 export class Cluster extends pulumi.ComponentResource {
   readonly names: Names;
   readonly network: docker.Network;
   readonly image: docker.RemoteImage;
   readonly volumes: Readonly<Record<NodeName, docker.Volume>>;
   readonly configVolume: docker.Volume;
-  readonly passwords: PlatformPasswords;
 
   constructor(name: string, args: ClusterArgs, opts?: pulumi.ComponentResourceOptions) {
     super("centraldb:cluster:Cluster", name, {}, opts);
-    const { settings, dockerHost } = args;
+    const { settings, dockerHost, passwords, adoptNetwork } = args;
     this.names = dockerNames(settings.namePrefix);
     const keep = { parent: this, protect: settings.protect, retainOnDelete: settings.protect };
-    const password = (whose: string) =>
-      new random.RandomPassword(`${name}-${whose}-password`, { length: 32, special: false }, keep).result;
     // Every input of a volume replaces it, labels too, and a replaced volume is an empty one.
     const volume = (key: string, volumeName: string, options: pulumi.CustomResourceOptions) =>
       new docker.Volume(
@@ -48,14 +40,13 @@ export class Cluster extends pulumi.ComponentResource {
         { ...options, ignoreChanges: ["labels", "driver", "driverOpts"] },
       );
 
-    this.network = new docker.Network(`${name}-network`, { name: this.names.network }, { parent: this });
+    this.network = new docker.Network(
+      `${name}-network`,
+      { name: this.names.network },
+      { parent: this, ...(adoptNetwork === undefined ? {} : { import: adoptNetwork }) },
+    );
     // keepLocally: the engine may have other users of the image.
     this.image = new docker.RemoteImage(`${name}-image`, { name: settings.image, keepLocally: true }, { parent: this });
-    this.passwords = {
-      superuser: password("superuser"),
-      dump: password("dump"),
-      replication: password("replication"),
-    };
     this.configVolume = volume("config", this.names.configVolume, { parent: this });
     this.volumes = {
       primary: volume("primary-data", this.names.primary.volume, keep),
@@ -66,7 +57,7 @@ export class Cluster extends pulumi.ComponentResource {
       `${name}-configuration`,
       {
         create: "node --import tsx components/cluster/jobs/configure.ts",
-        stdin: this.passwords.replication,
+        stdin: passwords.of(replicationRole),
         // What a preview shows of a changed configuration are the lines that change.
         environment: {
           POSTGRESQL_CONF: renderPostgresqlConf(postgresqlConf(settings)),
@@ -91,7 +82,7 @@ export class Cluster extends pulumi.ComponentResource {
       {
         create: "node --import tsx components/cluster/jobs/seed.ts",
         update: "true",
-        stdin: this.passwords.superuser,
+        stdin: passwords.of(superuserRole),
         environment: {
           IMAGE: this.image.imageId,
           CONTAINER: this.names[settings.primaryNode].container,
@@ -103,6 +94,7 @@ export class Cluster extends pulumi.ComponentResource {
       },
       { parent: this, ignoreChanges: ["create", "update", "stdin", "environment"] },
     );
-    this.registerOutputs({ network: this.network.name, volumes: this.volumes });
+    // No resource among them: readOwnState would ask the engine for one that is not registered yet.
+    this.registerOutputs({ network: this.network.name, configVolume: this.configVolume.name });
   }
 }

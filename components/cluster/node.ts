@@ -8,6 +8,7 @@ import type { Settings } from "../settings-rules";
 import type { Cluster } from "./cluster";
 import { dockerVariables } from "./docker-cli";
 import { limitsOf } from "./limits";
+import { generationLabel, nodeScript } from "./node-script";
 import { restartLabels } from "./restart-notice";
 
 export interface NodeArgs {
@@ -16,20 +17,24 @@ export interface NodeArgs {
   readonly settings: Settings;
   /** `DOCKER_HOST` for the jobs beside the provider; undefined where the environment says it. */
   readonly dockerHost: string | undefined;
+  /** A label of the container: another value than last time makes it anew. */
+  readonly generation: number;
 }
 
 /** The image declares this folder a VOLUME: any other mount path would leave the data in an anonymous volume. */
 const dataMount = "/var/lib/postgresql/data";
-const nodeScript = "/usr/local/bin/centraldb-node";
 const stopSeconds = 300;
 const configMount = "/etc/centraldb";
 const script = readFileSync(join(__dirname, "scripts", "node.sh"), "utf8");
 
 /** One PostgreSQL server. Whether it is primary or standby its data say: nothing here depends on it. */
 export class Node extends pulumi.ComponentResource {
+  /** Known when the server accepts connections. */
+  readonly ready: pulumi.Output<string>;
+
   constructor(name: string, args: NodeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("centraldb:cluster:Node", name, {}, opts);
-    const { node, cluster, settings, dockerHost } = args;
+    const { node, cluster, settings, dockerHost, generation } = args;
     const names = cluster.names[node];
     const limits = limitsOf(settings.memoryMiB);
 
@@ -56,7 +61,10 @@ export class Node extends pulumi.ComponentResource {
         ],
         networksAdvanced: [{ name: cluster.network.name, aliases: [names.container] }],
         ports: [{ internal: 5432, external: settings[`${node}Port`], ip: settings.bindAddress }],
-        labels: Object.entries(restartLabels(settings)).map(([label, value]) => ({ label, value })),
+        labels: Object.entries({
+          ...restartLabels(settings),
+          ...(generation > 0 ? { [generationLabel]: String(generation) } : {}),
+        }).map(([label, value]) => ({ label, value })),
         memory: limits.memoryMiB,
         memorySwap: limits.memoryMiB,
         shmSize: limits.sharedMemoryMiB,
@@ -79,7 +87,7 @@ export class Node extends pulumi.ComponentResource {
       },
       { parent: this, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck"], dependsOn: opts?.dependsOn ?? [] },
     );
-    new command.local.Command(
+    const ready = new command.local.Command(
       `${name}-ready`,
       {
         create: "node --import tsx components/cluster/jobs/ready.ts",
@@ -92,6 +100,7 @@ export class Node extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    this.ready = ready.id;
     this.registerOutputs({ container: container.name });
   }
 }

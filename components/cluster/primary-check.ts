@@ -1,21 +1,8 @@
 import { dockerNames, nodeNames, peerOf, type NodeName } from "../naming";
 import type { Settings } from "../settings-rules";
-import { docker } from "./docker-cli";
 
 /** What a node's data say at this moment; `unknown` where it does not run. */
 export type NodeRole = "primary" | "standby" | "unknown";
-
-/** The role of each running node, from pg_control: needs no login, and no server that answers. */
-export function nodeRoles(settings: Settings, dockerHost: string | undefined): Readonly<Record<NodeName, NodeRole>> {
-  const names = dockerNames(settings.namePrefix);
-  const roleOf = (node: NodeName): NodeRole => {
-    const { status, stdout } = docker(["exec", names[node].container, "pg_controldata"], { host: dockerHost });
-    const state = status === 0 ? /^Database cluster state: +(.*)$/m.exec(stdout)?.[1] : undefined;
-    if (state === undefined) return "unknown";
-    return state.includes("recovery") && state !== "in crash recovery" ? "standby" : "primary";
-  };
-  return { primary: roleOf("primary"), replica: roleOf("replica") };
-}
 
 /**
  * Why `centraldb:primaryNode` cannot be right, with the cure; undefined where nothing contradicts it. Grants are made on

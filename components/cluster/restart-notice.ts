@@ -1,70 +1,49 @@
 import { dockerNames, peerOf } from "../naming";
 import type { Settings } from "../settings-rules";
 import { postgresqlConf, settingsReadAtStart } from "./configuration/postgresql-conf";
-import { docker } from "./docker-cli";
+import type { Survey } from "./survey";
 
 type Labels = Readonly<Record<string, string>>;
 
-/** Labels of a node's container: every setting that only a restart brings, so that a change of one replaces it. */
+/** Labels of a node's container: the image and every setting that only a restart brings, so that a change of one replaces it. */
 export function restartLabels(settings: Settings): Labels {
   return Object.fromEntries(
-    settingsReadAtStart(postgresqlConf(settings)).map(({ name, value }) => [
-      `postgresql.${name}`,
+    [...settingsReadAtStart(postgresqlConf(settings)), { name: "image", value: settings.image }].map(
       // The name once more: a preview shows of a changed label only the value.
-      `${name} = ${value}`,
-    ]),
+      ({ name, value }) => [`postgresql.${name}`, `${name} = ${value}`],
+    ),
   );
-}
-
-/** A node's container as the engine has it. */
-export interface FoundNode {
-  /** Docker's word: `running`, `exited`, … */
-  readonly state: string;
-  readonly labels: Labels;
 }
 
 /**
  * What the person who looks at a preview must know of the servers: which `up` will restart and why, and which it will
- * leave stopped, because pulumi does not see that. `found` by container name, the primary first.
+ * leave stopped, because pulumi does not see that.
  */
-export function restartNotices(found: Readonly<Record<string, FoundNode>>, settings: Settings): readonly string[] {
+export function restartNotices(nodes: Survey["nodes"], settings: Settings): readonly string[] {
+  const names = dockerNames(settings.namePrefix);
   const planned = restartLabels(settings);
-  const changed = Object.entries(found).map(([container, { labels }]) => ({
-    container,
-    changes: [...new Set([...Object.keys(labels), ...Object.keys(planned)])]
+  const found = [settings.primaryNode, peerOf(settings.primaryNode)].flatMap((node) => {
+    const { state, labels = {} } = nodes[node] ?? {};
+    if (state === undefined) return [];
+    const changes = [...new Set([...Object.keys(labels), ...Object.keys(planned)])]
       .filter((label) => label.startsWith("postgresql.") && labels[label] !== planned[label])
-      .map((label) => `${label.slice("postgresql.".length)} = ${valueOf(labels[label])} → ${valueOf(planned[label])}`),
-  }));
-  const restarted = changed.filter(({ changes }) => changes.length > 0);
+      .map((label) => `${label.slice("postgresql.".length)} = ${valueOf(labels[label])} → ${valueOf(planned[label])}`);
+    return [{ container: names[node].container, state, changes }];
+  });
+  const restarted = found.filter(({ changes }) => changes.length > 0);
   const changes = [...new Set(restarted.flatMap((node) => node.changes))].sort();
   return [
     ...(restarted.length === 0
       ? []
       : [`up restarts ${restarted.map(({ container }) => container).join(", then ")}: ${changes.join(", ")}`]),
-    ...changed.flatMap(({ container, changes: own }) => {
-      const state = found[container]?.state;
+    ...found.flatMap(({ container, state, changes: own }) => {
       if (state === "running" || own.length > 0) return [];
-      return [
-        `${container} is ${state ?? "unknown"}, which up does not change: docker ${state === "restarting" ? "logs" : "start"} ${container}`,
-      ];
+      const cure = state === "restarting" ? `docker logs ${container}` : "npm run ops -- start";
+      return [`${container} is ${state}, which pulumi up does not change: ${cure}`];
     }),
   ];
 }
 
 function valueOf(label: string | undefined): string {
   return label?.replace(/^\S+ = /, "") ?? "default";
-}
-
-/** The nodes' containers, by name, the primary first. */
-export function findNodes(settings: Settings, dockerHost: string | undefined): Readonly<Record<string, FoundNode>> {
-  const names = dockerNames(settings.namePrefix);
-  const format = '{"state": {{json .State.Status}}, "labels": {{json .Config.Labels}}}';
-  const found = [settings.primaryNode, peerOf(settings.primaryNode)].flatMap((node) => {
-    const { container } = names[node];
-    const { status, stdout } = docker(["inspect", "--type", "container", "--format", format, container], {
-      host: dockerHost,
-    });
-    return status === 0 ? [[container, JSON.parse(stdout) as FoundNode] as const] : [];
-  });
-  return Object.fromEntries(found);
 }

@@ -1,5 +1,5 @@
 import type { ClientBase } from "pg";
-import type { Plan } from "../../components/access/plan-items";
+import { frozenRoles, type Plan } from "../../components/access/plan-items";
 import type { Attempt, Violation } from "./attempt";
 import { boundaryAttempts } from "./boundaries";
 import { catalogViolations, existingAttempts } from "./catalog";
@@ -38,7 +38,15 @@ export async function testEffectOnStandby(plan: Plan, target: LoginTarget): Prom
   const attempts = probeAttempts(plan, ["old", "new"]).map((attempt) =>
     isRead(attempt.action) ? attempt : { ...attempt, expected: "refused" as const },
   );
-  return { attempts: attempts.length, violations: await runAttempts(target, attempts) };
+  const tried = byWhoLogsIn(plan, attempts);
+  return { attempts: tried.length, violations: await runAttempts(target, tried) };
+}
+
+/** A frozen service's roles try one thing: to log in. */
+function byWhoLogsIn(plan: Plan, attempts: readonly Attempt[]): readonly Attempt[] {
+  const frozen = frozenRoles(plan);
+  const logIn = (role: string): Attempt => ({ role, action: "log in", sql: "SELECT", expected: "denied" });
+  return [...attempts.filter(({ role }) => !frozen.includes(role)), ...frozen.map(logIn)];
 }
 
 function isRead(action: string): boolean {
@@ -52,7 +60,7 @@ async function report(
   superuser: ClientBase,
   onObjects: readonly Attempt[],
 ): Promise<EffectReport> {
-  const attempts = [...boundaryAttempts(plan), ...onObjects];
+  const attempts = byWhoLogsIn(plan, [...boundaryAttempts(plan), ...onObjects]);
   const violations = [...(await runAttempts(target, attempts)), ...(await catalogViolations(plan, superuser))];
   return { attempts: attempts.length, violations };
 }

@@ -1,5 +1,6 @@
 import { Client, DatabaseError } from "pg";
-import { platformRole, type Plan } from "../../components/access/plan-items";
+import { endSessions } from "../../components/access/end-sessions";
+import { frozenRoles, platformRole, rolesWithPassword, type Plan } from "../../components/access/plan-items";
 import { scramVerifier } from "../../components/access/scram";
 import { renderPlan } from "../../components/access/sql";
 import { testEffect, type EffectReport } from "../effect-test/effect-test";
@@ -15,15 +16,16 @@ export async function applyPlan(
 ): Promise<string> {
   await createDatabase(plan, port, passwords);
   return asSuperuser(port, passwords, plan.database, async (superuser) => {
-    const verifiers = plan.roles
-      .filter(({ login }) => login)
-      .map(({ name }) => [name, scramVerifier(name, passwordOf(passwords, name))] as const);
+    const verifiers = rolesWithPassword(plan).map(
+      (role) => [role, scramVerifier(role, passwordOf(passwords, role))] as const,
+    );
     await superuser.query(renderPlan(plan, new Map(verifiers))).catch((error: unknown) => {
       if (!(error instanceof DatabaseError)) throw error;
       throw new OperatorError(
         `the plan cannot be applied, nothing was changed: ${error.message} ${error.hint ?? ""}`.trim(),
       );
     });
+    await endSessions(superuser, frozenRoles(plan));
     // A run that was killed during its test left it set.
     await superuser.query(`ALTER DATABASE ${plan.database} RESET log_min_messages`);
 

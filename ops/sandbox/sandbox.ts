@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { planAccess } from "../../components/access/plan";
-import type { Plan } from "../../components/access/plan-items";
+import { rolesWithPassword, type Plan } from "../../components/access/plan-items";
 import { database, type Settings } from "../../components/settings-rules";
 import type { Service } from "../../services/service";
 import type { EffectReport } from "../effect-test/effect-test";
@@ -213,8 +213,7 @@ function preparePasswords(plan: Plan, files: SandboxFiles, port: number, replica
         "put the file back, or delete the data with --reset",
     );
   }
-  const logins = plan.roles.filter(({ login }) => login).map(({ name }) => name);
-  const passwords = completePasswords(known, ["postgres", ...logins]);
+  const passwords = completePasswords(known, ["postgres", ...rolesWithPassword(plan)]);
   writePasswords(files.credentials, passwords, plan, { primary: port, replica: replicaPort });
   return passwords;
 }

@@ -1,6 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, it } from "vitest";
+import { planAccess } from "../../components/access/plan";
 import { scramVerifier } from "../../components/access/scram";
+import { declaredKept } from "../../components/lifecycle/refusals";
+import { roleType, schemaType, volumeType } from "../../components/lifecycle/state";
+import { dockerNames } from "../../components/naming";
 import { readStackSettings } from "../../ops/stack-file";
 import { services } from "../../services/registry";
 import { fakePassword, runProgram, type Program } from "../support/mocks";
@@ -109,9 +113,10 @@ describe("one service (Gatherer)", () => {
   it("waits for the platform SQL, which waits for the primary", () => {
     expect(dev.resource("gatherer-owner").dependsOn).toEqual(["foundation"]);
     expect(dev.resource("gatherer-schema").dependsOn).toEqual(["foundation"]);
-    expect(dev.resource("foundation-apply").dependsOn).toEqual(["primary"]);
-    expect(dev.resource("tiers-apply").dependsOn).toEqual([...services.map(({ name }) => name), "platform"].sort());
-    expect(dev.resource("server").dependsOn).toEqual(["primary"]);
+    expect(dev.resource("logins-apply").dependsOn).toEqual(["primary"]);
+    expect(dev.resource("foundation-apply").dependsOn).toEqual(["logins"]);
+    expect(dev.resource("tiers-apply").dependsOn).toEqual(services.map(({ name }) => name).sort());
+    expect(dev.resource("server").dependsOn).toEqual(["logins"]);
   });
 });
 
@@ -152,17 +157,45 @@ describe("reads", () => {
 
 describe("what holds data or access", () => {
   const holds = ({ type, name }: { type: string; name: string }) =>
-    (/Volume$|Schema$|RandomPassword$/.test(type) && name !== "cluster-config") ||
-    (/Role$/.test(type) && name !== "server");
+    (/Volume$|Schema$/.test(type) && name !== "cluster-config") || (/Role$/.test(type) && name !== "server");
+
+  it("is what the program refuses to lose, by name", () => {
+    for (const program of [dev, prod]) {
+      const names = dockerNames("pg16");
+      const plan = planAccess(services, { database: "appdb", extensions: [] });
+      const declared = program.resources
+        .filter(({ type }) => [volumeType, schemaType, roleType].includes(type))
+        .map(({ type, name, inputs }) => ({ type, name, called: inputs["name"] }));
+      const sorted = (kept: readonly object[]) => kept.map((item) => JSON.stringify(item)).sort();
+      expect(sorted(declaredKept(plan, names))).toEqual(sorted(declared));
+    }
+  });
+
+  it("is reached by a destroy only after the keeper, which stands on everything and is protected in prod", () => {
+    const before = ["cluster", "passwords", "primary", "reads", "replica", "tiers"];
+    expect(prod.resource("keeper")).toMatchObject({ protect: true, dependsOn: before });
+    expect(dev.resource("keeper")).toMatchObject({ protect: false, dependsOn: before });
+    // What the six stand on in their turn is everything there is.
+    const reached = new Set<string>();
+    const reach = (name: string) => {
+      if (reached.has(name)) return;
+      reached.add(name);
+      for (const { name: other } of prod.resources.filter(({ parent }) => parent === name)) reach(other);
+      for (const other of prod.resource(name).dependsOn) reach(other);
+    };
+    reach("keeper");
+    reach("server");
+    expect(prod.resources.map(({ name }) => name).filter((name) => !reached.has(name))).toEqual([]);
+  });
 
   it("is protected and retained in prod, and nothing else is", () => {
     const kept = prod.resources.filter(({ protect, retainOnDelete }) => protect === true && retainOnDelete === true);
     expect(kept.map(({ name }) => name)).toEqual(prod.resources.filter(holds).map(({ name }) => name));
-    expect(kept).toHaveLength(2 + 3 + 2 + services.length * (3 + 3 + 1));
+    expect(kept).toHaveLength(2 + services.length * (3 + 1));
   });
 
   it("goes with destroy in dev", () => {
-    expect(dev.resources.filter(({ protect, retainOnDelete }) => protect === true || retainOnDelete === true)).toEqual(
+    expect(dev.resources.filter((resource) => resource.protect === true || resource.retainOnDelete === true)).toEqual(
       [],
     );
   });
@@ -190,8 +223,9 @@ describe("the nodes", () => {
     for (const node of ["primary", "replica"]) expect(container(failedOver, node)).toEqual(container(prod, node));
     expect(failedOver.resource("foundation-apply").inputs).toEqual(prod.resource("foundation-apply").inputs);
     expect(failedOver.resource("server").inputs).toEqual({ ...prod.resource("server").inputs, port: "5433" });
-    expect(failedOver.resource("foundation-apply").dependsOn).toEqual(["replica"]);
-    expect(failedOver.resource("primary-container").dependsOn).toEqual(["cluster", "platform"]);
+    expect(failedOver.resource("logins-apply").inputs).toEqual(prod.resource("logins-apply").inputs);
+    expect(failedOver.resource("logins-apply").dependsOn).toEqual(["replica"]);
+    expect(failedOver.resource("primary-container").dependsOn).toEqual(["cluster", "logins"]);
   });
 
   it("keep their data in named volumes, at the mount the image declares, and read the configuration only", () => {
@@ -228,8 +262,8 @@ describe("the nodes", () => {
 
   it("start one after the other: the standby when role repl is there, and both when configuration and data are", () => {
     expect(prod.resource("primary-container").dependsOn).toEqual(["cluster"]);
-    expect(prod.resource("replica-container").dependsOn).toEqual(["cluster", "platform"]);
-    expect(prod.resource("platform-repl").dependsOn).toEqual(["foundation"]);
+    expect(prod.resource("replica-container").dependsOn).toEqual(["cluster", "logins"]);
+    expect(prod.resource("logins-apply").dependsOn).toEqual(["primary"]);
   });
 
   it("have no secret where docker inspect shows it", () => {
@@ -243,6 +277,37 @@ describe("the seed job", () => {
   it("is not run again, whatever changes: with the data gone it would make an empty primary", () => {
     expect(prod.resource("cluster-seed").ignoreChanges).toEqual(["create", "update", "stdin", "environment"]);
     expect(prod.resource("cluster-seed").inputs).toMatchObject({ update: "true" });
+  });
+});
+
+describe("a frozen service", () => {
+  it("differs in its logins, and in whose sessions are ended", async () => {
+    const frozen = services.map((service) =>
+      service.name === "gatherer" ? { ...service, lifecycle: "frozen" as const } : service,
+    );
+    const program = await runProgram(readStackSettings("dev"), frozen);
+    const changed = dev.resources.filter(
+      ({ name, inputs }) => JSON.stringify(program.resource(name).inputs) !== JSON.stringify(inputs),
+    );
+    expect(changed.map(({ name }) => name).sort()).toEqual([
+      ...["gatherer-app", "gatherer-owner", "gatherer-user", "tiers-apply"],
+    ]);
+    expect(program.resource("gatherer-app").inputs).toEqual({ ...dev.resource("gatherer-app").inputs, login: false });
+    expect(program.resource("tiers-apply").shown).toMatchObject({
+      environment: { END_SESSIONS_OF: "gtown gtapp gtuser" },
+    });
+  });
+});
+
+describe("a password's rotation", () => {
+  it("makes that one anew and touches no other", async () => {
+    const program = await runProgram({ ...readStackSettings("dev"), passwordRotation: { postgres: 2 } }, services);
+    const rotated = program.resources.filter(
+      ({ type, inputs }) => type.endsWith("RandomPassword") && inputs["keepers"],
+    );
+    expect(rotated.map(({ name, inputs }) => [name, inputs["keepers"]])).toEqual([
+      ["postgres-password", { rotation: "2" }],
+    ]);
   });
 });
 

@@ -125,8 +125,14 @@ describe("postgresql.conf", () => {
 
 describe("the notice of a restart", () => {
   const prod = readStackSettings("prod");
-  const node = (settings: Settings, state = "running") => ({ state, labels: restartLabels(settings) });
-  const running = { "pg16-primary": node(prod), "pg16-replica": node(prod) };
+  const node = (settings: Settings, state = "running") => ({
+    id: "0123",
+    state,
+    labels: restartLabels(settings),
+    ours: true,
+    role: "unknown" as const,
+  });
+  const running = { primary: node(prod), replica: node(prod) };
 
   it("is none where nothing runs, nothing changes, or a reload suffices", () => {
     expect(restartNotices({}, prod)).toEqual([]);
@@ -139,14 +145,18 @@ describe("the notice of a restart", () => {
     expect(restartNotices(running, changed)).toEqual([
       "up restarts pg16-primary, then pg16-replica: huge_pages = default → on, max_connections = 200 → 300",
     ]);
-    expect(restartNotices({ "pg16-primary": node(changed) }, prod)).toEqual([
+    expect(restartNotices({ primary: node(changed) }, prod)).toEqual([
       "up restarts pg16-primary: huge_pages = on → default, max_connections = 300 → 200",
+    ]);
+    expect(restartNotices(running, { ...prod, primaryNode: "replica", image: "postgres:16.15" })).toEqual([
+      "up restarts pg16-replica, then pg16-primary: image = postgres:16.14-bookworm → postgres:16.15",
     ]);
   });
 
   it("names a server that is there and does not run: pulumi would call it unchanged", () => {
-    expect(restartNotices({ "pg16-primary": node(prod), "pg16-replica": node(prod, "exited") }, prod)).toEqual([
-      "pg16-replica is exited, which up does not change: docker start pg16-replica",
+    expect(restartNotices({ primary: node(prod, "restarting"), replica: node(prod, "exited") }, prod)).toEqual([
+      "pg16-primary is restarting, which pulumi up does not change: docker logs pg16-primary",
+      "pg16-replica is exited, which pulumi up does not change: npm run ops -- start",
     ]);
   });
 });

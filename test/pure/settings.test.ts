@@ -15,6 +15,7 @@ const good: Readonly<Record<keyof Settings, string>> = {
   maxConnections: "200",
   postgresqlSettings: '{"work_mem":"32MB","autovacuum_naptime":30,"jit":true}',
   extensions: '["citext"]',
+  passwordRotation: "{}",
 };
 const parse = (values: Partial<Record<keyof Settings, string | undefined>>) =>
   parseSettings((key) => ({ ...good, ...values })[key], Object.keys({ ...good, ...values }));
@@ -34,6 +35,7 @@ describe("settings", () => {
       maxConnections: 200,
       postgresqlSettings: { work_mem: "32MB", autovacuum_naptime: "30", jit: "on" },
       extensions: ["citext"],
+      passwordRotation: {},
     });
   });
 
@@ -47,6 +49,17 @@ describe("settings", () => {
     ["bindAddress", "localhost", 'expected an IPv4 address such as 127.0.0.1, got "localhost"'],
     ["bindAddress", "1.2.3.999", 'expected an IPv4 address such as 127.0.0.1, got "1.2.3.999"'],
     ["image", "-v /:/x", 'expected an image reference such as postgres:16.14-bookworm, got "-v /:/x"'],
+    [
+      "image",
+      "postgres:17.2-bookworm",
+      "expected an image of PostgreSQL 16; another major version does not read these data, see README, " +
+        'Another major version, got "postgres:17.2-bookworm"',
+    ],
+    [
+      "passwordRotation",
+      '{"gtown":2}',
+      'expected an object of whole numbers by role, of postgres, app, repl, such as {postgres: 2}, got "{\\"gtown\\":2}"',
+    ],
     ["primaryNode", "standby", 'expected one of the nodes primary, replica, got "standby"'],
     ["memoryMiB", "511", 'expected a whole number from 512 to 4194304, got "511"'],
     ["extensions", "citext", 'expected a list of extension names, got "citext"'],
@@ -85,6 +98,25 @@ describe("settings", () => {
     ]);
   });
 
+  it.each([
+    "postgres:16",
+    "postgres:16.14-bookworm",
+    "registry.example:5000/postgres:16-alpine",
+    "registry.example:5000/postgres",
+    "postgres@sha256:17ab",
+    "example/postgres:latest",
+    "example/postgres:2026-11-24",
+  ])("take %s, which says 16 or nothing of a major version", (image) => {
+    expect(parse({ image })).toMatchObject({ image });
+  });
+
+  it.each(["postgres:17", "postgres:15.2", "registry.example:5000/postgres:18-alpine", "postgres:17@sha256:ab"])(
+    "refuse %s, another major version",
+    (image) => {
+      expect(parse({ image })).toHaveLength(1);
+    },
+  );
+
   it("refuse one port for both nodes", () => {
     expect(parse({ primaryPort: "5433" })).toEqual([
       { path: "centraldb:replicaPort", message: "expected another port than centraldb:primaryPort, got 5433 for both" },
@@ -97,7 +129,7 @@ describe("settings", () => {
         path: "centraldb:primryPort",
         message:
           "unknown setting; known are protect, namePrefix, image, bindAddress, primaryPort, replicaPort, primaryNode, " +
-          "memoryMiB, cpus, maxConnections, postgresqlSettings, extensions, " +
+          "memoryMiB, cpus, maxConnections, postgresqlSettings, extensions, passwordRotation, " +
           'did you mean "primaryPort"?',
       },
     ]);

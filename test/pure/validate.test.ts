@@ -129,7 +129,7 @@ describe("a bad registry", () => {
       "an unknown field",
       [{ ...other, read: ["gatherer"] }],
       [
-        'services.ledger.read: unknown field; known are name, code, purpose, tables, connectionLimits, statementTimeoutSeconds, reads, did you mean "reads"?',
+        'services.ledger.read: unknown field; known are name, code, purpose, tables, connectionLimits, statementTimeoutSeconds, reads, lifecycle, did you mean "reads"?',
       ],
     ],
     [
@@ -161,6 +161,11 @@ describe("a bad registry", () => {
       "reads that is no list",
       [{ ...other, reads: "gatherer" }],
       ['services.ledger.reads: expected a list of service names, got "gatherer"'],
+    ],
+    [
+      "a lifecycle that is none",
+      [{ ...other, lifecycle: "retired" }],
+      ['services.ledger.lifecycle: expected one of "active", "frozen", got "retired"'],
     ],
     [
       "something that is no service",

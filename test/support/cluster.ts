@@ -64,13 +64,14 @@ export async function prepareCluster(services: readonly Service[]): Promise<Test
     return output.trim();
   };
   const passwords = (): ReadonlyMap<string, string> =>
-    new Map(
-      (program?.resources ?? []).flatMap(({ type, name, inputs }): [string, string][] =>
-        type === "postgresql:index/role:Role" ? [[String(inputs["name"]), passwordOf(name)]] : [],
+    new Map([
+      ...["app", "repl"].map((role): [string, string] => [role, fakePassword(`${role}-password`)]),
+      ...(program?.resources ?? []).flatMap(({ type, name, inputs }): [string, string][] =>
+        type === "postgresql:index/role:Role" ? [[String(inputs["name"]), fakePassword(`${name}-password`)]] : [],
       ),
-    );
+    ]);
   const login = async (node: NodeName, role: string, password?: string, to = database) => {
-    const known = role === "postgres" ? fakePassword("cluster-superuser-password") : passwords().get(role);
+    const known = role === "postgres" ? fakePassword("postgres-password") : passwords().get(role);
     const client = new Client({
       host: "127.0.0.1",
       port: ports()[node],
@@ -106,8 +107,7 @@ export async function prepareCluster(services: readonly Service[]): Promise<Test
       for (const resource of program.resources) {
         const ran = bring(resource, done, replaced);
         if (ran.status !== 0) return ran;
-        // The plan is there when the program goes on after the platform's roles.
-        if (resource.name === "platform-repl") {
+        if (resource.name === "foundation-apply") {
           const superuser = await login(settings.primaryNode, "postgres");
           await superuser.query(renderPlan(plan, verifiers));
           await superuser.end();
@@ -175,8 +175,8 @@ function bringChanged(type: string, name: string, given: Record<string, unknown>
       if (again) removeContainer(given);
       return createContainer(given);
     case "command:local:Command": {
-      // Of the platform's SQL the plan as SQL is the whole; see above.
-      if (name.endsWith("-apply")) return ok;
+      // Of the platform's SQL over TCP the plan as SQL is the whole; see above.
+      if (name === "foundation-apply" || name === "tiers-apply") return ok;
       const command = again ? (given["update"] ?? given["create"]) : given["create"];
       return run("sh", ["-c", String(command)], {
         env: { ...process.env, ...(given["environment"] as Record<string, string>) },
@@ -186,15 +186,6 @@ function bringChanged(type: string, name: string, given: Record<string, unknown>
     default:
       return ok;
   }
-}
-
-/** `gatherer-app` has the password the mocked provider gives `gatherer-app-password`; `platform-app` is `cluster-dump`'s. */
-function passwordOf(role: string): string {
-  const own: Readonly<Record<string, string>> = {
-    "platform-app": "cluster-dump",
-    "platform-repl": "cluster-replication",
-  };
-  return fakePassword(`${own[role] ?? role}-password`);
 }
 
 /** Without the wrapping in which secrets reach a provider. */

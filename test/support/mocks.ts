@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { vi } from "vitest";
+import type { Survey } from "../../components/cluster/survey";
 import type { Service } from "../../services/service";
 import type { Settings } from "../../components/settings-rules";
 
@@ -15,6 +16,7 @@ export interface Declared {
   readonly deleteBeforeReplace: boolean | undefined;
   readonly ignoreChanges: readonly string[];
   readonly deletedWith: string | undefined;
+  readonly parent: string | undefined;
   /** Names of what it depends on by option, sorted. */
   readonly dependsOn: readonly string[];
 }
@@ -57,6 +59,8 @@ export async function runProgram(
     },
     "centraldb",
     "test",
+    false,
+    "organization",
   );
   pulumi.runtime.setAllConfig(
     Object.fromEntries(
@@ -69,21 +73,17 @@ export async function runProgram(
   vi.resetModules();
   vi.doMock("../../services/registry", () => ({ services: registry }));
   // What runs on this machine's engine is no business of the program under test.
-  vi.doMock("../../components/cluster/primary-check", async (original) => ({
-    ...(await original<object>()),
-    nodeRoles: () => ({ primary: "unknown", replica: "unknown" }),
-  }));
-  vi.doMock("../../components/cluster/restart-notice", async (original) => ({
-    ...(await original<object>()),
-    findNodes: () => ({}),
-  }));
+  const survey: Survey = { nodes: {}, network: undefined, volumes: [], schemas: undefined };
+  vi.doMock("../../components/cluster/survey", () => ({ surveyEngine: () => survey }));
+  vi.doMock("../../components/access/adopt-roles", () => ({ adoptRoles: () => new Set() }));
   const outputs: Record<string, unknown> = {};
   await pulumi.runtime.runInPulumiStack(async () => {
     pulumi.runtime.registerStackTransformation(({ type, name, opts, props }) => {
       options.set(name, { type, opts, props });
       return undefined;
     });
-    return Object.assign(outputs, await import("../../index.js"));
+    const program = (await import("../../index.js")) as unknown as { default: () => Promise<object> };
+    return Object.assign(outputs, await program.default());
   });
   await pulumi.runtime.disconnect(); // waits for every registration
 
@@ -98,6 +98,7 @@ export async function runProgram(
       deleteBeforeReplace: opts.deleteBeforeReplace,
       ignoreChanges: opts.ignoreChanges ?? [],
       deletedWith: opts.deletedWith === undefined ? undefined : await nameOf(opts.deletedWith),
+      parent: opts.parent === undefined ? undefined : await nameOf(opts.parent),
       dependsOn: (await Promise.all(listOf(await resolved(opts.dependsOn)).map(nameOf))).sort(),
     })),
   );

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
 import { planAccess } from "../../components/access/plan";
-import type { Plan } from "../../components/access/plan-items";
+import { rolesWithPassword, type Plan } from "../../components/access/plan-items";
 import { scramVerifier } from "../../components/access/scram";
 import { renderPlan } from "../../components/access/sql";
 import type { LoginTarget } from "../../ops/effect-test/run";
@@ -51,7 +51,7 @@ export async function startTestServer(plan: Plan): Promise<TestServer> {
   await maintenance.end();
   const superuser = await connect("postgres", superuserPassword, database);
 
-  const passwords = new Map(plan.roles.filter(({ login }) => login).map(({ name }) => [name, password()]));
+  const passwords = new Map(rolesWithPassword(plan).map((role) => [role, password()]));
   const verifiers = new Map([...passwords].map(([role, secret]) => [role, scramVerifier(role, secret)]));
   return {
     host: "127.0.0.1",

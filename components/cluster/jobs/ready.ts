@@ -22,7 +22,12 @@ runJob("not ready", async () => {
   const before = state(node).Restarts;
   const deadline = Date.now() + timeoutMs;
   while (Date.now() < deadline) {
-    if (acceptsConnections(node)) return waitForStandby(node, variable("PEER"));
+    if (acceptsConnections(node)) {
+      const seconds = outageSeconds(node);
+      if (seconds !== undefined)
+        process.stdout.write(`${node} did not accept connections for ${seconds.toFixed(1)} s\n`);
+      return waitForStandby(node, variable("PEER"));
+    }
     const { Status, Restarts } = state(node);
     if (Status === "exited" || Status === "dead" || Restarts > before) throw new Error(failure(node, "does not start"));
     await sleep(100);
@@ -32,6 +37,23 @@ runJob("not ready", async () => {
 
 function acceptsConnections(node: string): boolean {
   return docker(["exec", node, "pg_isready", "--quiet"]).status === 0;
+}
+
+/** Since the container before this one was told to stop, by the engine's memory; undefined where it knows of none. */
+function outageSeconds(node: string): number | undefined {
+  const now = Date.now();
+  const window = ["--since", String(Math.floor((now - timeoutMs) / 1000)), "--until", String(Math.floor(now / 1000))];
+  const filters = ["--filter", `container=${node}`, "--filter", "event=kill"];
+  const { stdout } = docker([
+    "events",
+    ...window,
+    ...filters,
+    "--format",
+    "{{.TimeNano}} {{.Actor.Attributes.signal}}",
+  ]);
+  // SIGHUP, 1, was a reload.
+  const stopped = stdout.split("\n").findLast((line) => line !== "" && !line.endsWith(" 1"));
+  return stopped === undefined ? undefined : (now - Number(stopped.split(" ")[0]) / 1e6) / 1000;
 }
 
 /**

@@ -1,0 +1,96 @@
+import { dockerNames, nodeNames, type NodeName } from "../naming";
+import type { Settings } from "../settings-rules";
+import { platformRole } from "../access/plan-items";
+import { docker } from "./docker-cli";
+import { nodeScript } from "./node-script";
+import type { NodeRole } from "./primary-check";
+
+/** A node's container as the engine has it. */
+export interface FoundNode {
+  readonly id: string;
+  /** Docker's word: `running`, `exited`, … */
+  readonly state: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Whether this program made it: a container of another has this name by accident. */
+  readonly ours: boolean;
+  readonly role: NodeRole;
+}
+
+/** What the engine has under a stack's names, whatever pulumi knows of it. */
+export interface Survey {
+  readonly nodes: Readonly<Partial<Record<NodeName, FoundNode>>>;
+  /** Id of the private network. */
+  readonly network: string | undefined;
+  /** Names of the volumes. */
+  readonly volumes: readonly string[];
+  /** Schemas of services on the running primary; undefined where none answers. */
+  readonly schemas: readonly string[] | undefined;
+}
+
+/** Asks the engine. Needs no login; what does not run is not asked. */
+export function surveyEngine(settings: Settings, dockerHost: string | undefined): Survey {
+  const names = dockerNames(settings.namePrefix);
+  const run = (...args: string[]) => docker(args, { host: dockerHost });
+  const nodes = findNodes(settings, dockerHost);
+  const primary = nodeNames.find((node) => nodes[node]?.role === "primary");
+  const owned = `SELECT nspname FROM pg_namespace WHERE pg_get_userbyid(nspowner) = '${platformRole}'`;
+  const asked =
+    primary === undefined
+      ? undefined
+      : run("exec", names[primary].container, ...["psql", "-XAtU", "postgres", "-d", "appdb", "-c", owned]);
+  const network = run("network", "inspect", "--format", "{{.Name}} {{.Id}}", names.network).stdout.trim().split(" ");
+  const volumes = [names.primary.volume, names.replica.volume];
+  return {
+    nodes,
+    // docker finds a network by the beginning of its id too
+    network: network[0] === names.network ? network[1] : undefined,
+    volumes: run("volume", "inspect", "--format", "{{.Name}}", ...volumes)
+      .stdout.split("\n")
+      .filter(Boolean),
+    schemas: asked?.status === 0 ? asked.stdout.split("\n").filter(Boolean) : undefined,
+  };
+}
+
+interface Inspected extends Pick<FoundNode, "id" | "state" | "labels"> {
+  readonly name: string;
+  readonly entrypoint: readonly string[] | null;
+}
+
+/** The nodes' containers. */
+export function findNodes(settings: Settings, dockerHost: string | undefined): Survey["nodes"] {
+  const names = dockerNames(settings.namePrefix);
+  const format =
+    '{"name": {{json .Name}}, "id": {{json .Id}}, "state": {{json .State.Status}}, ' +
+    '"labels": {{json .Config.Labels}}, "entrypoint": {{json .Config.Entrypoint}}}';
+  const containers = nodeNames.map((node) => names[node].container);
+  const { stdout } = docker(["inspect", "--type", "container", "--format", format, ...containers], {
+    host: dockerHost,
+  });
+  const inspected = stdout
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Inspected);
+  return Object.fromEntries(
+    nodeNames.flatMap((node) => {
+      const { container } = names[node];
+      const found = inspected.find(({ name }) => name === `/${container}`);
+      if (found === undefined) return [];
+      const { id, state, labels, entrypoint } = found;
+      const role = state === "running" ? roleOf(container, dockerHost) : "unknown";
+      return [[node, { id, state, labels, ours: entrypoint?.includes(nodeScript) ?? false, role }] as const];
+    }),
+  );
+}
+
+/** From pg_control: needs no login, and no server that answers. */
+function roleOf(container: string, host: string | undefined): NodeRole {
+  const { status, stdout } = docker(["exec", container, "pg_controldata"], { host });
+  return status === 0 ? roleOfControlData(stdout) : "unknown";
+}
+
+/** The role of the data whose pg_control says this, while the server runs or as it was when it ended. */
+export function roleOfControlData(text: string): NodeRole {
+  const state = /^Database cluster state: +(.*)$/m.exec(text)?.[1];
+  if (state === undefined) return "unknown";
+  return state.includes("recovery") && state !== "in crash recovery" ? "standby" : "primary";
+}

@@ -1,0 +1,59 @@
+import { generationLabel } from "../cluster/node-script";
+import type { Survey } from "../cluster/survey";
+import { dockerNames, nodeNames, type NodeName } from "../naming";
+import type { Settings } from "../settings-rules";
+import { containerType, networkType, volumeType, type OwnState } from "./state";
+
+/** What the engine has and the state does not, or the other way round, and what `up` does about it. Pure. */
+export interface Differences {
+  /** Id of a network to take over. */
+  readonly adoptNetwork: string | undefined;
+  /** Containers that stand where new ones must go: stopped and removed, their data are in the volumes. */
+  readonly inTheWay: readonly string[];
+  /** See NodeArgs.generation: counts up where a container is missing, so that pulumi makes it anew. */
+  readonly generations: Readonly<Record<NodeName, number>>;
+  /** Data volumes of a stack whose state is empty: all of it is to be taken over, passwords are made anew. */
+  readonly adoptedVolumes: readonly string[];
+  /** What of it the person who looks at a preview must know. */
+  readonly notices: readonly string[];
+}
+
+export function compare(settings: Settings, state: OwnState, survey: Survey): Differences {
+  const names = dockerNames(settings.namePrefix);
+  const has = (type: string) => state.some((resource) => resource.type === type);
+  const adoptedVolumes = has(volumeType) ? [] : survey.volumes;
+  const containers = nodeNames.map((node) => {
+    const { container } = names[node];
+    const known = state.find(({ type, outputs }) => type === containerType && outputs["name"] === container)?.outputs;
+    const found = survey.nodes[node];
+    const generation = known === undefined ? 0 : Number(labelOf(known, generationLabel) ?? 0);
+    const missing = known !== undefined && known["id"] !== found?.id;
+    return { node, container, missing, unknown: found !== undefined && known?.["id"] !== found.id, generation };
+  });
+  const inTheWay = containers.filter(({ unknown }) => unknown).map(({ container }) => container);
+  return {
+    adoptNetwork: has(networkType) ? undefined : survey.network,
+    inTheWay,
+    generations: Object.fromEntries(
+      containers.map(({ node, missing, generation }) => [node, missing ? generation + 1 : generation]),
+    ) as Record<NodeName, number>,
+    adoptedVolumes,
+    notices: [
+      ...(adoptedVolumes.length === 0
+        ? []
+        : [
+            `this stack's state is empty, and the engine has ${adoptedVolumes.join(" and ")}: ` +
+              "up takes the data over and gives every role a new password",
+          ]),
+      ...inTheWay.map((container) => `${container} exists and this stack's state does not know it: up makes it anew`),
+      ...containers
+        .filter(({ missing, unknown }) => missing && !unknown)
+        .map(({ container }) => `${container} is gone: up makes it again`),
+    ],
+  };
+}
+
+function labelOf(container: Readonly<Record<string, unknown>>, label: string): string | undefined {
+  const labels = container["labels"] as readonly { readonly label: string; readonly value: string }[] | null;
+  return labels?.find((entry) => entry.label === label)?.value;
+}

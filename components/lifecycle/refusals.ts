@@ -1,0 +1,116 @@
+import type { Plan } from "../access/plan-items";
+import { nodeScript } from "../cluster/node-script";
+import { primaryContradiction } from "../cluster/primary-check";
+import type { Survey } from "../cluster/survey";
+import { dockerNames, nodeNames, type Names } from "../naming";
+import type { Settings } from "../settings-rules";
+import { roleType, schemaType, volumeType, type OwnResource, type OwnState } from "./state";
+
+/** A resource that holds data or access: its name in the program, and what it is called where it is. */
+export interface Kept {
+  readonly type: string;
+  readonly name: string;
+  readonly called: string;
+}
+
+/** Everything the program will declare that must never be replaced or removed. */
+export function declaredKept(plan: Plan, names: Names): readonly Kept[] {
+  return [
+    { type: volumeType, name: "cluster-config", called: names.configVolume },
+    ...nodeNames.map((node) => ({ type: volumeType, name: `cluster-${node}-data`, called: names[node].volume })),
+    ...plan.services.map(({ name, code }) => ({ type: schemaType, name: `${name}-schema`, called: code })),
+    ...plan.roles.flatMap(({ name: role, of }) =>
+      of === null ? [] : [{ type: roleType, name: `${of.service}-${of.tier}`, called: role }],
+    ),
+  ];
+}
+
+/**
+ * Why `up` may not begin, a sentence each with its cure: pulumi would delete or replace what holds data or access, grants
+ * would go to the wrong server, or a container would collide. `state` knows what the stack has also while no server answers.
+ */
+export function refusals(plan: Plan, settings: Settings, state: OwnState, survey: Survey): readonly string[] {
+  const names = dockerNames(settings.namePrefix);
+  const contradiction = primaryContradiction(settings, {
+    primary: survey.nodes.primary?.role ?? "unknown",
+    replica: survey.nodes.replica?.role ?? "unknown",
+  });
+  return [
+    ...renamedVolumes(state, names),
+    ...lostServices(plan, names, state),
+    ...unknownSchemas(plan, state, survey),
+    ...foreignContainers(names, survey),
+    ...(contradiction === undefined ? [] : [contradiction]),
+  ];
+}
+
+function renamedVolumes(state: OwnState, names: Names): string[] {
+  const had = state.find(({ type, name }) => type === volumeType && name === "cluster-primary-data")?.outputs["name"];
+  if (had === undefined || had === names.primary.volume) return [];
+  const prefix = String(had).replace(/-primary-data$/, "");
+  return [
+    `centraldb:namePrefix: it is "${names.network}", and this stack's data are in the volumes of "${prefix}": ` +
+      `put "${prefix}" back; another prefix is for another stack, a file Pulumi.NAME.yaml`,
+  ];
+}
+
+/** Services whose schema or roles the state has and the registry no longer names, or names otherwise. */
+function lostServices(plan: Plan, names: Names, state: OwnState): string[] {
+  const declared = declaredKept(plan, names);
+  const differs = state
+    .filter(({ type }) => type === schemaType || type === roleType)
+    .filter(
+      ({ type, name, outputs }) =>
+        !declared.some((kept) => kept.type === type && kept.name === name && kept.called === outputs["name"]),
+    );
+  // One sentence for a service: `archivist-schema` and `archivist-owner` are both archivist's.
+  const serviceOf = ({ name }: OwnResource) => name.replace(/-[a-z]+$/, "");
+  return [...new Set(differs.map(serviceOf))].map((service) => {
+    const resources = differs.filter((resource) => serviceOf(resource) === service);
+    const called = (type: string) => resources.find((resource) => resource.type === type)?.outputs["name"];
+    const schema = called(schemaType);
+    const code = String(schema ?? String(called(roleType)).replace(/(own|app|user)$/, ""));
+    const sameName = plan.services.find(({ name }) => name === service);
+    const sameCode = plan.services.find((other) => other.code === code);
+    if (sameName !== undefined) {
+      return (
+        `services.${service}.code: it is "${sameName.code}", and the stack has its ${schema === undefined ? "roles" : "data"} ` +
+        `as "${code}": a code cannot be renamed; put "${code}" back, and append "${sameName.code}" as another service`
+      );
+    }
+    if (sameCode !== undefined) {
+      return (
+        `services.${sameCode.name}: the stack has code "${code}" as service ${service}, by whose name its resources go: ` +
+        `put the name "${service}" back`
+      );
+    }
+    return (
+      `services: ${service} (code "${code}") is in the stack and no longer in services/registry.ts: put its line back; ` +
+      `with lifecycle: "frozen" nobody logs in any more and the data stay`
+    );
+  });
+}
+
+/** What the server has and neither registry nor state know: the rest of a stack whose state was lost. */
+function unknownSchemas(plan: Plan, state: OwnState, { schemas = [] }: Survey): string[] {
+  const known = [
+    ...plan.schemas.map(({ name }) => name),
+    ...state.filter(({ type }) => type === schemaType).map(({ outputs }) => outputs["name"]),
+  ];
+  return schemas
+    .filter((schema) => !known.includes(schema))
+    .map(
+      (schema) =>
+        `services: the server has the schema "${schema}" and services/registry.ts no service of that code: put its line back`,
+    );
+}
+
+function foreignContainers(names: Names, { nodes }: Survey): string[] {
+  return nodeNames
+    .filter((node) => nodes[node]?.ours === false)
+    .map(
+      (node) =>
+        `centraldb:namePrefix: a container ${names[node].container} exists that this program did not make ` +
+        `(its entrypoint is not ${nodeScript}): rename or remove it, or take another prefix for a new stack`,
+    );
+}

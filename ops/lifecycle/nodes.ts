@@ -1,0 +1,104 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { docker } from "../../components/cluster/docker-cli";
+import type { NodeRole } from "../../components/cluster/primary-check";
+import { findNodes, roleOfControlData } from "../../components/cluster/survey";
+import { dockerNames, nodeNames, peerOf, type NodeName } from "../../components/naming";
+import { OperatorError } from "../operator-error";
+import type { Stack } from "../stack-file";
+
+/** Recovery after a crash takes minutes. */
+const startTimeoutMs = 30 * 60_000;
+
+type Say = (line: string) => void;
+
+/**
+ * Stops both servers cleanly and keeps everything. The primary first: it ends when the standby has all it wrote. They stay
+ * stopped over a restart of the engine, until {@link startNodes} or `up`.
+ */
+export function stopNodes(stack: Stack, say: Say): void {
+  const nodes = findNodes(stack.settings, stack.dockerHost);
+  const running = nodeNames.filter((node) => nodes[node]?.ours === true && !isStopped(nodes[node].state));
+  const inOrder = [...running].sort((a, b) => rank(nodes[a]?.role) - rank(nodes[b]?.role));
+  if (inOrder.length === 0) say(`nothing of stack ${stack.name} runs`);
+  for (const node of inOrder) {
+    const { container } = dockerNames(stack.settings.namePrefix)[node];
+    say(`${container} stopped in ${seconds(() => run(stack, ["stop", container]))} s`);
+  }
+}
+
+/**
+ * Starts what is stopped: the primary, then the standby, each until it accepts connections. A node that was the primary
+ * before a failover stays stopped: it would refuse to serve. What is missing is `up`'s to make.
+ * @throws OperatorError where the node that should be the primary is none, or one does not start
+ */
+export async function startNodes(stack: Stack, say: Say): Promise<void> {
+  const { settings, dockerHost } = stack;
+  const names = dockerNames(settings.namePrefix);
+  const nodes = findNodes(settings, dockerHost);
+  for (const node of [settings.primaryNode, peerOf(settings.primaryNode)]) {
+    const { container } = names[node];
+    const state = nodes[node]?.state;
+    if (state === undefined || !isStopped(state)) continue;
+    const role = roleOfStopped(stack, node);
+    if (node === settings.primaryNode && role === "standby") {
+      throw new OperatorError(
+        `${container} is a standby, and centraldb:primaryNode says it is the primary: ` +
+          `set it to ${peerOf(node)}, or promote it; see README, When the primary is gone`,
+      );
+    }
+    if (node !== settings.primaryNode && role === "primary") {
+      say(`${container} was the primary before ${names[peerOf(node)].container} became it: it stays stopped`);
+      continue;
+    }
+    const begun = Date.now();
+    run(stack, [state === "paused" ? "unpause" : "start", container]);
+    await acceptsConnections(stack, container);
+    say(`${container} accepts connections after ${((Date.now() - begun) / 1000).toFixed(1)} s`);
+  }
+}
+
+/** Whether a container is there and does not run. */
+export function isStopped(state: string): boolean {
+  return ["exited", "created", "paused", "dead"].includes(state);
+}
+
+/** What the data of a stopped node say: an empty volume says nothing. */
+function roleOfStopped({ settings, dockerHost }: Stack, node: NodeName): NodeRole {
+  const { container, volume } = dockerNames(settings.namePrefix)[node];
+  const image = docker(["inspect", "--format", "{{.Image}}", container], { host: dockerHost }).stdout.trim();
+  const { status, stdout } = docker(
+    [
+      ...["run", "--rm", "--network", "none", "--user", "root", "--entrypoint", "pg_controldata"],
+      ...["--volume", `${volume}:/data:ro`, image, "/data/pgdata"],
+    ],
+    { host: dockerHost },
+  );
+  return status === 0 ? roleOfControlData(stdout) : "unknown";
+}
+
+async function acceptsConnections({ dockerHost }: Stack, container: string): Promise<void> {
+  const host = { host: dockerHost };
+  const deadline = Date.now() + startTimeoutMs;
+  while (docker(["exec", container, "pg_isready", "--quiet"], host).status !== 0) {
+    const { stdout } = docker(["inspect", "--format", "{{.State.Status}} {{.RestartCount}}", container], host);
+    if (!/^(running|created) 0$/.test(stdout.trim()) || Date.now() > deadline) {
+      throw new OperatorError(`${container} does not start: docker logs --tail 20 ${container}`);
+    }
+    await sleep(100);
+  }
+}
+
+function rank(role: NodeRole | undefined): number {
+  return role === "primary" ? 0 : 1;
+}
+
+function run({ dockerHost }: Stack, args: readonly string[]): void {
+  const { status, stderr } = docker(args, { host: dockerHost });
+  if (status !== 0) throw new OperatorError(`docker ${args.join(" ")}: ${stderr.trim()}`);
+}
+
+function seconds(work: () => void): string {
+  const begun = Date.now();
+  work();
+  return ((Date.now() - begun) / 1000).toFixed(1);
+}

@@ -1,0 +1,67 @@
+import { spawnSync } from "node:child_process";
+import { createInterface } from "node:readline/promises";
+import { docker } from "../../components/cluster/docker-cli";
+import { findNodes } from "../../components/cluster/survey";
+import { dockerNames, nodeNames } from "../../components/naming";
+import { OperatorError } from "../operator-error";
+import { projectFolder, type Stack } from "../stack-file";
+import { pulumiEnvironment } from "../pulumi-cli";
+import { stopNodes } from "./nodes";
+import { refuseWhileUpdating } from "./update-lock";
+
+/**
+ * Removes a stack with its data, protected or not: containers, volumes, network, and what pulumi knows of it. Needs neither
+ * state nor passphrase.
+ * @param confirmed the stack's name as a person has typed it; undefined: asks
+ * @throws OperatorError where another name was typed, and where something else uses the network; then data are gone already
+ */
+export async function wipe(stack: Stack, confirmed: string | undefined, say: (line: string) => void): Promise<void> {
+  const names = dockerNames(stack.settings.namePrefix);
+  const host = { host: stack.dockerHost };
+  const env = pulumiEnvironment();
+  refuseWhileUpdating(stack.name, env);
+  const nodes = findNodes(stack.settings, stack.dockerHost);
+  const containers = nodeNames.filter((node) => nodes[node]?.ours).map((node) => names[node].container);
+  const list = (...args: string[]) => docker(args, host).stdout.split("\n").filter(Boolean);
+  const volumes = list(
+    ...["volume", "inspect", "--format", "{{.Name}}", names.primary.volume, names.replica.volume, names.configVolume],
+  );
+  const networks = list("network", "ls", "--format", "{{.Name}}", "--filter", `name=^${names.network}$`);
+  say(`Removes stack ${stack.name} and all its data:`);
+  for (const [kind, found] of Object.entries({ containers, volumes, networks })) {
+    say(`  ${kind}: ${found.join(", ") || "none"}`);
+  }
+  say("  the stack's state, with every password");
+  if ((confirmed ?? (await ask(`Type the stack's name to remove all this: `))) !== stack.name) {
+    throw new OperatorError("nothing was removed: the name typed is not the stack's");
+  }
+  stopNodes(stack, say);
+  const remove = (args: readonly string[]) => {
+    const { status, stderr } = docker(args, host);
+    if (status !== 0) throw new OperatorError(`docker ${args.join(" ")}: ${stderr.trim()}`);
+  };
+  for (const container of containers) remove(["rm", "--force", "--volumes", container]);
+  for (const volume of volumes) remove(["volume", "rm", volume]);
+  for (const network of networks) remove(["network", "rm", network]);
+  forgetState(stack.name, env);
+  say(`Stack ${stack.name} is gone. npm run up -- ${stack.name} makes a new one, with nothing in it.`);
+}
+
+/** A state that is not there is no mistake. */
+function forgetState(stack: string, env: NodeJS.ProcessEnv): void {
+  const options = { cwd: projectFolder, env, encoding: "utf8" as const };
+  const args = ["stack", "rm", stack, "--force", "--yes", "--preserve-config", "--non-interactive"];
+  const { status, stderr } = spawnSync("pulumi", args, options);
+  if (status !== 0 && !/no stack named/.test(stderr)) {
+    throw new OperatorError(`the data are gone, the state is not: pulumi ${args.join(" ")}: ${stderr.trim()}`);
+  }
+}
+
+/** One line of the person's, or of a pipe; "" at its end. */
+async function ask(question: string): Promise<string> {
+  const prompt = createInterface({ input: process.stdin, output: process.stdout });
+  const closed = new Promise<string>((resolve) => prompt.once("close", () => resolve("")));
+  const answer = await Promise.race([prompt.question(question).catch(() => ""), closed]);
+  prompt.close();
+  return answer.trim();
+}

@@ -1,0 +1,211 @@
+import { describe, expect, it } from "vitest";
+import { planAccess } from "../../components/access/plan";
+import { generationLabel } from "../../components/cluster/node-script";
+import type { FoundNode, Survey } from "../../components/cluster/survey";
+import { compare } from "../../components/lifecycle/existing";
+import { declaredKept, refusals } from "../../components/lifecycle/refusals";
+import { containerType, networkType, schemaType, volumeType, type OwnState } from "../../components/lifecycle/state";
+import { dockerNames } from "../../components/naming";
+import type { Settings } from "../../components/settings-rules";
+import { readStackSettings } from "../../ops/stack-file";
+import { services } from "../../services/registry";
+import type { Service } from "../../services/service";
+
+const settings = readStackSettings("dev");
+const names = dockerNames("pg16");
+const archivist: Service = { name: "archivist", code: "ar", purpose: "Keeps.", tables: [] };
+const registry = [...services, archivist];
+const planOf = (of: readonly Service[]) => planAccess(of, { database: "appdb", extensions: [] });
+
+const found = (id: string, changes: Partial<FoundNode> = {}): FoundNode => ({
+  id,
+  state: "running",
+  labels: {},
+  ours: true,
+  role: "unknown",
+  ...changes,
+});
+const nothing: Survey = { nodes: {}, network: undefined, volumes: [], schemas: undefined };
+const running: Survey = {
+  nodes: { primary: found("p1", { role: "primary" }), replica: found("r1", { role: "standby" }) },
+  network: "n1",
+  volumes: ["pg16-primary-data", "pg16-replica-data"],
+  schemas: registry.map(({ code }) => code),
+};
+
+const container = (name: string, id: string, generation?: number) => ({
+  type: containerType,
+  name: `${name}-container`,
+  outputs: {
+    name: `pg16-${name}`,
+    id,
+    labels: generation === undefined ? [] : [{ label: generationLabel, value: String(generation) }],
+  },
+});
+/** The state after an `up` with this registry. */
+const stateOf = (of: readonly Service[]): OwnState => [
+  ...declaredKept(planOf(of), names).map(({ type, name, called }) => ({ type, name, outputs: { name: called } })),
+  { type: networkType, name: "cluster-network", outputs: { name: "pg16" } },
+  container("primary", "p1"),
+  container("replica", "r1"),
+];
+
+describe("up refuses nothing", () => {
+  it.each<[string, readonly Service[], OwnState, Survey]>([
+    ["of a new stack", registry, [], nothing],
+    ["where nothing differs", registry, stateOf(registry), running],
+    ["where a service is appended", registry, stateOf(services), { ...running, schemas: services.map((s) => s.code) }],
+    [
+      "where a limit changes",
+      registry.map((service) => ({ ...service, connectionLimits: { app: 4 } })),
+      stateOf(registry),
+      running,
+    ],
+    ["where a service is frozen", [...services, { ...archivist, lifecycle: "frozen" }], stateOf(registry), running],
+    ["where no server answers and nothing is removed", registry, stateOf(registry), nothing],
+    ["where the state is lost", registry, [], running],
+  ])("%s", (_, of, state, survey) => {
+    expect(refusals(planOf(of), settings, state, survey)).toEqual([]);
+  });
+});
+
+describe("up refuses, with what is wrong and its cure,", () => {
+  const refused = (
+    of: readonly Service[],
+    changes: Partial<Settings> = {},
+    state = stateOf(registry),
+    survey = running,
+  ) => refusals(planOf(of), { ...settings, ...changes }, state, survey);
+  const gone =
+    'services: archivist (code "ar") is in the stack and no longer in services/registry.ts: put its line back; ' +
+    'with lifecycle: "frozen" nobody logs in any more and the data stay';
+
+  it("a line that is gone, also while no server answers", () => {
+    expect(refused(services)).toEqual([gone]);
+    expect(refused(services, {}, stateOf(registry), nothing)).toEqual([gone]);
+  });
+
+  it("a line that is gone of which an up that failed had only made a role", () => {
+    const state = stateOf(registry).filter(({ name }) => !/^archivist-(schema|app|user)$/.test(name));
+    expect(refused(services, {}, state, nothing)).toEqual([gone]);
+  });
+
+  it("a code that was renamed", () => {
+    expect(refused([...services, { ...archivist, code: "ax" }])).toEqual([
+      'services.archivist.code: it is "ax", and the stack has its data as "ar": a code cannot be renamed; ' +
+        'put "ar" back, and append "ax" as another service',
+    ]);
+  });
+
+  it("a name that was renamed", () => {
+    expect(refused([...services, { ...archivist, name: "archiver" }])).toEqual([
+      'services.archiver: the stack has code "ar" as service archivist, by whose name its resources go: ' +
+        'put the name "archivist" back',
+    ]);
+  });
+
+  it("a schema of which neither registry nor state know", () => {
+    expect(refused(services, {}, [])).toEqual([
+      'services: the server has the schema "ar" and services/registry.ts no service of that code: put its line back',
+    ]);
+  });
+
+  it("another prefix, which would begin with empty volumes", () => {
+    expect(refused(registry, { namePrefix: "pg17" }, stateOf(registry), nothing)).toEqual([
+      'centraldb:namePrefix: it is "pg17", and this stack\'s data are in the volumes of "pg16": put "pg16" back; ' +
+        "another prefix is for another stack, a file Pulumi.NAME.yaml",
+    ]);
+  });
+
+  it("a container of another program", () => {
+    expect(refused(registry, {}, [], { ...nothing, nodes: { replica: found("x", { ours: false }) } })).toEqual([
+      "centraldb:namePrefix: a container pg16-replica exists that this program did not make (its entrypoint is not " +
+        "/usr/local/bin/centraldb-node): rename or remove it, or take another prefix for a new stack",
+    ]);
+  });
+
+  it("several things at once", () => {
+    expect(refused([], { namePrefix: "pg17", primaryNode: "replica" })).toHaveLength(1 + services.length + 1 + 1);
+  });
+});
+
+describe("what the engine has and the state has not", () => {
+  it("is nothing in a new stack, and in one that is as it should be", () => {
+    const none = {
+      adoptNetwork: undefined,
+      inTheWay: [],
+      generations: { primary: 0, replica: 0 },
+      adoptedVolumes: [],
+      notices: [],
+    };
+    expect(compare(settings, [], nothing)).toEqual(none);
+    expect(compare(settings, stateOf(registry), running)).toEqual(none);
+  });
+
+  it("is all of it where the state is lost: volumes and network are taken over, containers made anew", () => {
+    expect(compare(settings, [], running)).toEqual({
+      adoptNetwork: "n1",
+      inTheWay: ["pg16-primary", "pg16-replica"],
+      generations: { primary: 0, replica: 0 },
+      adoptedVolumes: ["pg16-primary-data", "pg16-replica-data"],
+      notices: [
+        "this stack's state is empty, and the engine has pg16-primary-data and pg16-replica-data: up takes the data over and " +
+          "gives every role a new password",
+        "pg16-primary exists and this stack's state does not know it: up makes it anew",
+        "pg16-replica exists and this stack's state does not know it: up makes it anew",
+      ],
+    });
+  });
+
+  it("is a container that was made by an up that was killed", () => {
+    const state = stateOf(registry).filter(({ name }) => name !== "replica-container");
+    expect(compare(settings, state, running)).toMatchObject({ inTheWay: ["pg16-replica"], adoptedVolumes: [] });
+  });
+
+  it("is a container that somebody made in place of ours: that one goes, and pulumi makes its own", () => {
+    const other = { ...running, nodes: { ...running.nodes, primary: found("p2") } };
+    expect(compare(settings, stateOf(registry), other)).toMatchObject({
+      inTheWay: ["pg16-primary"],
+      generations: { primary: 1, replica: 0 },
+    });
+  });
+});
+
+describe("a container that is gone", () => {
+  const without: Survey = { ...running, nodes: { primary: found("p1") } };
+
+  it("is made again because its generation counts up", () => {
+    const differences = compare(settings, stateOf(registry), without);
+    expect(differences.generations).toEqual({ primary: 0, replica: 1 });
+    expect(differences.notices).toEqual(["pg16-replica is gone: up makes it again"]);
+  });
+
+  it("counts on from its last generation, which stays when it is there", () => {
+    const state = [
+      ...stateOf(registry).filter(({ name }) => name !== "replica-container"),
+      container("replica", "r1", 3),
+    ];
+    expect(compare(settings, state, without).generations.replica).toBe(4);
+    expect(compare(settings, state, running).generations.replica).toBe(3);
+  });
+
+  it("is not counted twice where a refresh has already taken it out of the state", () => {
+    const state = stateOf(registry).filter(({ name }) => name !== "replica-container");
+    expect(compare(settings, state, without)).toMatchObject({ generations: { replica: 0 }, notices: [] });
+  });
+});
+
+it("the kept resources of a registry are volumes, and for each service a schema and three roles", () => {
+  const kept = declaredKept(planOf([archivist]), names);
+  expect(kept.map(({ name, called }) => `${name} ${called}`)).toEqual([
+    "cluster-config pg16-config",
+    "cluster-primary-data pg16-primary-data",
+    "cluster-replica-data pg16-replica-data",
+    "archivist-schema ar",
+    "archivist-owner arown",
+    "archivist-app arapp",
+    "archivist-user aruser",
+  ]);
+  expect(kept.map(({ type }) => type)).toContain(schemaType);
+  expect(kept.filter(({ type }) => type === volumeType)).toHaveLength(3);
+});
