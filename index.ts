@@ -18,7 +18,7 @@ import { planOrRefuse, readDockerHost, readSettings } from "./components/setting
 import { services } from "./services/registry";
 
 /** The platform. Returns the stack's outputs. */
-export = async () => {
+export = async (): Promise<Record<string, unknown>> => {
   const settings = readSettings();
   const dockerHost = readDockerHost();
   const plan = planOrRefuse(services, settings);

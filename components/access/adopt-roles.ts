@@ -22,7 +22,7 @@ export interface AdoptRolesArgs {
  */
 export async function adoptRoles(args: AdoptRolesArgs): Promise<ReadonlySet<string>> {
   const { plan, settings, state, dockerHost, ready } = args;
-  const known = new Set(state.filter(({ type }) => type === roleType).map(({ outputs }) => outputs["name"]));
+  const known = new Set(state.filter(({ type }) => type === roleType).map(({ called }) => called));
   const unknown = carriedBy(plan, "provider")
     .roles.map(({ name }) => name)
     .filter((name) => !known.has(name));

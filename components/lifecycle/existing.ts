@@ -24,11 +24,11 @@ export function compare(settings: Settings, state: OwnState, survey: Survey): Di
   const adoptedVolumes = has(volumeType) ? [] : survey.volumes;
   const containers = nodeNames.map((node) => {
     const { container } = names[node];
-    const known = state.find(({ type, outputs }) => type === containerType && outputs["name"] === container)?.outputs;
+    const known = state.find(({ type, called }) => type === containerType && called === container);
     const found = survey.nodes[node];
-    const generation = known === undefined ? 0 : Number(labelOf(known, generationLabel) ?? 0);
-    const missing = known !== undefined && known["id"] !== found?.id;
-    return { node, container, missing, unknown: found !== undefined && known?.["id"] !== found.id, generation };
+    const generation = Number(known?.labels[generationLabel] ?? 0);
+    const missing = known !== undefined && known.id !== found?.id;
+    return { node, container, missing, unknown: found !== undefined && known?.id !== found.id, generation };
   });
   const inTheWay = containers.filter(({ unknown }) => unknown).map(({ container }) => container);
   return {
@@ -51,9 +51,4 @@ export function compare(settings: Settings, state: OwnState, survey: Survey): Di
         .map(({ container }) => `${container} is gone: up makes it again`),
     ],
   };
-}
-
-function labelOf(container: Readonly<Record<string, unknown>>, label: string): string | undefined {
-  const labels = container["labels"] as readonly { readonly label: string; readonly value: string }[] | null;
-  return labels?.find((entry) => entry.label === label)?.value;
 }

@@ -1,5 +1,22 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { OwnResource, OwnState } from "./state";
+import type { OwnState } from "./state";
+
+interface Answer {
+  /** By URN. */
+  readonly outputs?: Readonly<
+    Record<
+      string,
+      {
+        readonly type: string;
+        readonly outputs: {
+          readonly id?: string;
+          readonly name?: string;
+          readonly labels?: readonly { readonly label: string; readonly value: string }[] | null;
+        };
+      }
+    >
+  >;
+}
 
 /**
  * Reads what the state of this very stack says, from inside the program and with any backend. The engine's built-in function
@@ -7,12 +24,12 @@ import type { OwnResource, OwnState } from "./state";
  */
 export async function readOwnState(): Promise<OwnState> {
   const stackName = [pulumi.getOrganization(), pulumi.getProject(), pulumi.getStack()].join("/");
-  const { outputs = {} } = (await pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", { stackName })) as {
-    readonly outputs?: Readonly<Record<string, Pick<OwnResource, "type" | "outputs">>>;
-  };
-  return Object.entries(outputs).map(([urn, { type, outputs: values }]) => ({
+  const answer = (await pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", { stackName })) as Answer;
+  return Object.entries(answer.outputs ?? {}).map(([urn, { type, outputs }]) => ({
     type,
     name: urn.split("::").at(-1) ?? "",
-    outputs: values,
+    called: outputs.name ?? "",
+    id: outputs.id ?? "",
+    labels: Object.fromEntries((outputs.labels ?? []).map(({ label, value }) => [label, value])),
   }));
 }

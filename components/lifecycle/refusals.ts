@@ -45,9 +45,9 @@ export function refusals(plan: Plan, settings: Settings, state: OwnState, survey
 }
 
 function renamedVolumes(state: OwnState, names: Names): string[] {
-  const had = state.find(({ type, name }) => type === volumeType && name === "cluster-primary-data")?.outputs["name"];
+  const had = state.find(({ type, name }) => type === volumeType && name === "cluster-primary-data")?.called;
   if (had === undefined || had === names.primary.volume) return [];
-  const prefix = String(had).replace(/-primary-data$/, "");
+  const prefix = had.replace(/-primary-data$/, "");
   return [
     `centraldb:namePrefix: it is "${names.network}", and this stack's data are in the volumes of "${prefix}": ` +
       `put "${prefix}" back; another prefix is for another stack, a file Pulumi.NAME.yaml`,
@@ -60,16 +60,15 @@ function lostServices(plan: Plan, names: Names, state: OwnState): string[] {
   const differs = state
     .filter(({ type }) => type === schemaType || type === roleType)
     .filter(
-      ({ type, name, outputs }) =>
-        !declared.some((kept) => kept.type === type && kept.name === name && kept.called === outputs["name"]),
+      ({ type, name, called }) =>
+        !declared.some((kept) => kept.type === type && kept.name === name && kept.called === called),
     );
   // One sentence for a service: `archivist-schema` and `archivist-owner` are both archivist's.
   const serviceOf = ({ name }: OwnResource) => name.replace(/-[a-z]+$/, "");
   return [...new Set(differs.map(serviceOf))].map((service) => {
     const resources = differs.filter((resource) => serviceOf(resource) === service);
-    const called = (type: string) => resources.find((resource) => resource.type === type)?.outputs["name"];
-    const schema = called(schemaType);
-    const code = String(schema ?? String(called(roleType)).replace(/(own|app|user)$/, ""));
+    const schema = resources.find(({ type }) => type === schemaType)?.called;
+    const code = schema ?? resources[0]?.called.replace(/(own|app|user)$/, "") ?? "";
     const sameName = plan.services.find(({ name }) => name === service);
     const sameCode = plan.services.find((other) => other.code === code);
     if (sameName !== undefined) {
@@ -95,7 +94,7 @@ function lostServices(plan: Plan, names: Names, state: OwnState): string[] {
 function unknownSchemas(plan: Plan, state: OwnState, { schemas = [] }: Survey): string[] {
   const known = [
     ...plan.schemas.map(({ name }) => name),
-    ...state.filter(({ type }) => type === schemaType).map(({ outputs }) => outputs["name"]),
+    ...state.filter(({ type }) => type === schemaType).map(({ called }) => called),
   ];
   return schemas
     .filter((schema) => !known.includes(schema))

@@ -4,7 +4,11 @@ export interface OwnResource {
   readonly type: string;
   /** The name the program gave it, e.g. `gatherer-schema`. */
   readonly name: string;
-  readonly outputs: Readonly<Record<string, unknown>>;
+  /** What it is called where it is, e.g. `gt`; "" where it has no name there. */
+  readonly called: string;
+  readonly id: string;
+  /** Of a container, by name. */
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 /** Every resource of the stack's state. */

@@ -36,16 +36,14 @@ const running: Survey = {
 const container = (name: string, id: string, generation?: number) => ({
   type: containerType,
   name: `${name}-container`,
-  outputs: {
-    name: `pg16-${name}`,
-    id,
-    labels: generation === undefined ? [] : [{ label: generationLabel, value: String(generation) }],
-  },
+  called: `pg16-${name}`,
+  id,
+  labels: generation === undefined ? {} : { [generationLabel]: String(generation) },
 });
 /** The state after an `up` with this registry. */
 const stateOf = (of: readonly Service[]): OwnState => [
-  ...declaredKept(planOf(of), names).map(({ type, name, called }) => ({ type, name, outputs: { name: called } })),
-  { type: networkType, name: "cluster-network", outputs: { name: "pg16" } },
+  ...declaredKept(planOf(of), names).map((kept) => ({ ...kept, id: kept.called, labels: {} })),
+  { type: networkType, name: "cluster-network", called: "pg16", id: "n1", labels: {} },
   container("primary", "p1"),
   container("replica", "r1"),
 ];

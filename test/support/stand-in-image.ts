@@ -9,3 +9,14 @@ export function buildStandInImage(): string {
   execFileSync(join(__dirname, "stand-in", "build.sh"), [standInImage], { stdio: ["ignore", "inherit", "inherit"] });
   return execFileSync("docker", ["image", "inspect", "-f", "{{.Id}}", standInImage], { encoding: "utf8" }).trim();
 }
+
+/** The same with the server of the minor version before, for upgrades. */
+export const olderStandInImage = "centraldb-test/postgres:16.13";
+
+export function buildOlderStandInImage(): void {
+  buildStandInImage();
+  const build = join(__dirname, "stand-in", "build-minor.sh");
+  execFileSync(build, [standInImage, olderStandInImage, "16.13.0-beta.17"], {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+}
