@@ -31,6 +31,9 @@ export function findLogin(services: readonly Service[], name: string, tier: stri
   if (found === undefined) {
     throw new OperatorError(`unknown tier "${tier}"; the tiers are ${tiers.join(", ")}${didYouMean(tier, tiers)}`);
   }
+  if (service.lifecycle === "frozen") {
+    throw new OperatorError(`${service.name} is frozen, nobody logs in: services/registry.ts says so (lifecycle)`);
+  }
   return { service, tier: found };
 }
 

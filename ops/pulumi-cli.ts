@@ -39,10 +39,12 @@ export function stackOutput(stack: string, name: string): unknown {
 export function prepareLocalState(stack: string): void {
   if (localState()["PULUMI_CONFIG_PASSPHRASE_FILE"] !== passphraseFile || existsSync(passphraseFile)) return;
   const stackFile = `Pulumi.${stack}.yaml`;
-  if (/^encryptionsalt:/m.test(readFileSync(join(projectFolder, stackFile), "utf8"))) {
+  const hasSalt = /^encryptionsalt:/m.test(readFileSync(join(projectFolder, stackFile), "utf8"));
+  if (hasSalt || existsSync(join(stateFolder, ".pulumi"))) {
     throw new OperatorError(
-      `${stackFile} has the encryptionsalt of a passphrase that is not in ${passphraseFile}: ` +
-        "put that passphrase (and the state beside it) back, or remove the line for a stack of your own",
+      `${passphraseFile} is missing, and what is encrypted with it is not: put the passphrase back (and the state beside it). ` +
+        `Where it is lost: mv ${stateFolder} ${stateFolder}.lost, remove the line encryptionsalt from ${stackFile}, and ` +
+        `npm run up -- ${stack} takes over the data there are`,
     );
   }
   mkdirSync(stateFolder, { recursive: true, mode: 0o700 });

@@ -19,7 +19,7 @@ export function restartLabels(settings: Settings): Labels {
  * What the person who looks at a preview must know of the servers: which `up` will restart and why, and which it will
  * leave stopped, because pulumi does not see that.
  */
-export function restartNotices(nodes: Survey["nodes"], settings: Settings): readonly string[] {
+export function restartNotices(nodes: Survey["nodes"], settings: Settings, stack: string): readonly string[] {
   const names = dockerNames(settings.namePrefix);
   const planned = restartLabels(settings);
   const found = [settings.primaryNode, peerOf(settings.primaryNode)].flatMap((node) => {
@@ -38,7 +38,7 @@ export function restartNotices(nodes: Survey["nodes"], settings: Settings): read
       : [`up restarts ${restarted.map(({ container }) => container).join(", then ")}: ${changes.join(", ")}`]),
     ...found.flatMap(({ container, state, changes: own }) => {
       if (state === "running" || own.length > 0) return [];
-      const cure = state === "restarting" ? `docker logs ${container}` : "npm run ops -- start";
+      const cure = state === "restarting" ? `docker logs ${container}` : `npm run ops -- start --stack ${stack}`;
       return [`${container} is ${state}, which pulumi up does not change: ${cure}`];
     }),
   ];

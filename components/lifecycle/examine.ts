@@ -29,7 +29,7 @@ export async function examine(plan: Plan, settings: Settings, dockerHost: string
   if (problems.length > 0) {
     throw new pulumi.RunError(["refused, and nothing was changed:", ...problems.map((line) => `  ${line}`)].join("\n"));
   }
-  for (const notice of [...restartNotices(survey.nodes, settings), ...differences.notices]) {
+  for (const notice of [...restartNotices(survey.nodes, settings, pulumi.getStack()), ...differences.notices]) {
     void pulumi.log.warn(notice);
   }
   if (!pulumi.runtime.isDryRun()) differences.inTheWay.forEach((container) => remove(container, dockerHost));

@@ -1,6 +1,7 @@
 import { primaryContradiction, type NodeRole } from "../../components/cluster/primary-check";
 import type { NodeName } from "../../components/naming";
 import { resolveService, tierRole, tiers, type Service } from "../../services/service";
+import { isStopped } from "../lifecycle/nodes";
 import type { Stack } from "../stack-file";
 import { table } from "../table";
 import type { NodeStatus } from "./collect";
@@ -20,10 +21,9 @@ export function problemsOf(nodes: readonly NodeStatus[], stack: Stack): readonly
       error === undefined
         ? []
         : state === "missing"
-          ? // Without --refresh pulumi does not look whether it is there.
-            [`${container} does not exist: npm run up -- ${stack.name} --refresh`]
-          : state === "exited" || state === "created" || state === "paused"
-            ? [`${container} is ${state}: docker ${state === "paused" ? "unpause" : "start"} ${container}`]
+          ? [`${container} does not exist: npm run up -- ${stack.name}`]
+          : isStopped(state)
+            ? [`${container} is ${state}: npm run ops -- start --stack ${stack.name}`]
             : [`${container} does not answer: ${error} (docker logs ${container})`],
     ),
     ...(contradiction === undefined ? [] : [contradiction]),
@@ -94,10 +94,10 @@ function serviceLines(nodes: readonly NodeStatus[], services: readonly Service[]
       .filter((connection) => connection.role === role)
       .reduce((sum, connection) => sum + connection.used, 0);
   const rows = services.map((service) => {
-    const { name, code, connectionLimits } = resolveService(service);
+    const { name, code, connectionLimits, lifecycle } = resolveService(service);
     const size = primary.schemas.find((schema) => schema.name === code);
     return [
-      name,
+      lifecycle === "frozen" ? `${name} (frozen)` : name,
       code,
       ...tiers.map((tier) => `${used(tierRole(code, tier))} of ${connectionLimits[tier]}`),
       size === undefined ? "no schema" : bytes(size.bytes),

@@ -1,4 +1,6 @@
 import { execFileSync } from "node:child_process";
+import { renameSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { prepareStack, type TestStack } from "../support/stack";
 
@@ -35,14 +37,52 @@ it.each(["primary", "replica"])(
   },
 );
 
-it("prod warns of nothing, changes nothing the second time, and refuses destroy whole", () => {
+it("prod warns of nothing, and changes nothing the second time", () => {
   const preview = stack.pulumi("preview", "--refresh", "--expect-no-changes");
   expect(preview.status, preview.output).toBe(0);
   expect(preview.output).not.toContain("memoryMiB");
-  const running = () => execFileSync("docker", ["ps", "-q", "--filter", `name=${stack.prefix}`], { encoding: "utf8" });
-  const before = running();
-  const { status, output } = stack.pulumi("destroy", "--yes");
-  expect(status).not.toBe(0);
-  expect(output).toContain("protect");
-  expect(running()).toBe(before);
+});
+
+const docker = (...args: string[]) => execFileSync("docker", args, { encoding: "utf8" });
+const running = () => docker("ps", "-q", "--no-trunc", "--filter", `name=${stack.prefix}`);
+
+it.each([[["--yes"]], [["--yes", "--skip-preview"]], [["--yes", "--skip-preview", "--exclude-protected"]]])(
+  "destroy %s is refused whole, with nothing stopped and nothing removed",
+  (options) => {
+    const before = running();
+    const { output } = stack.pulumi("destroy", ...options);
+    expect(output).toMatch(/protected/);
+    expect(running()).toBe(before);
+    const after = stack.pulumi("preview", "--refresh", "--expect-no-changes");
+    expect(after.status, after.output).toBe(0);
+  },
+);
+
+it("a checkout without the state changes no password, unless somebody says so", async () => {
+  const before = [stack.output("superuserPassword"), running()];
+  const state = join(stack.folder, ".pulumi-state", ".pulumi");
+  renameSync(state, `${state}.aside`);
+  for (const ran of [
+    stack.up("--skip-preview"),
+    stack.pulumi("up", "--yes", "--skip-preview"),
+    stack.pulumi("preview"),
+  ]) {
+    expect(ran.status, ran.output).not.toBe(0);
+    expect(ran.output).toContain("stack prod: its state is empty, and the engine has its data");
+    expect(ran.output).toContain("npm run up -- prod --adopt takes the data over, with new passwords");
+  }
+  expect(running()).toBe(before[1]);
+  const adopted = stack.up("--skip-preview", "--adopt");
+  expect(adopted.status, adopted.output).toBe(0);
+  expect(stack.output("superuserPassword")).not.toBe(before[0]);
+  await (await stack.superuser()).end();
+  const after = stack.pulumi("preview", "--refresh", "--expect-no-changes");
+  expect(after.status, after.output).toBe(0);
+});
+
+it("wipe removes what destroy may not, after the name was typed", () => {
+  const { status, output } = stack.ops("wipe", "--stack", "prod", "--confirm", "prod");
+  expect(status, output).toBe(0);
+  expect(docker("volume", "ls", "-q", "--filter", `name=${stack.prefix}`)).toBe("");
+  expect(running()).toBe("");
 });

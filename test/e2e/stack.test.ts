@@ -228,14 +228,12 @@ describe("a real pulumi up", () => {
   });
 
   it("prints how a service connects and the state of the nodes", () => {
-    const ops = (...args: string[]) =>
-      run(process.execPath, ["--import", "tsx", "ops/main.ts", ...args], { cwd: stack.folder, env: stack.environment });
-    const url = ok(ops("connect", "gatherer", "user")).trim();
+    const url = ok(stack.ops("connect", "gatherer", "user")).trim();
     expect(url).toBe(`postgresql://gtuser:${new URL(url).password}@127.0.0.1:${rwPort()}/appdb`);
     const psql = ["--import", "tsx", "ops/main.ts", "connect", "gt", "owner", "--psql"];
     const asOwner = { cwd: stack.folder, env: stack.environment, input: "SELECT 'I am ' || current_user" };
     expect(ok(run(process.execPath, psql, asOwner))).toContain("I am gtown");
-    const status = ok(ops("status"));
+    const status = ok(stack.ops("status"));
     expect(status).toContain("All is well.");
     expect(status).toMatch(/^replica +\S+-replica +running +standby .* bytes, 0\.0 s$/m);
   });

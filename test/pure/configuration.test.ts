@@ -135,28 +135,28 @@ describe("the notice of a restart", () => {
   const running = { primary: node(prod), replica: node(prod) };
 
   it("is none where nothing runs, nothing changes, or a reload suffices", () => {
-    expect(restartNotices({}, prod)).toEqual([]);
-    expect(restartNotices(running, prod)).toEqual([]);
-    expect(restartNotices(running, { ...prod, postgresqlSettings: { work_mem: "8MB" } })).toEqual([]);
+    expect(restartNotices({}, prod, "prod")).toEqual([]);
+    expect(restartNotices(running, prod, "prod")).toEqual([]);
+    expect(restartNotices(running, { ...prod, postgresqlSettings: { work_mem: "8MB" } }, "prod")).toEqual([]);
   });
 
   it("names servers in their order and settings with both values", () => {
     const changed = { ...prod, maxConnections: 300, postgresqlSettings: { huge_pages: "on" } };
-    expect(restartNotices(running, changed)).toEqual([
+    expect(restartNotices(running, changed, "prod")).toEqual([
       "up restarts pg16-primary, then pg16-replica: huge_pages = default → on, max_connections = 200 → 300",
     ]);
-    expect(restartNotices({ primary: node(changed) }, prod)).toEqual([
+    expect(restartNotices({ primary: node(changed) }, prod, "prod")).toEqual([
       "up restarts pg16-primary: huge_pages = on → default, max_connections = 300 → 200",
     ]);
-    expect(restartNotices(running, { ...prod, primaryNode: "replica", image: "postgres:16.15" })).toEqual([
+    expect(restartNotices(running, { ...prod, primaryNode: "replica", image: "postgres:16.15" }, "prod")).toEqual([
       "up restarts pg16-replica, then pg16-primary: image = postgres:16.14-bookworm → postgres:16.15",
     ]);
   });
 
   it("names a server that is there and does not run: pulumi would call it unchanged", () => {
-    expect(restartNotices({ primary: node(prod, "restarting"), replica: node(prod, "exited") }, prod)).toEqual([
+    expect(restartNotices({ primary: node(prod, "restarting"), replica: node(prod, "exited") }, prod, "prod")).toEqual([
       "pg16-primary is restarting, which pulumi up does not change: docker logs pg16-primary",
-      "pg16-replica is exited, which pulumi up does not change: npm run ops -- start",
+      "pg16-replica is exited, which pulumi up does not change: npm run ops -- start --stack prod",
     ]);
   });
 });

@@ -69,7 +69,7 @@ describe("status", () => {
       "a node that was never made",
       [node({ state: "missing", error: "no such container" }), replica],
       [
-        "pg16-primary does not exist: npm run up -- prod --refresh",
+        "pg16-primary does not exist: npm run up -- prod",
         "no primary answers: bring back the node that was it, or promote the standby; see README, When the primary is gone",
       ],
     ],
@@ -79,7 +79,7 @@ describe("status", () => {
         node({ server: { ...server, standbys: [] } }),
         node({ node: "replica", container: "pg16-replica", state: "exited", error: "the container is exited" }),
       ],
-      ["pg16-replica is exited: docker start pg16-replica"],
+      ["pg16-replica is exited: npm run ops -- start --stack prod"],
     ],
     [
       "a replica that does not stream",

@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -21,8 +21,12 @@ export interface TestStack {
   readonly environment: NodeJS.ProcessEnv;
   /** Runs the pulumi CLI on this stack. */
   pulumi(...args: string[]): Ran;
+  /** Runs the pulumi CLI on this stack, and goes on. */
+  startPulumi(...args: string[]): RunningPulumi;
   /** Runs `npm run up` with these options. */
   up(...options: string[]): Ran;
+  /** Runs `npm run ops` with these arguments. */
+  ops(...args: string[]): Ran;
   /** Writes another registry into the copy. */
   setRegistry(services: readonly Service[]): void;
   /** Sets a key of the stack's file. */
@@ -36,6 +40,18 @@ export interface TestStack {
   logins(services: readonly Service[]): LoginTarget;
   /** Removes whatever is left: containers, volumes, networks of its prefix, and the folder. */
   clean(): void;
+}
+
+/** A pulumi that works at this moment. */
+export interface RunningPulumi {
+  /** What it has printed so far. */
+  output(): string;
+  /** Resolves when it has printed what matches; rejects when it has ended without. */
+  printed(pattern: RegExp): Promise<void>;
+  /** As the kernel does when memory is short: it cleans up nothing. */
+  kill(): Promise<void>;
+  /** Its exit status. */
+  readonly ended: Promise<number | null>;
 }
 
 /** Copies the program and builds the stand-in image; `extra` goes into the stack's file. */
@@ -87,6 +103,42 @@ export async function prepareStack(
   const base = { ...process.env, PATH: path, PULUMI_SKIP_UPDATE_CHECK: "1", PULUMI_HOME: join(folder, ".pulumi-home") };
   const pulumi = (...args: string[]) =>
     run("pulumi", [...args, "--stack", name, "--non-interactive"], { cwd: folder, env: { ...base, ...backend } });
+  const startPulumi = (...args: string[]): RunningPulumi => {
+    const child = spawn("pulumi", [...args, "--stack", name, "--non-interactive"], {
+      cwd: folder,
+      env: { ...base, ...backend },
+    });
+    let text = "";
+    const look = new EventTarget();
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (part: string) => {
+        text += part;
+        look.dispatchEvent(new Event("data"));
+      });
+    }
+    const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+    return {
+      output: () => text,
+      printed: async (pattern) => {
+        const seen = new Promise<void>((resolve) => {
+          look.addEventListener("data", () => {
+            if (pattern.test(text)) resolve();
+          });
+        });
+        const tooLate = ended.then(() => {
+          if (!pattern.test(text)) throw new Error(`pulumi ended without ${String(pattern)}: ${text}`);
+        });
+        await Promise.race([seen, tooLate]);
+      },
+      kill: async () => {
+        child.kill("SIGKILL");
+        await ended;
+      },
+      ended,
+    };
+  };
+  const node = (env: NodeJS.ProcessEnv, script: string, ...args: string[]) =>
+    run(process.execPath, ["--import", "tsx", script, ...args], { cwd: folder, env });
   const output = (key: string): unknown => {
     const ran = pulumi("stack", "output", key, "--json", "--show-secrets");
     if (ran.status !== 0) throw new Error(ran.output);
@@ -101,12 +153,9 @@ export async function prepareStack(
     environment: { ...base, ...backend },
     pulumi,
     output,
-    up: (...options) =>
-      run(
-        process.execPath,
-        ["--import", "tsx", "ops/up.ts", name, "--yes", "--non-interactive", "--color=never", ...options],
-        { cwd: folder, env: base },
-      ),
+    startPulumi,
+    up: (...options) => node(base, "ops/up.ts", name, "--yes", "--non-interactive", "--color=never", ...options),
+    ops: (...args) => node(base, "ops/main.ts", ...args),
     setRegistry: (services) => {
       const literal = `import type { Service } from "./service";\nexport const services: readonly Service[] = ${JSON.stringify(services)};\n`;
       writeFileSync(join(folder, "services", "registry.ts"), literal);
