@@ -1,5 +1,11 @@
-/** Where a node's container has its script: the entrypoint by which this program knows its own. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** What a node's container runs. */
+export const nodeScriptText = readFileSync(join(__dirname, "scripts", "node.sh"), "utf8");
+
+/** Where the container has it: the entrypoint by which this program knows its own. */
 export const nodeScript = "/usr/local/bin/centraldb-node";
 
-/** Counts how often a container was found missing; see generationOf. */
+/** Counts how often a container was found missing; see Differences.generations. */
 export const generationLabel = "centraldb.generation";

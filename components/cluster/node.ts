@@ -1,5 +1,3 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
@@ -8,7 +6,7 @@ import type { Settings } from "../settings-rules";
 import type { Cluster } from "./cluster";
 import { dockerVariables } from "./docker-cli";
 import { limitsOf } from "./limits";
-import { generationLabel, nodeScript } from "./node-script";
+import { generationLabel, nodeScript, nodeScriptText } from "./node-script";
 import { restartLabels } from "./restart-notice";
 
 export interface NodeArgs {
@@ -25,7 +23,6 @@ export interface NodeArgs {
 const dataMount = "/var/lib/postgresql/data";
 const stopSeconds = 300;
 const configMount = "/etc/centraldb";
-const script = readFileSync(join(__dirname, "scripts", "node.sh"), "utf8");
 
 /** One PostgreSQL server. Whether it is primary or standby its data say: nothing here depends on it. */
 export class Node extends pulumi.ComponentResource {
@@ -44,7 +41,7 @@ export class Node extends pulumi.ComponentResource {
         name: names.container,
         image: cluster.image.imageId,
         entrypoints: ["bash", nodeScript],
-        uploads: [{ file: nodeScript, content: script, executable: true }],
+        uploads: [{ file: nodeScript, content: nodeScriptText, executable: true }],
         user: "postgres",
         envs: [
           `CONFIG=${configMount}`,
@@ -62,7 +59,7 @@ export class Node extends pulumi.ComponentResource {
         networksAdvanced: [{ name: cluster.network.name, aliases: [names.container] }],
         ports: [{ internal: 5432, external: settings[`${node}Port`], ip: settings.bindAddress }],
         labels: Object.entries({
-          ...restartLabels(settings),
+          ...restartLabels(settings, node),
           ...(generation > 0 ? { [generationLabel]: String(generation) } : {}),
         }).map(([label, value]) => ({ label, value })),
         memory: limits.memoryMiB,

@@ -1,18 +1,28 @@
-import { dockerNames, peerOf } from "../naming";
+import { createHash } from "node:crypto";
+import { dockerNames, peerOf, type NodeName } from "../naming";
 import type { Settings } from "../settings-rules";
 import { postgresqlConf, settingsReadAtStart } from "./configuration/postgresql-conf";
+import { nodeScriptText } from "./node-script";
 import type { Survey } from "./survey";
 
 type Labels = Readonly<Record<string, string>>;
 
-/** Labels of a node's container: the image and every setting that only a restart brings, so that a change of one replaces it. */
-export function restartLabels(settings: Settings): Labels {
-  return Object.fromEntries(
-    [...settingsReadAtStart(postgresqlConf(settings)), { name: "image", value: settings.image }].map(
-      // The name once more: a preview shows of a changed label only the value.
-      ({ name, value }) => [`postgresql.${name}`, `${name} = ${value}`],
-    ),
-  );
+const prefix = "centraldb.restart.";
+
+/**
+ * Labels of a node's container: all that only another container brings, so that a preview can say what changes. The settings
+ * among them are nowhere else in the container's definition: their label is what replaces it.
+ */
+export function restartLabels(settings: Settings, node: NodeName): Labels {
+  const rows = [
+    ...settingsReadAtStart(postgresqlConf(settings)),
+    { name: "image", value: settings.image },
+    { name: "address", value: `${settings.bindAddress}:${settings[`${node}Port`]}` },
+    { name: "memory", value: `${settings.memoryMiB} MiB` },
+    { name: "node.sh", value: createHash("sha256").update(nodeScriptText).digest("hex").slice(0, 12) },
+  ];
+  // The name once more: a preview shows of a changed label only the value.
+  return Object.fromEntries(rows.map(({ name, value }) => [prefix + name, `${name} = ${value}`]));
 }
 
 /**
@@ -21,13 +31,13 @@ export function restartLabels(settings: Settings): Labels {
  */
 export function restartNotices(nodes: Survey["nodes"], settings: Settings, stack: string): readonly string[] {
   const names = dockerNames(settings.namePrefix);
-  const planned = restartLabels(settings);
   const found = [settings.primaryNode, peerOf(settings.primaryNode)].flatMap((node) => {
     const { state, labels = {} } = nodes[node] ?? {};
     if (state === undefined) return [];
+    const planned = restartLabels(settings, node);
     const changes = [...new Set([...Object.keys(labels), ...Object.keys(planned)])]
-      .filter((label) => label.startsWith("postgresql.") && labels[label] !== planned[label])
-      .map((label) => `${label.slice("postgresql.".length)} = ${valueOf(labels[label])} → ${valueOf(planned[label])}`);
+      .filter((label) => label.startsWith(prefix) && labels[label] !== planned[label])
+      .map((label) => `${label.slice(prefix.length)} = ${valueOf(labels[label])} → ${valueOf(planned[label])}`);
     return [{ container: names[node].container, state, changes }];
   });
   const restarted = found.filter(({ changes }) => changes.length > 0);

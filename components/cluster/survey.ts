@@ -27,11 +27,12 @@ export interface Survey {
   readonly schemas: readonly string[] | undefined;
 }
 
-/** Asks the engine. Needs no login; what does not run is not asked. */
-export function surveyEngine(settings: Settings, dockerHost: string | undefined): Survey {
+/** Asks the engine; undefined where none answers. Needs no login; what does not run is not asked. */
+export function surveyEngine(settings: Settings, dockerHost: string | undefined): Survey | undefined {
   const names = dockerNames(settings.namePrefix);
   const run = (...args: string[]) => docker(args, { host: dockerHost });
   const nodes = findNodes(settings, dockerHost);
+  if (nodes === undefined) return undefined;
   const primary = nodeNames.find((node) => nodes[node]?.role === "primary");
   const owned = `SELECT nspname FROM pg_namespace WHERE pg_get_userbyid(nspowner) = '${platformRole}'`;
   const asked =
@@ -56,16 +57,18 @@ interface Inspected extends Pick<FoundNode, "id" | "state" | "labels"> {
   readonly entrypoint: readonly string[] | null;
 }
 
-/** The nodes' containers. */
-export function findNodes(settings: Settings, dockerHost: string | undefined): Survey["nodes"] {
+/** The nodes' containers; undefined where no engine answers. */
+export function findNodes(settings: Settings, dockerHost: string | undefined): Survey["nodes"] | undefined {
   const names = dockerNames(settings.namePrefix);
   const format =
     '{"name": {{json .Name}}, "id": {{json .Id}}, "state": {{json .State.Status}}, ' +
     '"labels": {{json .Config.Labels}}, "entrypoint": {{json .Config.Entrypoint}}}';
   const containers = nodeNames.map((node) => names[node].container);
-  const { stdout } = docker(["inspect", "--type", "container", "--format", format, ...containers], {
+  const { stdout, stderr } = docker(["inspect", "--type", "container", "--format", format, ...containers], {
     host: dockerHost,
   });
+  const missing = stderr.split("\n").filter((line) => /No such container/i.test(line)).length;
+  if (missing + stdout.split("\n").filter(Boolean).length < containers.length) return undefined;
   const inspected = stdout
     .split("\n")
     .filter(Boolean)

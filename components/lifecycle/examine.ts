@@ -4,7 +4,7 @@ import { docker } from "../cluster/docker-cli";
 import { restartNotices } from "../cluster/restart-notice";
 import { surveyEngine } from "../cluster/survey";
 import type { Settings } from "../settings-rules";
-import { compare, type Differences } from "./existing";
+import { asInState, compare, type Differences } from "./existing";
 import { readOwnState } from "./read-state";
 import { refusals } from "./refusals";
 import type { OwnState } from "./state";
@@ -23,12 +23,14 @@ const adoptVariable = "CENTRALDB_ADOPT";
  */
 export async function examine(plan: Plan, settings: Settings, dockerHost: string | undefined): Promise<Existing> {
   const state = await readOwnState();
-  const survey = surveyEngine(settings, dockerHost);
+  const found = surveyEngine(settings, dockerHost);
+  const survey = found ?? asInState(state, settings);
   const differences = compare(settings, state, survey);
   const problems = [...refusals(plan, settings, state, survey), ...unasked(settings, differences)];
   if (problems.length > 0) {
     throw new pulumi.RunError(["refused, and nothing was changed:", ...problems.map((line) => `  ${line}`)].join("\n"));
   }
+  if (found === undefined) void pulumi.log.warn("no Docker engine answers: what runs is not compared with the program");
   for (const notice of [...restartNotices(survey.nodes, settings, pulumi.getStack()), ...differences.notices]) {
     void pulumi.log.warn(notice);
   }

@@ -52,3 +52,14 @@ export function compare(settings: Settings, state: OwnState, survey: Survey): Di
     ],
   };
 }
+
+/** What the engine has as far as the state knows: for a preview where no engine answers. */
+export function asInState(state: OwnState, settings: Settings): Survey {
+  const names = dockerNames(settings.namePrefix);
+  const nodes = nodeNames.flatMap((node) => {
+    const known = state.find(({ type, called }) => type === containerType && called === names[node].container);
+    if (known === undefined) return [];
+    return [[node, { ...known, state: "running", ours: true, role: "unknown" as const }] as const];
+  });
+  return { nodes: Object.fromEntries(nodes), network: undefined, volumes: [], schemas: undefined };
+}

@@ -16,7 +16,7 @@ type Say = (line: string) => void;
  * stopped over a restart of the engine, until {@link startNodes} or `up`.
  */
 export function stopNodes(stack: Stack, say: Say): void {
-  const nodes = findNodes(stack.settings, stack.dockerHost);
+  const nodes = findNodes(stack.settings, stack.dockerHost) ?? {};
   const running = nodeNames.filter((node) => nodes[node]?.ours === true && !isStopped(nodes[node].state));
   const inOrder = [...running].sort((a, b) => rank(nodes[a]?.role) - rank(nodes[b]?.role));
   if (inOrder.length === 0) say(`nothing of stack ${stack.name} runs`);
@@ -34,7 +34,7 @@ export function stopNodes(stack: Stack, say: Say): void {
 export async function startNodes(stack: Stack, say: Say): Promise<void> {
   const { settings, dockerHost } = stack;
   const names = dockerNames(settings.namePrefix);
-  const nodes = findNodes(settings, dockerHost);
+  const nodes = findNodes(settings, dockerHost) ?? {};
   for (const node of [settings.primaryNode, peerOf(settings.primaryNode)]) {
     const { container } = names[node];
     const state = nodes[node]?.state;

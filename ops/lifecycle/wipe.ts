@@ -13,20 +13,29 @@ import { refuseWhileUpdating } from "./update-lock";
  * Removes a stack with its data, protected or not: containers, volumes, network, and what pulumi knows of it. Needs neither
  * state nor passphrase.
  * @param confirmed the stack's name as a person has typed it; undefined: asks
- * @throws OperatorError where another name was typed, and where something else uses the network; then data are gone already
+ * @throws OperatorError where another name was typed, an update is under way, or other containers use the network
  */
 export async function wipe(stack: Stack, confirmed: string | undefined, say: (line: string) => void): Promise<void> {
   const names = dockerNames(stack.settings.namePrefix);
   const host = { host: stack.dockerHost };
   const env = pulumiEnvironment();
   refuseWhileUpdating(stack.name, env);
-  const nodes = findNodes(stack.settings, stack.dockerHost);
+  const nodes = findNodes(stack.settings, stack.dockerHost) ?? {};
   const containers = nodeNames.filter((node) => nodes[node]?.ours).map((node) => names[node].container);
   const list = (...args: string[]) => docker(args, host).stdout.split("\n").filter(Boolean);
   const volumes = list(
     ...["volume", "inspect", "--format", "{{.Name}}", names.primary.volume, names.replica.volume, names.configVolume],
   );
   const networks = list("network", "ls", "--format", "{{.Name}}", "--filter", `name=^${names.network}$`);
+  const attached = networks.flatMap((network) =>
+    list("network", "inspect", "--format", '{{range .Containers}}{{.Name}}{{"\\n"}}{{end}}', network),
+  );
+  const others = attached.filter((name) => !containers.includes(name));
+  if (others.length > 0) {
+    throw new OperatorError(
+      `nothing was removed: ${others.join(", ")} still use network ${names.network}; stop them first`,
+    );
+  }
   say(`Removes stack ${stack.name} and all its data:`);
   for (const [kind, found] of Object.entries({ containers, volumes, networks })) {
     say(`  ${kind}: ${found.join(", ") || "none"}`);

@@ -214,7 +214,8 @@ describe("the nodes", () => {
       .replaceAll(/pg16([-_])(primary|replica)/g, (_, dash: string, node: string) => {
         return `pg16${dash}${node === "primary" ? "replica" : "primary"}`;
       })
-      .replace('"external":5433', '"external":5432');
+      .replace('"external":5433', '"external":5432')
+      .replace("127.0.0.1:5433", "127.0.0.1:5432");
     expect(JSON.parse(swapped)).toEqual(container(prod, "primary"));
   });
 
@@ -255,9 +256,9 @@ describe("the nodes", () => {
 
   it("name in a label every setting that only a restart brings, and no other", () => {
     const labels = container(prod, "primary")["labels"] as readonly { label: string; value: string }[];
-    expect(labels).toContainEqual({ label: "postgresql.shared_buffers", value: "shared_buffers = 4GB" });
-    expect(labels).toContainEqual({ label: "postgresql.max_connections", value: "max_connections = 200" });
-    expect(labels.map(({ label }) => label)).not.toContain("postgresql.work_mem");
+    expect(labels).toContainEqual({ label: "centraldb.restart.shared_buffers", value: "shared_buffers = 4GB" });
+    expect(labels).toContainEqual({ label: "centraldb.restart.max_connections", value: "max_connections = 200" });
+    expect(labels.map(({ label }) => label)).not.toContain("centraldb.restart.work_mem");
   });
 
   it("start one after the other: the standby when role repl is there, and both when configuration and data are", () => {

@@ -10,6 +10,7 @@ import {
 import { platformSettings, restartSettings } from "../../components/cluster/configuration/restart-settings";
 import { restartLabels, restartNotices } from "../../components/cluster/restart-notice";
 import type { Settings } from "../../components/settings-rules";
+import type { NodeName } from "../../components/naming";
 import { readStackSettings } from "../../ops/stack-file";
 import { services } from "../../services/registry";
 
@@ -125,14 +126,14 @@ describe("postgresql.conf", () => {
 
 describe("the notice of a restart", () => {
   const prod = readStackSettings("prod");
-  const node = (settings: Settings, state = "running") => ({
+  const node = (settings: Settings, name: NodeName = "primary", state = "running") => ({
     id: "0123",
     state,
-    labels: restartLabels(settings),
+    labels: restartLabels(settings, name),
     ours: true,
     role: "unknown" as const,
   });
-  const running = { primary: node(prod), replica: node(prod) };
+  const running = { primary: node(prod), replica: node(prod, "replica") };
 
   it("is none where nothing runs, nothing changes, or a reload suffices", () => {
     expect(restartNotices({}, prod, "prod")).toEqual([]);
@@ -151,10 +152,19 @@ describe("the notice of a restart", () => {
     expect(restartNotices(running, { ...prod, primaryNode: "replica", image: "postgres:16.15" }, "prod")).toEqual([
       "up restarts pg16-replica, then pg16-primary: image = postgres:16.14-bookworm → postgres:16.15",
     ]);
+    expect(restartNotices(running, { ...prod, replicaPort: 6433 }, "prod")).toEqual([
+      "up restarts pg16-replica: address = 127.0.0.1:5433 → 127.0.0.1:6433",
+    ]);
   });
 
   it("names a server that is there and does not run: pulumi would call it unchanged", () => {
-    expect(restartNotices({ primary: node(prod, "restarting"), replica: node(prod, "exited") }, prod, "prod")).toEqual([
+    expect(
+      restartNotices(
+        { primary: node(prod, "primary", "restarting"), replica: node(prod, "replica", "exited") },
+        prod,
+        "prod",
+      ),
+    ).toEqual([
       "pg16-primary is restarting, which pulumi up does not change: docker logs pg16-primary",
       "pg16-replica is exited, which pulumi up does not change: npm run ops -- start --stack prod",
     ]);

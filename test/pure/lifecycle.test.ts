@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { planAccess } from "../../components/access/plan";
 import { generationLabel } from "../../components/cluster/node-script";
 import type { FoundNode, Survey } from "../../components/cluster/survey";
-import { compare } from "../../components/lifecycle/existing";
+import { asInState, compare } from "../../components/lifecycle/existing";
 import { declaredKept, refusals } from "../../components/lifecycle/refusals";
 import { containerType, networkType, schemaType, volumeType, type OwnState } from "../../components/lifecycle/state";
 import { dockerNames } from "../../components/naming";
@@ -166,6 +166,14 @@ describe("what the engine has and the state has not", () => {
       inTheWay: ["pg16-primary"],
       generations: { primary: 1, replica: 0 },
     });
+  });
+});
+
+describe("where no engine answers", () => {
+  it("everything is taken to be as the state says: nothing is gone and nothing in the way", () => {
+    const state = stateOf(registry);
+    expect(compare(settings, state, asInState(state, settings))).toEqual(compare(settings, state, running));
+    expect(refusals(planOf(services), settings, state, asInState(state, settings))).toHaveLength(1);
   });
 });
 
