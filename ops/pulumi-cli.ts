@@ -44,7 +44,7 @@ export function prepareLocalState(stack: string): void {
     throw new OperatorError(
       `${passphraseFile} is missing, and what is encrypted with it is not: put the passphrase back (and the state beside it). ` +
         `Where it is lost: mv ${stateFolder} ${stateFolder}.lost, remove the line encryptionsalt from ${stackFile}, and ` +
-        `npm run up -- ${stack} takes over the data there are`,
+        `npm run up -- ${stack} --adopt takes over the data there are`,
     );
   }
   mkdirSync(stateFolder, { recursive: true, mode: 0o700 });

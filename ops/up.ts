@@ -18,7 +18,10 @@ const program = new Command("npm run up --")
   .description("Bring the platform up by pulumi; without a Pulumi account the state is kept in .pulumi-state.")
   .argument("[stack]", "a stack that has a file Pulumi.<stack>.yaml", "dev")
   .argument("[options...]", "options of pulumi up, such as --yes")
-  .addHelpText("after", "\n--adopt lets a protected stack whose state is lost take over what the engine has.")
+  .addHelpText(
+    "after",
+    "\n--adopt lets a stack whose state is lost take over the data the engine has, with new passwords.",
+  )
   .allowUnknownOption()
   .passThroughOptions();
 

@@ -8,6 +8,7 @@ import { database, type Settings } from "../settings-rules";
 import { renderPgHba, renderPgIdent } from "./configuration/pg-hba";
 import { postgresqlConf, renderPostgresqlConf } from "./configuration/postgresql-conf";
 import { dockerVariables } from "./docker-cli";
+import { stackLabel } from "./labels";
 import { limitsAsOptions, limitsOf } from "./limits";
 
 export interface ClusterArgs {
@@ -36,7 +37,7 @@ export class Cluster extends pulumi.ComponentResource {
     const volume = (key: string, volumeName: string, options: pulumi.CustomResourceOptions) =>
       new docker.Volume(
         `${name}-${key}`,
-        { name: volumeName },
+        { name: volumeName, labels: [{ label: stackLabel, value: pulumi.getStack() }] },
         { ...options, ignoreChanges: ["labels", "driver", "driverOpts"] },
       );
 

@@ -6,6 +6,3 @@ export const nodeScriptText = readFileSync(join(__dirname, "scripts", "node.sh")
 
 /** Where the container has it: the entrypoint by which this program knows its own. */
 export const nodeScript = "/usr/local/bin/centraldb-node";
-
-/** Counts how often a container was found missing; see Differences.generations. */
-export const generationLabel = "centraldb.generation";

@@ -6,7 +6,8 @@ import type { Settings } from "../settings-rules";
 import type { Cluster } from "./cluster";
 import { dockerVariables } from "./docker-cli";
 import { limitsOf } from "./limits";
-import { generationLabel, nodeScript, nodeScriptText } from "./node-script";
+import { generationLabel, stackLabel } from "./labels";
+import { nodeScript, nodeScriptText } from "./node-script";
 import { restartLabels } from "./restart-notice";
 
 export interface NodeArgs {
@@ -60,6 +61,7 @@ export class Node extends pulumi.ComponentResource {
         ports: [{ internal: 5432, external: settings[`${node}Port`], ip: settings.bindAddress }],
         labels: Object.entries({
           ...restartLabels(settings, node),
+          [stackLabel]: pulumi.getStack(),
           ...(generation > 0 ? { [generationLabel]: String(generation) } : {}),
         }).map(([label, value]) => ({ label, value })),
         memory: limits.memoryMiB,

@@ -2,12 +2,11 @@ import { createHash } from "node:crypto";
 import { dockerNames, peerOf, type NodeName } from "../naming";
 import type { Settings } from "../settings-rules";
 import { postgresqlConf, settingsReadAtStart } from "./configuration/postgresql-conf";
+import { restartLabelPrefix } from "./labels";
 import { nodeScriptText } from "./node-script";
 import type { Survey } from "./survey";
 
 type Labels = Readonly<Record<string, string>>;
-
-const prefix = "centraldb.restart.";
 
 /**
  * Labels of a node's container: all that only another container brings, so that a preview can say what changes. The settings
@@ -22,7 +21,7 @@ export function restartLabels(settings: Settings, node: NodeName): Labels {
     { name: "node.sh", value: createHash("sha256").update(nodeScriptText).digest("hex").slice(0, 12) },
   ];
   // The name once more: a preview shows of a changed label only the value.
-  return Object.fromEntries(rows.map(({ name, value }) => [prefix + name, `${name} = ${value}`]));
+  return Object.fromEntries(rows.map(({ name, value }) => [restartLabelPrefix + name, `${name} = ${value}`]));
 }
 
 /**
@@ -36,8 +35,10 @@ export function restartNotices(nodes: Survey["nodes"], settings: Settings, stack
     if (state === undefined) return [];
     const planned = restartLabels(settings, node);
     const changes = [...new Set([...Object.keys(labels), ...Object.keys(planned)])]
-      .filter((label) => label.startsWith(prefix) && labels[label] !== planned[label])
-      .map((label) => `${label.slice(prefix.length)} = ${valueOf(labels[label])} → ${valueOf(planned[label])}`);
+      .filter((label) => label.startsWith(restartLabelPrefix) && labels[label] !== planned[label])
+      .map(
+        (label) => `${label.slice(restartLabelPrefix.length)} = ${valueOf(labels[label])} → ${valueOf(planned[label])}`,
+      );
     return [{ container: names[node].container, state, changes }];
   });
   const restarted = found.filter(({ changes }) => changes.length > 0);

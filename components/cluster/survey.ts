@@ -2,6 +2,7 @@ import { dockerNames, nodeNames, type NodeName } from "../naming";
 import type { Settings } from "../settings-rules";
 import { platformRole } from "../access/plan-items";
 import { docker } from "./docker-cli";
+import { stackLabel } from "./labels";
 import { nodeScript } from "./node-script";
 import type { NodeRole } from "./primary-check";
 
@@ -11,9 +12,16 @@ export interface FoundNode {
   /** Docker's word: `running`, `exited`, … */
   readonly state: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** Whether this program made it: a container of another has this name by accident. */
-  readonly ours: boolean;
+  /** The stack that made it; undefined for a container of another program, which has this name by accident. */
+  readonly stack: string | undefined;
   readonly role: NodeRole;
+}
+
+/** A data volume as the engine has it. */
+export interface FoundVolume {
+  readonly name: string;
+  /** The stack that made it; undefined where nobody says so. */
+  readonly stack: string | undefined;
 }
 
 /** What the engine has under a stack's names, whatever pulumi knows of it. */
@@ -21,8 +29,8 @@ export interface Survey {
   readonly nodes: Readonly<Partial<Record<NodeName, FoundNode>>>;
   /** Id of the private network. */
   readonly network: string | undefined;
-  /** Names of the volumes. */
-  readonly volumes: readonly string[];
+  /** Of both nodes. */
+  readonly volumes: readonly FoundVolume[];
   /** Schemas of services on the running primary; undefined where none answers. */
   readonly schemas: readonly string[] | undefined;
 }
@@ -40,16 +48,23 @@ export function surveyEngine(settings: Settings, dockerHost: string | undefined)
       ? undefined
       : run("exec", names[primary].container, ...["psql", "-XAtU", "postgres", "-d", "appdb", "-c", owned]);
   const network = run("network", "inspect", "--format", "{{.Name}} {{.Id}}", names.network).stdout.trim().split(" ");
-  const volumes = [names.primary.volume, names.replica.volume];
   return {
     nodes,
     // docker finds a network by the beginning of its id too
     network: network[0] === names.network ? network[1] : undefined,
-    volumes: run("volume", "inspect", "--format", "{{.Name}}", ...volumes)
-      .stdout.split("\n")
-      .filter(Boolean),
-    schemas: asked?.status === 0 ? asked.stdout.split("\n").filter(Boolean) : undefined,
+    volumes: findVolumes([names.primary.volume, names.replica.volume], dockerHost),
+    schemas: asked?.status === 0 ? lines(asked.stdout) : undefined,
   };
+}
+
+/** Which of these volumes exist. */
+export function findVolumes(names: readonly string[], dockerHost: string | undefined): readonly FoundVolume[] {
+  const format = '{"name": {{json .Name}}, "labels": {{json .Labels}}}';
+  const { stdout } = docker(["volume", "inspect", "--format", format, ...names], { host: dockerHost });
+  return lines(stdout).map((line) => {
+    const { name, labels } = JSON.parse(line) as { name: string; labels: FoundNode["labels"] | null };
+    return { name, stack: labels?.[stackLabel] };
+  });
 }
 
 interface Inspected extends Pick<FoundNode, "id" | "state" | "labels"> {
@@ -67,12 +82,9 @@ export function findNodes(settings: Settings, dockerHost: string | undefined): S
   const { stdout, stderr } = docker(["inspect", "--type", "container", "--format", format, ...containers], {
     host: dockerHost,
   });
-  const missing = stderr.split("\n").filter((line) => /No such container/i.test(line)).length;
-  if (missing + stdout.split("\n").filter(Boolean).length < containers.length) return undefined;
-  const inspected = stdout
-    .split("\n")
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as Inspected);
+  const missing = lines(stderr).filter((line) => /No such container/i.test(line)).length;
+  const inspected = lines(stdout).map((line) => JSON.parse(line) as Inspected);
+  if (missing + inspected.length < containers.length) return undefined;
   return Object.fromEntries(
     nodeNames.flatMap((node) => {
       const { container } = names[node];
@@ -80,9 +92,14 @@ export function findNodes(settings: Settings, dockerHost: string | undefined): S
       if (found === undefined) return [];
       const { id, state, labels, entrypoint } = found;
       const role = state === "running" ? roleOf(container, dockerHost) : "unknown";
-      return [[node, { id, state, labels, ours: entrypoint?.includes(nodeScript) ?? false, role }] as const];
+      const stack = entrypoint?.includes(nodeScript) === true ? labels[stackLabel] : undefined;
+      return [[node, { id, state, labels, stack, role }] as const];
     }),
   );
+}
+
+function lines(text: string): readonly string[] {
+  return text.split("\n").filter(Boolean);
 }
 
 /** From pg_control: needs no login, and no server that answers. */

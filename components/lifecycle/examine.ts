@@ -14,7 +14,7 @@ export interface Existing extends Differences {
   readonly state: OwnState;
 }
 
-/** The environment variable by which a person agrees that a protected stack takes over what exists: the stack's name. */
+/** The environment variable by which a person agrees that a stack whose state is empty takes over what exists: the stack's name. */
 const adoptVariable = "CENTRALDB_ADOPT";
 
 /**
@@ -26,7 +26,7 @@ export async function examine(plan: Plan, settings: Settings, dockerHost: string
   const found = surveyEngine(settings, dockerHost);
   const survey = found ?? asInState(state, settings);
   const differences = compare(settings, state, survey);
-  const problems = [...refusals(plan, settings, state, survey), ...unasked(settings, differences)];
+  const problems = [...refusals(pulumi.getStack(), plan, settings, state, survey), ...unasked(differences)];
   if (problems.length > 0) {
     throw new pulumi.RunError(["refused, and nothing was changed:", ...problems.map((line) => `  ${line}`)].join("\n"));
   }
@@ -38,10 +38,10 @@ export async function examine(plan: Plan, settings: Settings, dockerHost: string
   return { ...differences, state };
 }
 
-/** A checkout with the wrong backend looks like a stack whose state is lost, and would change every password. */
-function unasked({ protect }: Settings, { adoptedVolumes }: Differences): string[] {
+/** A checkout without the state (a colleague's, a pipeline with the wrong backend) would change every password. */
+function unasked({ adoptedVolumes }: Differences): string[] {
   const stack = pulumi.getStack();
-  if (!protect || adoptedVolumes.length === 0 || process.env[adoptVariable] === stack) return [];
+  if (adoptedVolumes.length === 0 || process.env[adoptVariable] === stack) return [];
   return [
     `stack ${stack}: its state is empty, and the engine has its data (${adoptedVolumes.join(", ")}): log in to the backend ` +
       `that has the state; where that is lost, npm run up -- ${stack} --adopt takes the data over, with new passwords ` +

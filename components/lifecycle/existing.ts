@@ -1,4 +1,4 @@
-import { generationLabel } from "../cluster/node-script";
+import { generationLabel } from "../cluster/labels";
 import type { Survey } from "../cluster/survey";
 import { dockerNames, nodeNames, type NodeName } from "../naming";
 import type { Settings } from "../settings-rules";
@@ -12,7 +12,7 @@ export interface Differences {
   readonly inTheWay: readonly string[];
   /** See NodeArgs.generation: counts up where a container is missing, so that pulumi makes it anew. */
   readonly generations: Readonly<Record<NodeName, number>>;
-  /** Data volumes of a stack whose state is empty: all of it is to be taken over, passwords are made anew. */
+  /** Names of the data volumes of a stack whose state is empty: all of it is to be taken over, passwords are made anew. */
   readonly adoptedVolumes: readonly string[];
   /** What of it the person who looks at a preview must know. */
   readonly notices: readonly string[];
@@ -21,7 +21,7 @@ export interface Differences {
 export function compare(settings: Settings, state: OwnState, survey: Survey): Differences {
   const names = dockerNames(settings.namePrefix);
   const has = (type: string) => state.some((resource) => resource.type === type);
-  const adoptedVolumes = has(volumeType) ? [] : survey.volumes;
+  const adoptedVolumes = has(volumeType) ? [] : survey.volumes.map(({ name }) => name);
   const containers = nodeNames.map((node) => {
     const { container } = names[node];
     const known = state.find(({ type, called }) => type === containerType && called === container);
@@ -42,8 +42,7 @@ export function compare(settings: Settings, state: OwnState, survey: Survey): Di
       ...(adoptedVolumes.length === 0
         ? []
         : [
-            `this stack's state is empty, and the engine has ${adoptedVolumes.join(" and ")}: ` +
-              "up takes the data over and gives every role a new password",
+            `this stack's state is empty: up takes over ${adoptedVolumes.join(" and ")} and gives every role a new password`,
           ]),
       ...inTheWay.map((container) => `${container} exists and this stack's state does not know it: up makes it anew`),
       ...containers
@@ -59,7 +58,7 @@ export function asInState(state: OwnState, settings: Settings): Survey {
   const nodes = nodeNames.flatMap((node) => {
     const known = state.find(({ type, called }) => type === containerType && called === names[node].container);
     if (known === undefined) return [];
-    return [[node, { ...known, state: "running", ours: true, role: "unknown" as const }] as const];
+    return [[node, { ...known, state: "running", stack: undefined, role: "unknown" as const }] as const];
   });
   return { nodes: Object.fromEntries(nodes), network: undefined, volumes: [], schemas: undefined };
 }

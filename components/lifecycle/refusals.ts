@@ -1,10 +1,9 @@
 import type { Plan } from "../access/plan-items";
-import { nodeScript } from "../cluster/node-script";
 import { primaryContradiction } from "../cluster/primary-check";
 import type { Survey } from "../cluster/survey";
 import { dockerNames, nodeNames, type Names } from "../naming";
 import type { Settings } from "../settings-rules";
-import { roleType, schemaType, volumeType, type OwnResource, type OwnState } from "./state";
+import { containerType, roleType, schemaType, volumeType, type OwnResource, type OwnState } from "./state";
 
 /** A resource that holds data or access: its name in the program, and what it is called where it is. */
 export interface Kept {
@@ -29,8 +28,16 @@ export function declaredKept(plan: Plan, names: Names): readonly Kept[] {
  * Why `up` may not begin, a sentence each with its cure: pulumi would delete or replace what holds data or access, grants
  * would go to the wrong server, or a container would collide. `state` knows what the stack has also while no server answers.
  */
-export function refusals(plan: Plan, settings: Settings, state: OwnState, survey: Survey): readonly string[] {
+export function refusals(
+  stack: string,
+  plan: Plan,
+  settings: Settings,
+  state: OwnState,
+  survey: Survey,
+): readonly string[] {
   const names = dockerNames(settings.namePrefix);
+  const others = foreign(stack, names, state, survey);
+  if (others.length > 0) return others; // what they say of themselves is no news
   const contradiction = primaryContradiction(settings, {
     primary: survey.nodes.primary?.role ?? "unknown",
     replica: survey.nodes.replica?.role ?? "unknown",
@@ -39,7 +46,6 @@ export function refusals(plan: Plan, settings: Settings, state: OwnState, survey
     ...renamedVolumes(state, names),
     ...lostServices(plan, names, state),
     ...unknownSchemas(plan, state, survey),
-    ...foreignContainers(names, survey),
     ...(contradiction === undefined ? [] : [contradiction]),
   ];
 }
@@ -104,12 +110,26 @@ function unknownSchemas(plan: Plan, state: OwnState, { schemas = [] }: Survey): 
     );
 }
 
-function foreignContainers(names: Names, { nodes }: Survey): string[] {
-  return nodeNames
-    .filter((node) => nodes[node]?.ours === false)
-    .map(
-      (node) =>
-        `centraldb:namePrefix: a container ${names[node].container} exists that this program did not make ` +
-        `(its entrypoint is not ${nodeScript}): rename or remove it, or take another prefix for a new stack`,
-    );
+/** What has a name of this stack, and the state does not know, must have been made by this stack. */
+function foreign(stack: string, names: Names, state: OwnState, { nodes, volumes }: Survey): string[] {
+  const cure = "give this stack another prefix and other ports";
+  const containers = nodeNames.flatMap((node) => {
+    const { id, stack: maker } = nodes[node] ?? {};
+    return id === undefined || maker === stack || state.some((known) => known.type === containerType && known.id === id)
+      ? []
+      : [{ what: `the container ${names[node].container}`, maker }];
+  });
+  const unknownVolumes = volumes
+    .filter(({ name, stack: maker }) => maker !== undefined && maker !== stack && !state.some(isVolume(name)))
+    .map(({ name, stack: maker }) => ({ what: `the volume ${name}`, maker }));
+  return [...containers, ...unknownVolumes].map(({ what, maker }) =>
+    maker === undefined
+      ? `centraldb:namePrefix: ${what} exists, and this program did not make it: rename or remove it, or ${cure}`
+      : `centraldb:namePrefix: ${what} is of stack "${maker}": ${cure}`,
+  );
 }
+
+const isVolume =
+  (volume: string) =>
+  ({ type, called }: OwnResource) =>
+    type === volumeType && called === volume;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { docker } from "../../components/cluster/docker-cli";
 import type { NodeRole } from "../../components/cluster/primary-check";
-import { findNodes, roleOfControlData } from "../../components/cluster/survey";
+import { findNodes, roleOfControlData, type Survey } from "../../components/cluster/survey";
 import { dockerNames, nodeNames, peerOf, type NodeName } from "../../components/naming";
 import { OperatorError } from "../operator-error";
 import type { Stack } from "../stack-file";
@@ -16,8 +16,8 @@ type Say = (line: string) => void;
  * stopped over a restart of the engine, until {@link startNodes} or `up`.
  */
 export function stopNodes(stack: Stack, say: Say): void {
-  const nodes = findNodes(stack.settings, stack.dockerHost) ?? {};
-  const running = nodeNames.filter((node) => nodes[node]?.ours === true && !isStopped(nodes[node].state));
+  const nodes = ownNodes(stack);
+  const running = nodeNames.filter((node) => !isStopped(nodes[node]?.state ?? "created"));
   const inOrder = [...running].sort((a, b) => rank(nodes[a]?.role) - rank(nodes[b]?.role));
   if (inOrder.length === 0) say(`nothing of stack ${stack.name} runs`);
   for (const node of inOrder) {
@@ -32,9 +32,9 @@ export function stopNodes(stack: Stack, say: Say): void {
  * @throws OperatorError where the node that should be the primary is none, or one does not start
  */
 export async function startNodes(stack: Stack, say: Say): Promise<void> {
-  const { settings, dockerHost } = stack;
+  const { settings } = stack;
   const names = dockerNames(settings.namePrefix);
-  const nodes = findNodes(settings, dockerHost) ?? {};
+  const nodes = ownNodes(stack);
   for (const node of [settings.primaryNode, peerOf(settings.primaryNode)]) {
     const { container } = names[node];
     const state = nodes[node]?.state;
@@ -55,6 +55,23 @@ export async function startNodes(stack: Stack, say: Say): Promise<void> {
     await acceptsConnections(stack, container);
     say(`${container} accepts connections after ${((Date.now() - begun) / 1000).toFixed(1)} s`);
   }
+}
+
+/**
+ * The containers of this stack.
+ * @throws OperatorError where one of its names is another stack's, or another program's
+ */
+export function ownNodes({ name, settings, dockerHost }: Stack): Survey["nodes"] {
+  const nodes = findNodes(settings, dockerHost) ?? {};
+  for (const node of nodeNames) {
+    const found = nodes[node];
+    if (found === undefined || found.stack === name) continue;
+    const maker = found.stack === undefined ? "another program" : `stack ${found.stack}`;
+    throw new OperatorError(
+      `${dockerNames(settings.namePrefix)[node].container} is of ${maker}, not of stack ${name}: look at centraldb:namePrefix`,
+    );
+  }
+  return nodes;
 }
 
 /** Whether a container is there and does not run. */

@@ -1,12 +1,12 @@
 import { spawnSync } from "node:child_process";
 import { createInterface } from "node:readline/promises";
 import { docker } from "../../components/cluster/docker-cli";
-import { findNodes } from "../../components/cluster/survey";
+import { findVolumes } from "../../components/cluster/survey";
 import { dockerNames, nodeNames } from "../../components/naming";
 import { OperatorError } from "../operator-error";
 import { projectFolder, type Stack } from "../stack-file";
 import { pulumiEnvironment } from "../pulumi-cli";
-import { stopNodes } from "./nodes";
+import { ownNodes, stopNodes } from "./nodes";
 import { refuseWhileUpdating } from "./update-lock";
 
 /**
@@ -20,12 +20,15 @@ export async function wipe(stack: Stack, confirmed: string | undefined, say: (li
   const host = { host: stack.dockerHost };
   const env = pulumiEnvironment();
   refuseWhileUpdating(stack.name, env);
-  const nodes = findNodes(stack.settings, stack.dockerHost) ?? {};
-  const containers = nodeNames.filter((node) => nodes[node]?.ours).map((node) => names[node].container);
+  const nodes = ownNodes(stack);
+  const containers = nodeNames.filter((node) => nodes[node] !== undefined).map((node) => names[node].container);
   const list = (...args: string[]) => docker(args, host).stdout.split("\n").filter(Boolean);
-  const volumes = list(
-    ...["volume", "inspect", "--format", "{{.Name}}", names.primary.volume, names.replica.volume, names.configVolume],
-  );
+  const found = findVolumes([names.primary.volume, names.replica.volume, names.configVolume], stack.dockerHost);
+  const other = found.find((volume) => volume.stack !== undefined && volume.stack !== stack.name);
+  if (other?.stack !== undefined) {
+    throw new OperatorError(`nothing was removed: the volume ${other.name} is of stack ${other.stack}`);
+  }
+  const volumes = found.map(({ name }) => name);
   const networks = list("network", "ls", "--format", "{{.Name}}", "--filter", `name=^${names.network}$`);
   const attached = networks.flatMap((network) =>
     list("network", "inspect", "--format", '{{range .Containers}}{{.Name}}{{"\\n"}}{{end}}', network),

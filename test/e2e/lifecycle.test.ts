@@ -338,10 +338,17 @@ describe("the way back, each by one up, from", () => {
   const restart = (sharedBuffers: string) =>
     stack.setConfig("centraldb:postgresqlSettings", { shared_buffers: sharedBuffers });
 
-  it("a state that is lost", async () => {
+  it("a state that is lost, once somebody says so: a checkout without the state is no reason to change every password", async () => {
+    const before = started();
     rmSync(join(stack.folder, ".pulumi-state", ".pulumi"), { recursive: true });
-    const said = ok(stack.up());
-    expect(said).toContain(`this stack's state is empty, and the engine has ${container("primary")}-data`);
+    for (const refused of [stack.up("--skip-preview"), stack.pulumi("preview")]) {
+      expect(refused.status, refused.output).not.toBe(0);
+      expect(refused.output).toContain("stack dev: its state is empty, and the engine has its data");
+      expect(refused.output).toContain("npm run up -- dev --adopt takes the data over, with new passwords");
+    }
+    expect(started()).toBe(before);
+    const said = ok(stack.up("--adopt"));
+    expect(said).toContain(`up takes over ${container("primary")}-data and ${container("replica")}-data`);
     expect(said).toContain("the server has roles this stack's state does not know; up takes over gtown, gtapp, gtuser");
     await expectUnharmed();
   });
@@ -358,7 +365,7 @@ describe("the way back, each by one up, from", () => {
     renameSync(folder, `${folder}.lost`);
     const stackFile = join(stack.folder, "Pulumi.dev.yaml");
     writeFileSync(stackFile, readFileSync(stackFile, "utf8").replace(/^encryptionsalt:.*\n/m, ""));
-    ok(stack.up("--skip-preview"));
+    ok(stack.up("--skip-preview", "--adopt"));
     await expectUnharmed();
   });
 });

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { renameSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { prepareStack, type TestStack } from "../support/stack";
@@ -58,26 +58,18 @@ it.each([[["--yes"]], [["--yes", "--skip-preview"]], [["--yes", "--skip-preview"
   },
 );
 
-it("a checkout without the state changes no password, unless somebody says so", async () => {
-  const before = [stack.output("superuserPassword"), running()];
-  const state = join(stack.folder, ".pulumi-state", ".pulumi");
-  renameSync(state, `${state}.aside`);
-  for (const ran of [
-    stack.up("--skip-preview"),
-    stack.pulumi("up", "--yes", "--skip-preview"),
-    stack.pulumi("preview"),
-  ]) {
-    expect(ran.status, ran.output).not.toBe(0);
-    expect(ran.output).toContain("stack prod: its state is empty, and the engine has its data");
-    expect(ran.output).toContain("npm run up -- prod --adopt takes the data over, with new passwords");
-  }
-  expect(running()).toBe(before[1]);
-  const adopted = stack.up("--skip-preview", "--adopt");
-  expect(adopted.status, adopted.output).toBe(0);
-  expect(stack.output("superuserPassword")).not.toBe(before[0]);
-  await (await stack.superuser()).end();
-  const after = stack.pulumi("preview", "--refresh", "--expect-no-changes");
-  expect(after.status, after.output).toBe(0);
+it("another stack with the same names is refused: it would take the data over, and its destroy would remove them", () => {
+  const dev = readFileSync(join(stack.folder, "Pulumi.prod.yaml"), "utf8");
+  writeFileSync(join(stack.folder, "Pulumi.dev.yaml"), dev.replace(/protect: .*/, "protect: false"));
+  const before = running();
+  const other = stack.upOf("dev", "--skip-preview", "--adopt");
+  expect(other.status, other.output).not.toBe(0);
+  expect(other.output).toContain(
+    `the container ${stack.prefix}-primary is of stack "prod": give this stack another prefix`,
+  );
+  const wiped = stack.ops("wipe", "--stack", "dev", "--confirm", "dev");
+  expect(wiped.output).toContain(`${stack.prefix}-primary is of stack prod, not of stack dev`);
+  expect(running()).toBe(before);
 });
 
 it("wipe removes what destroy may not, after the name was typed", () => {

@@ -20,6 +20,7 @@ const nodes = ["primary", "replica"] as const;
 let stack: TestStack;
 let registry: readonly Service[] = services;
 let rotation = 0;
+let stateLost = false;
 let acknowledged = 0;
 
 beforeAll(async () => {
@@ -48,8 +49,9 @@ function setRegistry(next: readonly Service[]): void {
 }
 
 function up(): void {
-  const { status, output } = stack.up("--skip-preview");
+  const { status, output } = stack.up("--skip-preview", ...(stateLost ? ["--adopt"] : []));
   expect(status, output).toBe(0);
+  stateLost = false;
 }
 
 type Step = (random: number) => void | Promise<void>;
@@ -109,7 +111,9 @@ const happenings: Readonly<Record<string, Step>> = {
     stack.pulumi("refresh", "--yes", "--skip-preview"); // fails where a server is stopped
   },
   "the state is lost": (random) => {
-    if (random < 0.5) rmSync(join(stack.folder, ".pulumi-state", ".pulumi"), { recursive: true, force: true });
+    if (random < 0.5) return;
+    rmSync(join(stack.folder, ".pulumi-state", ".pulumi"), { recursive: true, force: true });
+    stateLost = true;
   },
 };
 

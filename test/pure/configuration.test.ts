@@ -130,7 +130,7 @@ describe("the notice of a restart", () => {
     id: "0123",
     state,
     labels: restartLabels(settings, name),
-    ours: true,
+    stack: "prod",
     role: "unknown" as const,
   });
   const running = { primary: node(prod), replica: node(prod, "replica") };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { planAccess } from "../../components/access/plan";
-import { generationLabel } from "../../components/cluster/node-script";
+import { generationLabel } from "../../components/cluster/labels";
 import type { FoundNode, Survey } from "../../components/cluster/survey";
 import { asInState, compare } from "../../components/lifecycle/existing";
 import { declaredKept, refusals } from "../../components/lifecycle/refusals";
@@ -21,7 +21,7 @@ const found = (id: string, changes: Partial<FoundNode> = {}): FoundNode => ({
   id,
   state: "running",
   labels: {},
-  ours: true,
+  stack: "dev",
   role: "unknown",
   ...changes,
 });
@@ -29,7 +29,10 @@ const nothing: Survey = { nodes: {}, network: undefined, volumes: [], schemas: u
 const running: Survey = {
   nodes: { primary: found("p1", { role: "primary" }), replica: found("r1", { role: "standby" }) },
   network: "n1",
-  volumes: ["pg16-primary-data", "pg16-replica-data"],
+  volumes: [
+    { name: "pg16-primary-data", stack: "dev" },
+    { name: "pg16-replica-data", stack: "dev" },
+  ],
   schemas: registry.map(({ code }) => code),
 };
 
@@ -62,8 +65,18 @@ describe("up refuses nothing", () => {
     ["where a service is frozen", [...services, { ...archivist, lifecycle: "frozen" }], stateOf(registry), running],
     ["where no server answers and nothing is removed", registry, stateOf(registry), nothing],
     ["where the state is lost", registry, [], running],
+    [
+      "where the state has what bears no label",
+      registry,
+      stateOf(registry),
+      {
+        ...running,
+        nodes: { primary: found("p1", { stack: undefined }) },
+        volumes: [{ name: "pg16-primary-data", stack: "x" }],
+      },
+    ],
   ])("%s", (_, of, state, survey) => {
-    expect(refusals(planOf(of), settings, state, survey)).toEqual([]);
+    expect(refusals("dev", planOf(of), settings, state, survey)).toEqual([]);
   });
 });
 
@@ -73,7 +86,7 @@ describe("up refuses, with what is wrong and its cure,", () => {
     changes: Partial<Settings> = {},
     state = stateOf(registry),
     survey = running,
-  ) => refusals(planOf(of), { ...settings, ...changes }, state, survey);
+  ) => refusals("dev", planOf(of), { ...settings, ...changes }, state, survey);
   const gone =
     'services: archivist (code "ar") is in the stack and no longer in services/registry.ts: put its line back; ' +
     'with lifecycle: "frozen" nobody logs in any more and the data stay';
@@ -115,10 +128,16 @@ describe("up refuses, with what is wrong and its cure,", () => {
     ]);
   });
 
-  it("a container of another program", () => {
-    expect(refused(registry, {}, [], { ...nothing, nodes: { replica: found("x", { ours: false }) } })).toEqual([
-      "centraldb:namePrefix: a container pg16-replica exists that this program did not make (its entrypoint is not " +
-        "/usr/local/bin/centraldb-node): rename or remove it, or take another prefix for a new stack",
+  it("a container of another program, and what another stack made", () => {
+    const foreign: Survey = {
+      ...nothing,
+      nodes: { replica: found("x", { stack: undefined }) },
+      volumes: [{ name: "pg16-primary-data", stack: "prod" }],
+    };
+    expect(refused(services, {}, [], foreign)).toEqual([
+      "centraldb:namePrefix: the container pg16-replica exists, and this program did not make it: rename or remove it, or " +
+        "give this stack another prefix and other ports",
+      'centraldb:namePrefix: the volume pg16-primary-data is of stack "prod": give this stack another prefix and other ports',
     ]);
   });
 
@@ -147,8 +166,7 @@ describe("what the engine has and the state has not", () => {
       generations: { primary: 0, replica: 0 },
       adoptedVolumes: ["pg16-primary-data", "pg16-replica-data"],
       notices: [
-        "this stack's state is empty, and the engine has pg16-primary-data and pg16-replica-data: up takes the data over and " +
-          "gives every role a new password",
+        "this stack's state is empty: up takes over pg16-primary-data and pg16-replica-data and gives every role a new password",
         "pg16-primary exists and this stack's state does not know it: up makes it anew",
         "pg16-replica exists and this stack's state does not know it: up makes it anew",
       ],
@@ -173,7 +191,7 @@ describe("where no engine answers", () => {
   it("everything is taken to be as the state says: nothing is gone and nothing in the way", () => {
     const state = stateOf(registry);
     expect(compare(settings, state, asInState(state, settings))).toEqual(compare(settings, state, running));
-    expect(refusals(planOf(services), settings, state, asInState(state, settings))).toHaveLength(1);
+    expect(refusals("dev", planOf(services), settings, state, asInState(state, settings))).toHaveLength(1);
   });
 });
 

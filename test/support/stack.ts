@@ -25,6 +25,8 @@ export interface TestStack {
   startPulumi(...args: string[]): RunningPulumi;
   /** Runs `npm run up` with these options. */
   up(...options: string[]): Ran;
+  /** The same with another stack of the copy. */
+  upOf(stack: string, ...options: string[]): Ran;
   /** Runs `npm run ops` with these arguments. */
   ops(...args: string[]): Ran;
   /** Writes another registry into the copy. */
@@ -139,6 +141,8 @@ export async function prepareStack(
   };
   const node = (env: NodeJS.ProcessEnv, script: string, ...args: string[]) =>
     run(process.execPath, ["--import", "tsx", script, ...args], { cwd: folder, env });
+  const upOf = (other: string, ...options: string[]) =>
+    node(base, "ops/up.ts", other, "--yes", "--non-interactive", "--color=never", ...options);
   const output = (key: string): unknown => {
     const ran = pulumi("stack", "output", key, "--json", "--show-secrets");
     if (ran.status !== 0) throw new Error(ran.output);
@@ -154,7 +158,8 @@ export async function prepareStack(
     pulumi,
     output,
     startPulumi,
-    up: (...options) => node(base, "ops/up.ts", name, "--yes", "--non-interactive", "--color=never", ...options),
+    up: (...options) => upOf(name, ...options),
+    upOf,
     ops: (...args) => node(base, "ops/main.ts", ...args),
     setRegistry: (services) => {
       const literal = `import type { Service } from "./service";\nexport const services: readonly Service[] = ${JSON.stringify(services)};\n`;
