@@ -19,8 +19,8 @@ export function refuseWhileUpdating(stack: string, env: NodeJS.ProcessEnv): void
   const alive = locksOf(stack, env).find(isAlive);
   if (alive === undefined) return;
   throw new OperatorError(
-    `another update of stack ${stack} is under way, of ${alive.username} since ${alive.timestamp} (process ${alive.pid}): ` +
-      "wait for it, or end it with Ctrl-C where it runs",
+    `another update of stack ${stack} is under way, of ${alive.username} on ${alive.hostname} since ${alive.timestamp} ` +
+      `(process ${alive.pid}): wait for it, or end it with Ctrl-C where it runs; pulumi cancel -s ${stack} when that machine is gone`,
   );
 }
 

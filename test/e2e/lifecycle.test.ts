@@ -169,7 +169,7 @@ describe("up refuses, before anything is changed and without a preview", () => {
     const ours = stack.up("--skip-preview");
     const bare = stack.pulumi("up", "--yes", "--skip-preview");
     expect(ours.status).not.toBe(0);
-    expect(ours.output).toMatch(/^another update of stack dev is under way, of \S+ since .*: wait for it/m);
+    expect(ours.output).toMatch(/^another update of stack dev is under way, of \S+ on \S+ since .*: wait for it/m);
     expect(bare.status).not.toBe(0);
     expect(bare.output).toContain("the stack is currently locked");
     expect(await first.ended, first.output()).toBe(0);

@@ -255,10 +255,23 @@ describe("a real pulumi up", () => {
     stack.setConfig("centraldb:primaryNode", "replica");
     // The address at which the provider finds the primary; nothing of the stack itself.
     expect(changes()).toEqual(["update server"]);
-    ok(stack.up("--skip-preview"));
+    expect(ok(stack.up("--skip-preview"))).toContain(
+      `${stack.prefix}-primary was the primary before ${replica} became it: it stays stopped`,
+    );
     expect(containers()).toBe(before);
     expect(await violations(appended, testEffect)).toEqual([]);
     ok(stack.pulumi("preview", "--expect-no-changes"));
+  });
+
+  it("makes the old primary the replica when its container and its data were removed", () => {
+    const primary = `${stack.prefix}-primary`;
+    execFileSync("docker", ["rm", "-f", primary]);
+    execFileSync("docker", ["volume", "rm", `${primary}-data`]);
+    ok(stack.up("--skip-preview"));
+    const role = ["exec", primary, "psql", "-XAtU", "postgres", "-c", "SELECT pg_is_in_recovery()"];
+    expect(execFileSync("docker", role, { encoding: "utf8" })).toBe("t\n");
+    expect(ok(stack.ops("status"))).toContain("All is well.");
+    ok(stack.pulumi("preview", "--refresh", "--expect-no-changes"));
   });
 
   it("is removed by destroy without a trace, and starts clean again", async () => {
