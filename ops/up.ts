@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { Command } from "commander";
 import { requireEngine } from "./engine";
 import { startNodes } from "./lifecycle/nodes";
-import { clearPendingCreates } from "./lifecycle/pending-creates";
+import { clearPendingCreates, exportState, refuseVainRefresh } from "./lifecycle/pulumi-state";
 import { refuseWhileUpdating, removeStaleLocks } from "./lifecycle/update-lock";
 import { OperatorError } from "./operator-error";
 import { prepareLocalState, pulumiEnvironment } from "./pulumi-cli";
@@ -55,7 +55,11 @@ async function main(): Promise<number> {
   };
   const selected = run("stack", "select", "--create", name);
   if (selected !== 0) return selected;
-  clearPendingCreates(name, env);
+  const state = exportState(name, env);
+  if (state !== undefined) {
+    if (options.some((option) => /^(-r|--refresh)(=true)?$/.test(option))) refuseVainRefresh(state, stack);
+    clearPendingCreates(state, name, env);
+  }
   return run("up", "--stack", name, ...options);
 }
 

@@ -255,6 +255,7 @@ describe("a real pulumi up", () => {
     stack.setConfig("centraldb:primaryNode", "replica");
     // The address at which the provider finds the primary; nothing of the stack itself.
     expect(changes()).toEqual(["update server"]);
+    expect(stack.up("--skip-preview", "--refresh").output).toContain("first without --refresh: npm run up -- dev");
     expect(ok(stack.up("--skip-preview"))).toContain(
       `${stack.prefix}-primary was the primary before ${replica} became it: it stays stopped`,
     );
