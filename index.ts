@@ -7,7 +7,7 @@ import { PlatformLogins } from "./components/access/platform-logins";
 import { PlatformSql } from "./components/access/platform-sql";
 import { serverProvider } from "./components/access/server-provider";
 import { ServiceDatabase } from "./components/access/service-database";
-import { ServiceReads } from "./components/access/service-reads";
+import { declareReads } from "./components/access/service-reads";
 import { renderFoundation, renderTiers } from "./components/access/sql";
 import { Cluster } from "./components/cluster/cluster";
 import { Node } from "./components/cluster/node";
@@ -49,10 +49,10 @@ export = async (): Promise<Record<string, unknown>> => {
   const databases = plan.services.map(
     (service) => new ServiceDatabase(service.name, { ...ofDatabase, service }, onServer),
   );
-  const reads = new ServiceReads("reads", { plan, databases, volume }, { providers: { postgresql: server } });
+  const reads = declareReads("reads", { plan, databases, volume }, { providers: { postgresql: server } });
   const tiersSql = { sql: renderTiers(plan), endSessionsOf: frozenRoles(plan) };
   const tiers = new PlatformSql("tiers", { ...tiersSql, ...sqlTo }, { dependsOn: databases });
-  new Keeper("keeper", settings, { dependsOn: [passwords, cluster, primary, replica, reads, tiers] });
+  new Keeper("keeper", settings, { dependsOn: [passwords, cluster, primary, replica, ...reads, tiers] });
 
   const endpoints = endpointsOf(settings);
   return {

@@ -16,7 +16,7 @@ export interface ServiceReadsArgs {
  * What services may read of each other. A component of its own, after all services: a grant depends on the role that
  * reads and on the schema that is read, so that two services that read each other make no cycle.
  */
-export class ServiceReads extends pulumi.ComponentResource {
+class ServiceReads extends pulumi.ComponentResource {
   constructor(name: string, args: ServiceReadsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("centraldb:access:ServiceReads", name, {}, opts);
     const { plan, databases, volume } = args;
@@ -33,4 +33,13 @@ export class ServiceReads extends pulumi.ComponentResource {
     }
     this.registerOutputs({});
   }
+}
+
+/** None where no service reads another: a component without children is a leaf, which a destroy that is refused removes. */
+export function declareReads(
+  name: string,
+  args: ServiceReadsArgs,
+  opts: pulumi.ComponentResourceOptions,
+): readonly ServiceReads[] {
+  return args.plan.services.some(({ reads }) => reads.length > 0) ? [new ServiceReads(name, args, opts)] : [];
 }

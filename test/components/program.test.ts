@@ -137,6 +137,7 @@ describe("reads", () => {
       .map((key) => `reads-gatherer-${key}`);
     expect(reads.map(({ name }) => name).filter((name) => name.startsWith("reads-gatherer-"))).toEqual(inGatherer);
     expect(reads).toHaveLength(20);
+    expect(program.resource("keeper").dependsOn).toContain("reads");
     expect(program.resource("reads-gatherer-agapp-future-tables").dependsOn).toEqual([
       "aggregator-app",
       "aggregator-user",
@@ -172,10 +173,14 @@ describe("what holds data or access", () => {
   });
 
   it("is reached by a destroy only after the keeper, which stands on everything and is protected in prod", () => {
-    const before = ["cluster", "passwords", "primary", "reads", "replica", "tiers"];
+    const before = ["cluster", "passwords", "primary", "replica", "tiers"];
     expect(prod.resource("keeper")).toMatchObject({ protect: true, dependsOn: before });
     expect(dev.resource("keeper")).toMatchObject({ protect: false, dependsOn: before });
-    // What the six stand on in their turn is everything there is.
+    // A component stands for its children: one without any would be a leaf beside the keeper.
+    const parents = new Set(prod.resources.map(({ parent }) => parent));
+    const childless = prod.resources.filter(({ type, name }) => type.startsWith("centraldb:") && !parents.has(name));
+    expect(childless.map(({ name }) => name)).toEqual(["keeper"]);
+    // What the five stand on in their turn is everything there is.
     const reached = new Set<string>();
     const reach = (name: string) => {
       if (reached.has(name)) return;
