@@ -59,11 +59,14 @@ export class Node extends pulumi.ComponentResource {
         ],
         networksAdvanced: [{ name: cluster.network.name, aliases: [names.container] }],
         ports: [{ internal: 5432, external: settings[`${node}Port`], ip: settings.bindAddress }],
+        // In the order in which the provider reads them: a preview pairs them by place.
         labels: Object.entries({
           ...restartLabels(settings, node),
           [stackLabel]: pulumi.getStack(),
           ...(generation > 0 ? { [generationLabel]: String(generation) } : {}),
-        }).map(([label, value]) => ({ label, value })),
+        })
+          .sort(([a], [b]) => (a < b ? -1 : 1))
+          .map(([label, value]) => ({ label, value })),
         memory: limits.memoryMiB,
         memorySwap: limits.memoryMiB,
         shmSize: limits.sharedMemoryMiB,
