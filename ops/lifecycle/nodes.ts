@@ -33,25 +33,21 @@ export function stopNodes(stack: Stack, say: Say): void {
  */
 export async function startNodes(stack: Stack, say: Say): Promise<void> {
   const { settings } = stack;
-  const names = dockerNames(settings.namePrefix);
+  const { primaryNode } = settings;
   const nodes = ownNodes(stack);
-  for (const node of [settings.primaryNode, peerOf(settings.primaryNode)]) {
-    const { container } = names[node];
-    const state = nodes[node]?.state;
-    if (state === undefined || !isStopped(state)) continue;
-    const role = roleOfStopped(stack, node);
-    if (node === settings.primaryNode && role === "standby") {
-      throw new OperatorError(
-        `${container} is a standby, and centraldb:primaryNode says it is the primary: ` +
-          `set it to ${peerOf(node)}, or promote it; see README, When the primary is gone`,
-      );
-    }
-    if (node !== settings.primaryNode && role === "primary") {
-      say(`${container} was the primary before ${names[peerOf(node)].container} became it: it stays stopped`);
+  const stopped = [primaryNode, peerOf(primaryNode)].filter((node) => isStopped(nodes[node]?.state ?? "running"));
+  if (stopped.length === 0) return;
+  const data = { primary: dataOf(stack, "primary", nodes), replica: dataOf(stack, "replica", nodes) };
+  refuseStale(stack, data);
+  for (const node of stopped) {
+    const { container } = dockerNames(settings.namePrefix)[node];
+    if (node !== primaryNode && data[node].role === "primary") {
+      const newer = dockerNames(settings.namePrefix)[primaryNode].container;
+      say(`${container} was the primary before ${newer} became it: it stays stopped`);
       continue;
     }
     const begun = Date.now();
-    run(stack, [state === "paused" ? "unpause" : "start", container]);
+    run(stack, [nodes[node]?.state === "paused" ? "unpause" : "start", container]);
     await acceptsConnections(stack, container);
     say(`${container} accepts connections after ${((Date.now() - begun) / 1000).toFixed(1)} s`);
   }
@@ -79,18 +75,42 @@ export function isStopped(state: string): boolean {
   return ["exited", "created", "paused", "dead"].includes(state);
 }
 
-/** What the data of a stopped node say: an empty volume says nothing. */
-function roleOfStopped({ settings, dockerHost }: Stack, node: NodeName): NodeRole {
-  const { container, volume } = dockerNames(settings.namePrefix)[node];
-  const image = docker(["inspect", "--format", "{{.Image}}", container], { host: dockerHost }).stdout.trim();
-  const { status, stdout } = docker(
-    [
-      ...["run", "--rm", "--network", "none", "--user", "root", "--entrypoint", "pg_controldata"],
-      ...["--volume", `${volume}:/data:ro`, image, "/data/pgdata"],
-    ],
-    { host: dockerHost },
+/** What pg_control says of a node, whether it runs or not: an empty volume says nothing. */
+interface NodeData {
+  readonly role: NodeRole;
+  /** Goes up with every promotion. */
+  readonly timeline: number;
+}
+
+/** The configured primary must be one, and no older one than the other: it would serve rows that have gone on elsewhere. */
+function refuseStale({ settings }: Stack, data: Readonly<Record<NodeName, NodeData>>): void {
+  const names = dockerNames(settings.namePrefix);
+  const [configured, other] = [data[settings.primaryNode], data[peerOf(settings.primaryNode)]];
+  const otherIsPrimary =
+    other.role === "primary" && (configured.role !== "primary" || other.timeline > configured.timeline);
+  if (!otherIsPrimary && configured.role !== "standby") return;
+  const { container } = names[settings.primaryNode];
+  const cure = otherIsPrimary
+    ? `${names[peerOf(settings.primaryNode)].container} is: pulumi config set centraldb:primaryNode ${peerOf(settings.primaryNode)}`
+    : "promote it, or start the node that is the primary; see README, When the primary is gone";
+  throw new OperatorError(
+    `centraldb:primaryNode: it is "${settings.primaryNode}", but ${container} is not the primary any more, and is not started; ${cure}`,
   );
-  return status === 0 ? roleOfControlData(stdout) : "unknown";
+}
+
+function dataOf({ settings, dockerHost }: Stack, node: NodeName, nodes: Survey["nodes"]): NodeData {
+  const { container, volume } = dockerNames(settings.namePrefix)[node];
+  const state = nodes[node]?.state;
+  if (state === undefined) return { role: "unknown", timeline: 0 };
+  const host = { host: dockerHost };
+  const image = docker(["inspect", "--format", "{{.Image}}", container], host).stdout.trim();
+  const beside = ["run", "--rm", "--network", "none", "--user", "root", "--entrypoint", "pg_controldata"];
+  const { stdout } =
+    state === "running"
+      ? docker(["exec", container, "pg_controldata"], host)
+      : docker([...beside, "--volume", `${volume}:/data:ro`, image, "/data/pgdata"], host);
+  const timeline = /^Latest checkpoint's TimeLineID: +(\d+)$/m.exec(stdout)?.[1];
+  return { role: roleOfControlData(stdout), timeline: Number(timeline ?? 0) };
 }
 
 async function acceptsConnections({ dockerHost }: Stack, container: string): Promise<void> {

@@ -239,8 +239,15 @@ describe("a real pulumi up", () => {
   });
 
   it("after a failover refuses a stale config value, and with the right one changes no container and grants there", async () => {
-    const containers = () =>
-      execFileSync("docker", ["ps", "-aq", "--no-trunc", "--filter", `name=${stack.prefix}`], { encoding: "utf8" });
+    const containers = (status?: string) =>
+      execFileSync(
+        "docker",
+        [
+          ...["ps", "-a", "--no-trunc", "--filter", `name=${stack.prefix}`],
+          ...(status === undefined ? ["-q"] : ["--format", "{{.Names}}", "--filter", `status=${status}`]),
+        ],
+        { encoding: "utf8" },
+      );
     const replica = `${stack.prefix}-replica`;
     execFileSync("docker", ["stop", `${stack.prefix}-primary`]);
     execFileSync("docker", ["exec", replica, "psql", "-qU", "postgres", "-c", "SELECT pg_promote()"]);
@@ -251,6 +258,10 @@ describe("a real pulumi up", () => {
       `it is "primary", but ${replica} is the primary; pulumi config set centraldb:primaryNode replica`,
     );
     expect(stale.output).not.toContain("cluster-configuration updat");
+    expect(stack.ops("start").output).toContain(
+      `${stack.prefix}-primary is not the primary any more, and is not started`,
+    );
+    expect(containers("running")).toBe(`${replica}\n`);
 
     stack.setConfig("centraldb:primaryNode", "replica");
     // The address at which the provider finds the primary; nothing of the stack itself.
