@@ -29,7 +29,7 @@ async function main(): Promise<number> {
   const [first, rest] = program.parse().processedArgs as [string, string[]];
   const [name, given] = first.startsWith("-") ? ["dev", [first, ...rest]] : [first, rest];
   const options = given.filter((option) => option !== "--adopt");
-  if (options.some((option) => /^(-s|--stack)(=|$)/.test(option))) {
+  if (options.some((option) => /^(-[a-z]*s|--stack)/.test(option))) {
     throw new OperatorError("the stack is the first word, not an option: npm run up -- prod --yes");
   }
   const stack = readStack(name);

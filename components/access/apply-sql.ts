@@ -15,8 +15,10 @@ async function main(): Promise<void> {
     if (primary === undefined) throw new Error(`no primary: ${servers.map(({ why }) => why).join("; ")}`);
     await primary.client.query(readFileSync(0, "utf8"));
     if (roles.length === 0) return;
-    for (const { client, port, standby } of servers) {
-      if (standby === undefined) continue;
+    for (const { client, port, standby, down, why } of servers) {
+      if (down) continue; // and has no sessions
+      if (standby === undefined)
+        throw new Error(`sessions of frozen services may go on where nobody can be asked: ${why}`);
       const ended = await endSessions(client, roles);
       if (ended > 0) process.stdout.write(`port ${port}: ended ${ended} sessions of frozen services\n`);
     }
@@ -30,6 +32,8 @@ interface Server {
   readonly port: string;
   /** undefined where it does not answer. */
   readonly standby: boolean | undefined;
+  /** Whether nobody listens there, or nobody is let in yet. */
+  readonly down: boolean;
   /** Why it cannot be the primary. */
   readonly why: string;
 }
@@ -44,10 +48,11 @@ async function connect(port: string): Promise<Server> {
   try {
     await client.connect();
     const { rows } = await client.query<{ standby: boolean }>("SELECT pg_is_in_recovery() AS standby");
-    return { client, port, standby: rows[0]?.standby, why: `port ${port}: a standby` };
+    return { client, port, standby: rows[0]?.standby, down: false, why: `port ${port}: a standby` };
   } catch (error) {
     const why = error instanceof Error ? error.message || String(error) : String(error);
-    return { client, port, standby: undefined, why: `port ${port}: ${why}` };
+    const down = ["ECONNREFUSED", "57P03"].includes((error as { readonly code?: string }).code ?? "");
+    return { client, port, standby: undefined, down, why: `port ${port}: ${why}` };
   }
 }
 

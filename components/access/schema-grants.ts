@@ -21,6 +21,9 @@ export function declareSchemaItems(
   }, chain);
 }
 
+/** A replacement has the same key in the catalog: created first and deleted then, nothing would be left. */
+const deleteFirst = { deleteBeforeReplace: true } as const;
+
 function declare(
   name: string,
   database: string,
@@ -33,7 +36,7 @@ function declare(
     return new postgresql.Grant(
       name,
       { database, role: to, schema: on.schema, objectType: on.type, privileges: [...privileges] },
-      opts,
+      { ...opts, ...deleteFirst },
     );
   }
   const { action, owner, schema, objectType, privileges, to } = item.defaultPrivileges;
@@ -48,7 +51,6 @@ function declare(
       // The provider's word for a built-in default taken away is an empty list.
       privileges: action === "GRANT" ? [...privileges] : [],
     },
-    // Its replacement has the same key in the catalog: created first and deleted then, nothing would be left.
-    { ...opts, deleteBeforeReplace: true },
+    { ...opts, ...deleteFirst },
   );
 }

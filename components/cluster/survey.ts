@@ -4,7 +4,7 @@ import { platformRole } from "../access/plan-items";
 import { docker } from "./docker-cli";
 import { stackLabel } from "./labels";
 import { nodeScript } from "./node-script";
-import type { NodeRole } from "./primary-check";
+import { noData, nodeData, type NodeData } from "./primary-check";
 
 /** A node's container as the engine has it. */
 export interface FoundNode {
@@ -14,7 +14,6 @@ export interface FoundNode {
   readonly labels: Readonly<Record<string, string>>;
   /** The stack that made it; undefined for a container of another program, which has this name by accident. */
   readonly stack: string | undefined;
-  readonly role: NodeRole;
 }
 
 /** A data volume as the engine has it. */
@@ -27,6 +26,7 @@ export interface FoundVolume {
 /** What the engine has under a stack's names, whatever pulumi knows of it. */
 export interface Survey {
   readonly nodes: Readonly<Partial<Record<NodeName, FoundNode>>>;
+  readonly data: Readonly<Record<NodeName, NodeData>>;
   /** Id of the private network. */
   readonly network: string | undefined;
   /** Of both nodes. */
@@ -41,7 +41,9 @@ export function surveyEngine(settings: Settings, dockerHost: string | undefined)
   const run = (...args: string[]) => docker(args, { host: dockerHost });
   const nodes = findNodes(settings, dockerHost);
   if (nodes === undefined) return undefined;
-  const primary = nodeNames.find((node) => nodes[node]?.role === "primary");
+  const volumes = findVolumes([names.primary.volume, names.replica.volume], dockerHost);
+  const data = findData(settings, nodes, volumes, dockerHost);
+  const primary = nodeNames.find((node) => data[node].role === "primary" && data[node].running);
   const owned = `SELECT nspname FROM pg_namespace WHERE pg_get_userbyid(nspowner) = '${platformRole}'`;
   const asked =
     primary === undefined
@@ -50,9 +52,10 @@ export function surveyEngine(settings: Settings, dockerHost: string | undefined)
   const network = run("network", "inspect", "--format", "{{.Name}} {{.Id}}", names.network).stdout.trim().split(" ");
   return {
     nodes,
+    data,
     // docker finds a network by the beginning of its id too
     network: network[0] === names.network ? network[1] : undefined,
-    volumes: findVolumes([names.primary.volume, names.replica.volume], dockerHost),
+    volumes,
     schemas: asked?.status === 0 ? lines(asked.stdout) : undefined,
   };
 }
@@ -91,9 +94,8 @@ export function findNodes(settings: Settings, dockerHost: string | undefined): S
       const found = inspected.find(({ name }) => name === `/${container}`);
       if (found === undefined) return [];
       const { id, state, labels, entrypoint } = found;
-      const role = state === "running" ? roleOf(container, dockerHost) : "unknown";
       const stack = entrypoint?.includes(nodeScript) === true ? labels[stackLabel] : undefined;
-      return [[node, { id, state, labels, stack, role }] as const];
+      return [[node, { id, state, labels, stack }] as const];
     }),
   );
 }
@@ -102,15 +104,27 @@ function lines(text: string): readonly string[] {
   return text.split("\n").filter(Boolean);
 }
 
-/** From pg_control: needs no login, and no server that answers. */
-function roleOf(container: string, host: string | undefined): NodeRole {
-  const { status, stdout } = docker(["exec", container, "pg_controldata"], { host });
-  return status === 0 ? roleOfControlData(stdout) : "unknown";
-}
-
-/** The role of the data whose pg_control says this, while the server runs or as it was when it ended. */
-export function roleOfControlData(text: string): NodeRole {
-  const state = /^Database cluster state: +(.*)$/m.exec(text)?.[1];
-  if (state === undefined) return "unknown";
-  return state.includes("recovery") && state !== "in crash recovery" ? "standby" : "primary";
+/** From pg_control of both nodes: needs no login and no server that answers; what does not run is looked at in its volume. */
+export function findData(
+  settings: Settings,
+  nodes: Survey["nodes"],
+  volumes: readonly FoundVolume[],
+  host: string | undefined,
+): Survey["data"] {
+  const names = dockerNames(settings.namePrefix);
+  const ofNode = (node: NodeName): NodeData => {
+    const { container, volume } = names[node];
+    const running = nodes[node]?.state === "running";
+    if (running) return nodeData(docker(["exec", container, "pg_controldata"], { host }).stdout, true);
+    if (!volumes.some(({ name }) => name === volume)) return noData;
+    const { stdout } = docker(
+      [
+        ...["run", "--rm", "--pull", "never", "--network", "none", "--user", "root", "--entrypoint", "pg_controldata"],
+        ...["--volume", `${volume}:/data:ro`, settings.image, "/data/pgdata"],
+      ],
+      { host },
+    );
+    return nodeData(stdout, false);
+  };
+  return { primary: ofNode("primary"), replica: ofNode("replica") };
 }

@@ -1,4 +1,5 @@
 import { generationLabel } from "../cluster/labels";
+import { noData } from "../cluster/primary-check";
 import type { Survey } from "../cluster/survey";
 import { dockerNames, nodeNames, type NodeName } from "../naming";
 import type { Settings } from "../settings-rules";
@@ -58,7 +59,11 @@ export function asInState(state: OwnState, settings: Settings): Survey {
   const nodes = nodeNames.flatMap((node) => {
     const known = state.find(({ type, called }) => type === containerType && called === names[node].container);
     if (known === undefined) return [];
-    return [[node, { ...known, state: "running", stack: undefined, role: "unknown" as const }] as const];
+    return [[node, { ...known, state: "running", stack: undefined }] as const];
   });
-  return { nodes: Object.fromEntries(nodes), network: undefined, volumes: [], schemas: undefined };
+  const volumes = nodeNames
+    .map((node) => ({ name: names[node].volume, stack: undefined }))
+    .filter(({ name }) => state.some(({ type, called }) => type === volumeType && called === name));
+  const data = { primary: noData, replica: noData };
+  return { nodes: Object.fromEntries(nodes), data, network: undefined, volumes, schemas: undefined };
 }

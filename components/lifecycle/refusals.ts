@@ -38,12 +38,10 @@ export function refusals(
   const names = dockerNames(settings.namePrefix);
   const others = foreign(stack, names, state, survey);
   if (others.length > 0) return others; // what they say of themselves is no news
-  const contradiction = primaryContradiction(settings, {
-    primary: survey.nodes.primary?.role ?? "unknown",
-    replica: survey.nodes.replica?.role ?? "unknown",
-  });
+  const contradiction = primaryContradiction(settings, survey.data);
   return [
     ...renamedVolumes(state, names),
+    ...lostData(stack, state, names, survey),
     ...lostServices(plan, names, state),
     ...unknownSchemas(plan, state, survey),
     ...(contradiction === undefined ? [] : [contradiction]),
@@ -57,6 +55,16 @@ function renamedVolumes(state: OwnState, names: Names): string[] {
   return [
     `centraldb:namePrefix: it is "${names.network}", and this stack's data are in the volumes of "${prefix}": ` +
       `put "${prefix}" back; another prefix is for another stack, a file Pulumi.NAME.yaml`,
+  ];
+}
+
+/** Without either volume there is nothing to copy from, and the seed job has made its one data directory. */
+function lostData(stack: string, state: OwnState, names: Names, { volumes }: Survey): string[] {
+  const data = [names.primary.volume, names.replica.volume];
+  if (volumes.length > 0 || !data.every((volume) => state.some(isVolume(volume)))) return [];
+  return [
+    `${data.join(" and ")} are gone, and with them the data: bring a volume back, or ` +
+      `npm run ops -- wipe --stack ${stack} and begin anew`,
   ];
 }
 
@@ -125,7 +133,7 @@ function foreign(stack: string, names: Names, state: OwnState, { nodes, volumes 
   return [...containers, ...unknownVolumes].map(({ what, maker }) =>
     maker === undefined
       ? `centraldb:namePrefix: ${what} exists, and this program did not make it: rename or remove it, or ${cure}`
-      : `centraldb:namePrefix: ${what} is of stack "${maker}": ${cure}`,
+      : `centraldb:namePrefix: ${what} is of stack "${maker}": ${cure} (or the name back: pulumi stack rename ${maker})`,
   );
 }
 

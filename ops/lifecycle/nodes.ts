@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { docker } from "../../components/cluster/docker-cli";
-import type { NodeRole } from "../../components/cluster/primary-check";
-import { findNodes, roleOfControlData, type Survey } from "../../components/cluster/survey";
-import { dockerNames, nodeNames, peerOf, type NodeName } from "../../components/naming";
+import { primaryContradiction, type NodeRole } from "../../components/cluster/primary-check";
+import { findData, findNodes, findVolumes, type Survey } from "../../components/cluster/survey";
+import { dockerNames, nodeNames, peerOf } from "../../components/naming";
 import { OperatorError } from "../operator-error";
 import type { Stack } from "../stack-file";
 
@@ -18,7 +18,8 @@ type Say = (line: string) => void;
 export function stopNodes(stack: Stack, say: Say): void {
   const nodes = ownNodes(stack);
   const running = nodeNames.filter((node) => !isStopped(nodes[node]?.state ?? "created"));
-  const inOrder = [...running].sort((a, b) => rank(nodes[a]?.role) - rank(nodes[b]?.role));
+  const data = dataOf(stack, nodes);
+  const inOrder = [...running].sort((a, b) => rank(data[a].role) - rank(data[b].role));
   if (inOrder.length === 0) say(`nothing of stack ${stack.name} runs`);
   for (const node of inOrder) {
     const { container } = dockerNames(stack.settings.namePrefix)[node];
@@ -37,8 +38,9 @@ export async function startNodes(stack: Stack, say: Say): Promise<void> {
   const nodes = ownNodes(stack);
   const stopped = [primaryNode, peerOf(primaryNode)].filter((node) => isStopped(nodes[node]?.state ?? "running"));
   if (stopped.length === 0) return;
-  const data = { primary: dataOf(stack, "primary", nodes), replica: dataOf(stack, "replica", nodes) };
-  refuseStale(stack, data);
+  const data = dataOf(stack, nodes);
+  const contradiction = primaryContradiction(settings, data);
+  if (contradiction !== undefined) throw new OperatorError(contradiction);
   for (const node of stopped) {
     const { container } = dockerNames(settings.namePrefix)[node];
     if (node !== primaryNode && data[node].role === "primary") {
@@ -64,7 +66,7 @@ export function ownNodes({ name, settings, dockerHost }: Stack): Survey["nodes"]
     if (found === undefined || found.stack === name) continue;
     const maker = found.stack === undefined ? "another program" : `stack ${found.stack}`;
     throw new OperatorError(
-      `${dockerNames(settings.namePrefix)[node].container} is of ${maker}, not of stack ${name}: look at centraldb:namePrefix`,
+      `${dockerNames(settings.namePrefix)[node].container} is of ${maker}, not of stack ${name}: look at centraldb:namePrefix, or at the stack's name if it was renamed`,
     );
   }
   return nodes;
@@ -73,44 +75,6 @@ export function ownNodes({ name, settings, dockerHost }: Stack): Survey["nodes"]
 /** Whether a container is there and does not run. */
 export function isStopped(state: string): boolean {
   return ["exited", "created", "paused", "dead"].includes(state);
-}
-
-/** What pg_control says of a node, whether it runs or not: an empty volume says nothing. */
-interface NodeData {
-  readonly role: NodeRole;
-  /** Goes up with every promotion. */
-  readonly timeline: number;
-}
-
-/** The configured primary must be one, and no older one than the other: it would serve rows that have gone on elsewhere. */
-function refuseStale({ settings }: Stack, data: Readonly<Record<NodeName, NodeData>>): void {
-  const names = dockerNames(settings.namePrefix);
-  const [configured, other] = [data[settings.primaryNode], data[peerOf(settings.primaryNode)]];
-  const otherIsPrimary =
-    other.role === "primary" && (configured.role !== "primary" || other.timeline > configured.timeline);
-  if (!otherIsPrimary && configured.role !== "standby") return;
-  const { container } = names[settings.primaryNode];
-  const cure = otherIsPrimary
-    ? `${names[peerOf(settings.primaryNode)].container} is: pulumi config set centraldb:primaryNode ${peerOf(settings.primaryNode)}`
-    : "promote it, or start the node that is the primary; see README, When the primary is gone";
-  throw new OperatorError(
-    `centraldb:primaryNode: it is "${settings.primaryNode}", but ${container} is not the primary any more, and is not started; ${cure}`,
-  );
-}
-
-function dataOf({ settings, dockerHost }: Stack, node: NodeName, nodes: Survey["nodes"]): NodeData {
-  const { container, volume } = dockerNames(settings.namePrefix)[node];
-  const state = nodes[node]?.state;
-  if (state === undefined) return { role: "unknown", timeline: 0 };
-  const host = { host: dockerHost };
-  const image = docker(["inspect", "--format", "{{.Image}}", container], host).stdout.trim();
-  const beside = ["run", "--rm", "--network", "none", "--user", "root", "--entrypoint", "pg_controldata"];
-  const { stdout } =
-    state === "running"
-      ? docker(["exec", container, "pg_controldata"], host)
-      : docker([...beside, "--volume", `${volume}:/data:ro`, image, "/data/pgdata"], host);
-  const timeline = /^Latest checkpoint's TimeLineID: +(\d+)$/m.exec(stdout)?.[1];
-  return { role: roleOfControlData(stdout), timeline: Number(timeline ?? 0) };
 }
 
 async function acceptsConnections({ dockerHost }: Stack, container: string): Promise<void> {
@@ -125,7 +89,12 @@ async function acceptsConnections({ dockerHost }: Stack, container: string): Pro
   }
 }
 
-function rank(role: NodeRole | undefined): number {
+function dataOf({ settings, dockerHost }: Stack, nodes: Survey["nodes"]): Survey["data"] {
+  const names = dockerNames(settings.namePrefix);
+  return findData(settings, nodes, findVolumes([names.primary.volume, names.replica.volume], dockerHost), dockerHost);
+}
+
+function rank(role: NodeRole): number {
   return role === "primary" ? 0 : 1;
 }
 

@@ -1,4 +1,4 @@
-import { primaryContradiction, type NodeRole } from "../../components/cluster/primary-check";
+import { noData, primaryContradiction, type NodeData } from "../../components/cluster/primary-check";
 import type { NodeName } from "../../components/naming";
 import { resolveService, tierRole, tiers, type Service } from "../../services/service";
 import { isStopped } from "../lifecycle/nodes";
@@ -8,13 +8,16 @@ import type { NodeStatus } from "./collect";
 
 /** What is not as it should be, a sentence each, with what to do; empty when all is well. */
 export function problemsOf(nodes: readonly NodeStatus[], stack: Stack): readonly string[] {
-  const roleOf = (node: NodeName): NodeRole => nodes.find((status) => status.node === node)?.server?.role ?? "unknown";
+  const dataOf = (node: NodeName): NodeData => {
+    const role = nodes.find((status) => status.node === node)?.server?.role;
+    return role === undefined ? noData : { role, timeline: 0, running: true };
+  };
   const othersAnswer = (container: string) =>
     nodes.some((other) => other.container !== container && other.server !== undefined);
   const isStreaming = ({ state }: { readonly state: string }) => state === "streaming";
   const contradiction = primaryContradiction(stack.settings, {
-    primary: roleOf("primary"),
-    replica: roleOf("replica"),
+    primary: dataOf("primary"),
+    replica: dataOf("replica"),
   });
   return [
     ...nodes.flatMap(({ container, state, error }) =>

@@ -119,13 +119,11 @@ const happenings: Readonly<Record<string, Step>> = {
 
 it(`${steps} happenings in the order of seed ${seed} lose no row and leave no difference`, async () => {
   const names = Object.keys(happenings);
-  const order = fc.sample(fc.tuple(fc.constantFrom(...names), fc.double({ min: 0, max: 1, noNaN: true })), {
-    seed,
-    numRuns: steps,
-  });
-  for (const [index, [name, random]] of order.entries()) {
-    process.stdout.write(`seed ${seed}, ${index + 1} of ${steps}: ${name} ${random.toFixed(3)}\n`);
-    await happenings[name]?.(random);
+  const happening = fc.tuple(fc.constantFrom(...names), fc.integer({ min: 0, max: 999 }));
+  const order = fc.sample(fc.noBias(happening), { seed, numRuns: steps });
+  for (const [index, [name, thousandths]] of order.entries()) {
+    process.stdout.write(`seed ${seed}, ${index + 1} of ${steps}: ${name} ${thousandths}\n`);
+    await happenings[name]?.(thousandths / 1000);
     writeRow();
   }
   up();

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { connectionOf, endpointsOf } from "../../components/access/endpoints";
-import { primaryContradiction, type NodeRole } from "../../components/cluster/primary-check";
+import { nodeData, noData, primaryContradiction, type NodeRole } from "../../components/cluster/primary-check";
 import { dockerNames, type NodeName } from "../../components/naming";
 import { formatConnection } from "../../ops/connect";
 import { readStackSettings } from "../../ops/stack-file";
@@ -87,7 +87,13 @@ describe("names", () => {
 
 describe("centraldb:primaryNode", () => {
   const check = (primaryNode: NodeName, primary: NodeRole, replica: NodeRole) =>
-    primaryContradiction({ ...prod, primaryNode }, { primary, replica });
+    primaryContradiction(
+      { ...prod, primaryNode },
+      {
+        primary: { role: primary, timeline: 1, running: primary !== "unknown" },
+        replica: { role: replica, timeline: 1, running: replica !== "unknown" },
+      },
+    );
 
   it.each<[NodeName, NodeRole, NodeRole]>([
     ["primary", "primary", "standby"],
@@ -127,6 +133,29 @@ describe("centraldb:primaryNode", () => {
     ],
   ])("%s is refused with a %s and a %s", (node, primary, replica, message) => {
     expect(check(node, primary, replica)).toBe(`centraldb:primaryNode: ${message}`);
+  });
+
+  // After a failover both were stopped: only the timeline says which of them has the later rows.
+  it("is refused where it names the one whose rows went on elsewhere, though neither runs", () => {
+    const stopped = { role: "primary", running: false } as const;
+    const data = { primary: { ...stopped, timeline: 1 }, replica: { ...stopped, timeline: 2 } };
+    expect(primaryContradiction({ ...prod, primaryNode: "replica" }, data)).toBeUndefined();
+    expect(primaryContradiction({ ...prod, primaryNode: "primary" }, data)).toBe(
+      'centraldb:primaryNode: it is "primary", but pg16-primary was the primary before and pg16-replica is the primary; ' +
+        "pulumi config set centraldb:primaryNode replica, or the same in the stack's file",
+    );
+  });
+
+  it.each([
+    ["in production", "primary"],
+    ["shut down", "primary"],
+    ["in crash recovery", "primary"],
+    ["in archive recovery", "standby"],
+    ["shut down in recovery", "standby"],
+  ] as const)("reads of pg_control %s that it is a %s", (state, role) => {
+    const text = `Database cluster state:               ${state}\nLatest checkpoint's TimeLineID:       3\n`;
+    expect(nodeData(text, true)).toEqual({ role, timeline: 3, running: true });
+    expect(nodeData("pg_controldata: error: could not open file", false)).toEqual(noData);
   });
 
   it("is refused whatever it says when both are primaries", () => {

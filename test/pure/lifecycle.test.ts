@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { planAccess } from "../../components/access/plan";
 import { generationLabel } from "../../components/cluster/labels";
+import { noData } from "../../components/cluster/primary-check";
 import type { FoundNode, Survey } from "../../components/cluster/survey";
 import { asInState, compare } from "../../components/lifecycle/existing";
 import { declaredKept, refusals } from "../../components/lifecycle/refusals";
@@ -22,12 +23,21 @@ const found = (id: string, changes: Partial<FoundNode> = {}): FoundNode => ({
   state: "running",
   labels: {},
   stack: "dev",
-  role: "unknown",
   ...changes,
 });
-const nothing: Survey = { nodes: {}, network: undefined, volumes: [], schemas: undefined };
+const nothing: Survey = {
+  nodes: {},
+  data: { primary: noData, replica: noData },
+  network: undefined,
+  volumes: [],
+  schemas: undefined,
+};
 const running: Survey = {
-  nodes: { primary: found("p1", { role: "primary" }), replica: found("r1", { role: "standby" }) },
+  nodes: { primary: found("p1"), replica: found("r1") },
+  data: {
+    primary: { role: "primary", timeline: 1, running: true },
+    replica: { role: "standby", timeline: 1, running: true },
+  },
   network: "n1",
   volumes: [
     { name: "pg16-primary-data", stack: "dev" },
@@ -43,6 +53,9 @@ const container = (name: string, id: string, generation?: number) => ({
   id,
   labels: generation === undefined ? {} : { [generationLabel]: String(generation) },
 });
+/** Containers and network are gone, the volumes are there. */
+const stopped: Survey = { ...nothing, volumes: running.volumes };
+
 /** The state after an `up` with this registry. */
 const stateOf = (of: readonly Service[]): OwnState => [
   ...declaredKept(planOf(of), names).map((kept) => ({ ...kept, id: kept.called, labels: {} })),
@@ -63,7 +76,7 @@ describe("up refuses nothing", () => {
       running,
     ],
     ["where a service is frozen", [...services, { ...archivist, lifecycle: "frozen" }], stateOf(registry), running],
-    ["where no server answers and nothing is removed", registry, stateOf(registry), nothing],
+    ["where no server answers and nothing is removed", registry, stateOf(registry), stopped],
     ["where the state is lost", registry, [], running],
     [
       "where the state has what bears no label",
@@ -93,12 +106,12 @@ describe("up refuses, with what is wrong and its cure,", () => {
 
   it("a line that is gone, also while no server answers", () => {
     expect(refused(services)).toEqual([gone]);
-    expect(refused(services, {}, stateOf(registry), nothing)).toEqual([gone]);
+    expect(refused(services, {}, stateOf(registry), stopped)).toEqual([gone]);
   });
 
   it("a line that is gone of which an up that failed had only made a role", () => {
     const state = stateOf(registry).filter(({ name }) => !/^archivist-(schema|app|user)$/.test(name));
-    expect(refused(services, {}, state, nothing)).toEqual([gone]);
+    expect(refused(services, {}, state, stopped)).toEqual([gone]);
   });
 
   it("a code that was renamed", () => {
@@ -137,7 +150,15 @@ describe("up refuses, with what is wrong and its cure,", () => {
     expect(refused(services, {}, [], foreign)).toEqual([
       "centraldb:namePrefix: the container pg16-replica exists, and this program did not make it: rename or remove it, or " +
         "give this stack another prefix and other ports",
-      'centraldb:namePrefix: the volume pg16-primary-data is of stack "prod": give this stack another prefix and other ports',
+      'centraldb:namePrefix: the volume pg16-primary-data is of stack "prod": give this stack another prefix and other ports ' +
+        "(or the name back: pulumi stack rename prod)",
+    ]);
+  });
+
+  it("data volumes that are gone, both", () => {
+    expect(refused(registry, {}, stateOf(registry), nothing)).toEqual([
+      "pg16-primary-data and pg16-replica-data are gone, and with them the data: bring a volume back, or " +
+        "npm run ops -- wipe --stack dev and begin anew",
     ]);
   });
 

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { vi } from "vitest";
+import { noData } from "../../components/cluster/primary-check";
 import type { Survey } from "../../components/cluster/survey";
 import type { Service } from "../../services/service";
 import type { Settings } from "../../components/settings-rules";
@@ -73,7 +74,13 @@ export async function runProgram(
   vi.resetModules();
   vi.doMock("../../services/registry", () => ({ services: registry }));
   // What runs on this machine's engine is no business of the program under test.
-  const survey: Survey = { nodes: {}, network: undefined, volumes: [], schemas: undefined };
+  const survey: Survey = {
+    nodes: {},
+    data: { primary: noData, replica: noData },
+    network: undefined,
+    volumes: [],
+    schemas: undefined,
+  };
   vi.doMock("../../components/cluster/survey", () => ({ surveyEngine: () => survey }));
   vi.doMock("../../components/access/adopt-roles", () => ({ adoptRoles: () => new Set() }));
   const outputs: Record<string, unknown> = {};
