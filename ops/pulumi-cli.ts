@@ -66,10 +66,17 @@ function pathWithPulumi(): NodeJS.ProcessEnv {
   return { PATH: folders.join(delimiter) };
 }
 
+/** Who has exported the folder of our own, as the README says, means the same as who has exported nothing. */
 function localState(): NodeJS.ProcessEnv {
-  if (process.env["PULUMI_BACKEND_URL"] ?? process.env["PULUMI_ACCESS_TOKEN"] ?? loggedInTo()) return {};
-  const backend = { PULUMI_BACKEND_URL: `file://${stateFolder}` };
-  if (process.env["PULUMI_CONFIG_PASSPHRASE"] ?? process.env["PULUMI_CONFIG_PASSPHRASE_FILE"]) return backend;
+  const {
+    PULUMI_BACKEND_URL: url,
+    PULUMI_CONFIG_PASSPHRASE: passphrase,
+    PULUMI_CONFIG_PASSPHRASE_FILE: file,
+  } = process.env;
+  const own = `file://${stateFolder}`;
+  if (url !== own && (url ?? process.env["PULUMI_ACCESS_TOKEN"] ?? loggedInTo())) return {};
+  const backend = { PULUMI_BACKEND_URL: own };
+  if (passphrase ?? (file === passphraseFile ? undefined : file)) return backend;
   return { ...backend, PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile };
 }
 

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { Command } from "commander";
 import { requireEngine } from "./engine";
 import { startNodes } from "./lifecycle/nodes";
-import { clearPendingCreates, exportState, refuseVainRefresh } from "./lifecycle/pulumi-state";
+import { clearPendingCreates, exportState, refreshLostNetwork, refuseVainRefresh } from "./lifecycle/pulumi-state";
 import { refuseWhileUpdating, removeStaleLocks } from "./lifecycle/update-lock";
 import { OperatorError } from "./operator-error";
 import { prepareLocalState, pulumiEnvironment } from "./pulumi-cli";
@@ -59,6 +59,7 @@ async function main(): Promise<number> {
   if (state !== undefined) {
     if (options.some((option) => /^(-r|--refresh)(=true)?$/.test(option))) refuseVainRefresh(state, stack);
     clearPendingCreates(state, name, env);
+    refreshLostNetwork(state, stack, env);
   }
   return run("up", "--stack", name, ...options);
 }

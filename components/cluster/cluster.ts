@@ -1,6 +1,7 @@
 import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
 import type { Passwords } from "../access/passwords";
 import { replicationRole, superuserRole } from "../access/plan-items";
 import { dockerNames, nodeNames, peerOf, type NodeName, type Names } from "../naming";
@@ -8,7 +9,7 @@ import { database, type Settings } from "../settings-rules";
 import { renderPgHba, renderPgIdent } from "./configuration/pg-hba";
 import { postgresqlConf, renderPostgresqlConf } from "./configuration/postgresql-conf";
 import { dockerVariables } from "./docker-cli";
-import { stackLabel } from "./labels";
+import { identityName, stackLabel } from "./labels";
 import { limitsAsOptions, limitsOf } from "./limits";
 
 export interface ClusterArgs {
@@ -24,6 +25,8 @@ export interface ClusterArgs {
 export class Cluster extends pulumi.ComponentResource {
   readonly names: Names;
   readonly network: docker.Network;
+  /** Of this state of the stack, see stateLabel. */
+  readonly identity: pulumi.Output<string>;
   readonly image: docker.RemoteImage;
   readonly volumes: Readonly<Record<NodeName, docker.Volume>>;
   readonly configVolume: docker.Volume;
@@ -46,6 +49,7 @@ export class Cluster extends pulumi.ComponentResource {
       { name: this.names.network },
       { parent: this, ...(adoptNetwork === undefined ? {} : { import: adoptNetwork }) },
     );
+    this.identity = new random.RandomUuid(identityName, {}, { parent: this }).result;
     // keepLocally: the engine may have other users of the image.
     this.image = new docker.RemoteImage(`${name}-image`, { name: settings.image, keepLocally: true }, { parent: this });
     this.configVolume = volume("config", this.names.configVolume, { parent: this });

@@ -6,7 +6,7 @@ import type { Settings } from "../settings-rules";
 import type { Cluster } from "./cluster";
 import { dockerVariables } from "./docker-cli";
 import { limitsOf } from "./limits";
-import { generationLabel, stackLabel } from "./labels";
+import { generationLabel, stackLabel, stateLabel } from "./labels";
 import { nodeScript, nodeScriptText } from "./node-script";
 import { restartLabels } from "./restart-notice";
 
@@ -63,6 +63,7 @@ export class Node extends pulumi.ComponentResource {
         labels: Object.entries({
           ...restartLabels(settings, node),
           [stackLabel]: pulumi.getStack(),
+          [stateLabel]: cluster.identity,
           ...(generation > 0 ? { [generationLabel]: String(generation) } : {}),
         })
           .sort(([a], [b]) => (a < b ? -1 : 1))

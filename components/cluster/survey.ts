@@ -14,6 +14,8 @@ export interface FoundNode {
   readonly labels: Readonly<Record<string, string>>;
   /** The stack that made it; undefined for a container of another program, which has this name by accident. */
   readonly stack: string | undefined;
+  /** Id of the private network it is on; undefined where it is on none. */
+  readonly network: string | undefined;
 }
 
 /** A data volume as the engine has it. */
@@ -73,6 +75,7 @@ export function findVolumes(names: readonly string[], dockerHost: string | undef
 interface Inspected extends Pick<FoundNode, "id" | "state" | "labels"> {
   readonly name: string;
   readonly entrypoint: readonly string[] | null;
+  readonly networks: Readonly<Record<string, { readonly NetworkID: string } | undefined>> | null;
 }
 
 /** The nodes' containers; undefined where no engine answers. */
@@ -80,7 +83,8 @@ export function findNodes(settings: Settings, dockerHost: string | undefined): S
   const names = dockerNames(settings.namePrefix);
   const format =
     '{"name": {{json .Name}}, "id": {{json .Id}}, "state": {{json .State.Status}}, ' +
-    '"labels": {{json .Config.Labels}}, "entrypoint": {{json .Config.Entrypoint}}}';
+    '"labels": {{json .Config.Labels}}, "entrypoint": {{json .Config.Entrypoint}}, ' +
+    '"networks": {{json .NetworkSettings.Networks}}}';
   const containers = nodeNames.map((node) => names[node].container);
   const { stdout, stderr } = docker(["inspect", "--type", "container", "--format", format, ...containers], {
     host: dockerHost,
@@ -93,9 +97,9 @@ export function findNodes(settings: Settings, dockerHost: string | undefined): S
       const { container } = names[node];
       const found = inspected.find(({ name }) => name === `/${container}`);
       if (found === undefined) return [];
-      const { id, state, labels, entrypoint } = found;
+      const { id, state, labels, entrypoint, networks } = found;
       const stack = entrypoint?.includes(nodeScript) === true ? labels[stackLabel] : undefined;
-      return [[node, { id, state, labels, stack }] as const];
+      return [[node, { id, state, labels, stack, network: networks?.[names.network]?.NetworkID }] as const];
     }),
   );
 }

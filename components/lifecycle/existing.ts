@@ -28,8 +28,11 @@ export function compare(settings: Settings, state: OwnState, survey: Survey): Di
     const known = state.find(({ type, called }) => type === containerType && called === container);
     const found = survey.nodes[node];
     const generation = Number(known?.labels[generationLabel] ?? 0);
-    const missing = known !== undefined && known.id !== found?.id;
-    return { node, container, missing, unknown: found !== undefined && known?.id !== found.id, generation };
+    const unknown = found !== undefined && known?.id !== found.id;
+    const attached = found?.network !== undefined && found.network === survey.network;
+    const detached = known !== undefined && found !== undefined && !unknown && !attached;
+    const missing = known !== undefined && (known.id !== found?.id || detached);
+    return { node, container, missing, unknown, detached, generation };
   });
   const inTheWay = containers.filter(({ unknown }) => unknown).map(({ container }) => container);
   return {
@@ -48,7 +51,11 @@ export function compare(settings: Settings, state: OwnState, survey: Survey): Di
       ...inTheWay.map((container) => `${container} exists and this stack's state does not know it: up makes it anew`),
       ...containers
         .filter(({ missing, unknown }) => missing && !unknown)
-        .map(({ container }) => `${container} is gone: up makes it again`),
+        .map(({ container, detached }) =>
+          detached
+            ? `${container} is not on the network ${names.network}: up makes it anew`
+            : `${container} is gone: up makes it again`,
+        ),
     ],
   };
 }
@@ -56,14 +63,15 @@ export function compare(settings: Settings, state: OwnState, survey: Survey): Di
 /** What the engine has as far as the state knows: for a preview where no engine answers. */
 export function asInState(state: OwnState, settings: Settings): Survey {
   const names = dockerNames(settings.namePrefix);
+  const network = state.find(({ type }) => type === networkType)?.id;
   const nodes = nodeNames.flatMap((node) => {
     const known = state.find(({ type, called }) => type === containerType && called === names[node].container);
     if (known === undefined) return [];
-    return [[node, { ...known, state: "running", stack: undefined }] as const];
+    return [[node, { ...known, state: "running", stack: undefined, network }] as const];
   });
   const volumes = nodeNames
     .map((node) => ({ name: names[node].volume, stack: undefined }))
     .filter(({ name }) => state.some(({ type, called }) => type === volumeType && called === name));
   const data = { primary: noData, replica: noData };
-  return { nodes: Object.fromEntries(nodes), data, network: undefined, volumes, schemas: undefined };
+  return { nodes: Object.fromEntries(nodes), data, network, volumes, schemas: undefined };
 }

@@ -1,9 +1,10 @@
 import type { Plan } from "../access/plan-items";
+import { identityName, stateLabel } from "../cluster/labels";
 import { primaryContradiction } from "../cluster/primary-check";
 import type { Survey } from "../cluster/survey";
 import { dockerNames, nodeNames, type Names } from "../naming";
 import type { Settings } from "../settings-rules";
-import { containerType, roleType, schemaType, volumeType, type OwnResource, type OwnState } from "./state";
+import { containerType, networkType, roleType, schemaType, volumeType, type OwnResource, type OwnState } from "./state";
 
 /** A resource that holds data or access: its name in the program, and what it is called where it is. */
 export interface Kept {
@@ -42,6 +43,8 @@ export function refusals(
   return [
     ...renamedVolumes(state, names),
     ...lostData(stack, state, names, survey),
+    ...lostNetwork(stack, state, names, survey),
+    ...takenOver(stack, state, names, survey),
     ...lostServices(plan, names, state),
     ...unknownSchemas(plan, state, survey),
     ...(contradiction === undefined ? [] : [contradiction]),
@@ -66,6 +69,31 @@ function lostData(stack: string, state: OwnState, names: Names, { volumes }: Sur
     `${data.join(" and ")} are gone, and with them the data: bring a volume back, or ` +
       `npm run ops -- wipe --stack ${stack} and begin anew`,
   ];
+}
+
+/** Pulumi does not see that a network is gone; `npm run up` has it look before it begins. */
+function lostNetwork(stack: string, state: OwnState, names: Names, { network }: Survey): string[] {
+  const known = state.find(({ type }) => type === networkType);
+  return known === undefined || known.id === network || known.called !== names.network
+    ? []
+    : [`the network ${known.called} is gone, or another has its name: npm run up -- ${stack} makes it again`];
+}
+
+/** A container of this stack that another state of it has made: that one knows the passwords, this one does not any more. */
+function takenOver(stack: string, state: OwnState, names: Names, { nodes }: Survey): string[] {
+  const identity = state.find(({ name }) => name === identityName)?.id;
+  const taken = nodeNames.filter((node) => {
+    const found = nodes[node];
+    const isKnown = state.some(({ type, id }) => type === containerType && id === found?.id);
+    return found !== undefined && identity !== undefined && !isKnown && found.labels[stateLabel] !== identity;
+  });
+  return taken
+    .slice(0, 1)
+    .map(
+      (node) =>
+        `${names[node].container} was made by another state of stack ${stack}, which took the data over: use that state, ` +
+        `or move this one away and npm run up -- ${stack} --adopt`,
+    );
 }
 
 /** Services whose schema or roles the state has and the registry no longer names, or names otherwise. */

@@ -7,6 +7,7 @@ import { projectFolder, type Stack } from "../stack-file";
 interface ExportedResource {
   readonly urn: string;
   readonly type: string;
+  readonly id?: string;
   readonly inputs?: Readonly<Record<string, unknown>>;
 }
 
@@ -30,6 +31,14 @@ export function clearPendingCreates(state: ExportedState, stack: string, env: No
   const root = state.resources?.find(({ type }) => type === "pulumi:pulumi:Stack")?.urn;
   if (root === undefined || !state.pending_operations?.some(({ type }) => type === "creating")) return;
   pulumi(stack, env, "refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--target", root);
+}
+
+/** Has pulumi see that the network it knows is gone: then `up` makes it again, or takes over the one that has its name now. */
+export function refreshLostNetwork(state: ExportedState, { name, dockerHost }: Stack, env: NodeJS.ProcessEnv): void {
+  const network = state.resources?.find(({ type }) => type === "docker:index/network:Network");
+  if (network?.id === undefined || docker(["network", "inspect", network.id], { host: dockerHost }).status === 0)
+    return;
+  pulumi(name, env, "refresh", "--yes", "--skip-preview", "--target", network.urn);
 }
 
 /**

@@ -306,6 +306,15 @@ describe("the way back, each by one up, from", () => {
     expect(onSocket("primary", "SELECT state FROM pg_stat_replication")).toBe("streaming");
   });
 
+  it("a network that is gone", async () => {
+    for (const node of ["primary", "replica"] as const)
+      docker("network", "disconnect", "-f", stack.prefix, container(node));
+    docker("network", "rm", stack.prefix);
+    expect(stack.pulumi("preview").output).toContain(`the network ${stack.prefix} is gone`);
+    ok(stack.up("--skip-preview"));
+    await expectUnharmed();
+  });
+
   it("a refresh while both servers are stopped", async () => {
     docker("stop", container("primary"), container("replica"));
     expect(stack.pulumi("refresh", "--yes", "--skip-preview").status).not.toBe(0);

@@ -259,7 +259,7 @@ describe("a real pulumi up", () => {
     );
     expect(stale.output).not.toContain("cluster-configuration updat");
     expect(stack.ops("start").output).toContain(
-      `${stack.prefix}-primary is not the primary any more, and is not started`,
+      `${stack.prefix}-primary was the primary before and ${replica} is the primary`,
     );
     expect(containers("running")).toBe(`${replica}\n`);
 

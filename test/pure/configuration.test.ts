@@ -131,7 +131,7 @@ describe("the notice of a restart", () => {
     state,
     labels: restartLabels(settings, name),
     stack: "prod",
-    role: "unknown" as const,
+    network: "n1",
   });
   const running = { primary: node(prod), replica: node(prod, "replica") };
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { planAccess } from "../../components/access/plan";
-import { generationLabel } from "../../components/cluster/labels";
+import { generationLabel, stateLabel } from "../../components/cluster/labels";
 import { noData } from "../../components/cluster/primary-check";
 import type { FoundNode, Survey } from "../../components/cluster/survey";
 import { asInState, compare } from "../../components/lifecycle/existing";
@@ -23,6 +23,7 @@ const found = (id: string, changes: Partial<FoundNode> = {}): FoundNode => ({
   state: "running",
   labels: {},
   stack: "dev",
+  network: "n1",
   ...changes,
 });
 const nothing: Survey = {
@@ -53,8 +54,8 @@ const container = (name: string, id: string, generation?: number) => ({
   id,
   labels: generation === undefined ? {} : { [generationLabel]: String(generation) },
 });
-/** Containers and network are gone, the volumes are there. */
-const stopped: Survey = { ...nothing, volumes: running.volumes };
+/** The containers are gone, the volumes are there. */
+const stopped: Survey = { ...nothing, volumes: running.volumes, network: "n1" };
 
 /** The state after an `up` with this registry. */
 const stateOf = (of: readonly Service[]): OwnState => [
@@ -159,6 +160,24 @@ describe("up refuses, with what is wrong and its cure,", () => {
     expect(refused(registry, {}, stateOf(registry), nothing)).toEqual([
       "pg16-primary-data and pg16-replica-data are gone, and with them the data: bring a volume back, or " +
         "npm run ops -- wipe --stack dev and begin anew",
+      "the network pg16 is gone, or another has its name: npm run up -- dev makes it again",
+    ]);
+  });
+
+  it("a container that another state of the stack has made, after it took the data over", () => {
+    const identity = { type: "random:index/randomUuid:RandomUuid", name: "cluster-identity", called: "", labels: {} };
+    const state = [
+      ...stateOf(registry).filter(({ name }) => name !== "primary-container"),
+      { ...identity, id: "mine" },
+    ];
+    const madeBy = (id: string): Survey => ({
+      ...running,
+      nodes: { ...running.nodes, primary: found("p2", { labels: { [stateLabel]: id } }) },
+    });
+    expect(refused(registry, {}, state, madeBy("mine"))).toEqual([]);
+    expect(refused(registry, {}, state, madeBy("another"))).toEqual([
+      "pg16-primary was made by another state of stack dev, which took the data over: use that state, or move this one away " +
+        "and npm run up -- dev --adopt",
     ]);
   });
 
@@ -223,6 +242,15 @@ describe("a container that is gone", () => {
     const differences = compare(settings, stateOf(registry), without);
     expect(differences.generations).toEqual({ primary: 0, replica: 1 });
     expect(differences.notices).toEqual(["pg16-replica is gone: up makes it again"]);
+  });
+
+  it("is one that is not on the network, too", () => {
+    const detached = { ...running, nodes: { ...running.nodes, primary: found("p1", { network: undefined }) } };
+    const differences = compare(settings, stateOf(registry), detached);
+    expect(differences.generations).toEqual({ primary: 1, replica: 0 });
+    expect(differences.notices).toEqual(["pg16-primary is not on the network pg16: up makes it anew"]);
+    const withoutNetwork = { ...detached, network: undefined };
+    expect(compare(settings, stateOf(registry), withoutNetwork).generations).toEqual({ primary: 1, replica: 1 });
   });
 
   it("counts on from its last generation, which stays when it is there", () => {
