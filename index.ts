@@ -28,17 +28,12 @@ export = async (): Promise<Record<string, unknown>> => {
   const passwords = new Passwords("passwords", { plan, rotation: settings.passwordRotation });
   const cluster = new Cluster("cluster", { settings, dockerHost, passwords, adoptNetwork });
   const volume = cluster.volumes[primaryNode];
-  const node = (name: typeof primaryNode) => ({
-    node: name,
-    cluster,
-    settings,
-    dockerHost,
-    generation: generations[name],
-  });
-  const primary = new Node(primaryNode, node(primaryNode), { dependsOn: cluster });
+  const nodeArgs = { cluster, settings, dockerHost, generations };
+  const primary = new Node(primaryNode, { ...nodeArgs, node: primaryNode }, { dependsOn: cluster });
   const onSocket = { plan, settings, dockerHost };
   const logins = new PlatformLogins("logins", { ...onSocket, passwords }, { dependsOn: primary });
-  const replica = new Node(peerOf(primaryNode), node(peerOf(primaryNode)), { dependsOn: [cluster, logins] });
+  const peer = peerOf(primaryNode);
+  const replica = new Node(peer, { ...nodeArgs, node: peer }, { dependsOn: [cluster, logins] });
 
   const sqlTo = { settings, password: passwords.of(superuserRole) };
   const foundation = new PlatformSql("foundation", { sql: renderFoundation(plan), ...sqlTo }, { dependsOn: logins });
@@ -55,12 +50,7 @@ export = async (): Promise<Record<string, unknown>> => {
   new Keeper("keeper", settings, { dependsOn: [passwords, cluster, primary, replica, ...reads, tiers] });
 
   const endpoints = endpointsOf(settings);
-  return {
-    /** Where reads and writes go, for programs on the Docker host and for containers on the network. */
-    endpoints,
-    /** Secret: how each service's roles connect, by service name and tier. */
-    connections: serviceConnections(databases, endpoints),
-    /** Secret: the superuser's password, for operators. */
-    superuserPassword: passwords.of(superuserRole),
-  };
+  // Where reads and writes go; how each service's roles connect (secret); the superuser's password, for operators (secret).
+  const connections = serviceConnections(databases, endpoints);
+  return { endpoints, connections, superuserPassword: passwords.of(superuserRole) };
 };

@@ -16,8 +16,8 @@ export interface NodeArgs {
   readonly settings: Settings;
   /** `DOCKER_HOST` for the jobs beside the provider; undefined where the environment says it. */
   readonly dockerHost: string | undefined;
-  /** A label of the container: another value than last time makes it anew. */
-  readonly generation: number;
+  /** By node, a label of its container: another value than last time makes it anew. */
+  readonly generations: Readonly<Record<NodeName, number>>;
 }
 
 /** The image declares this folder a VOLUME: any other mount path would leave the data in an anonymous volume. */
@@ -32,7 +32,8 @@ export class Node extends pulumi.ComponentResource {
 
   constructor(name: string, args: NodeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("centraldb:cluster:Node", name, {}, opts);
-    const { node, cluster, settings, dockerHost, generation } = args;
+    const { node, cluster, settings, dockerHost } = args;
+    const generation = args.generations[node];
     const names = cluster.names[node];
     const limits = limitsOf(settings.memoryMiB);
 

@@ -11,7 +11,7 @@ export interface Differences {
   readonly adoptNetwork: string | undefined;
   /** Containers that stand where new ones must go: stopped and removed, their data are in the volumes. */
   readonly inTheWay: readonly string[];
-  /** See NodeArgs.generation: counts up where a container is missing, so that pulumi makes it anew. */
+  /** See NodeArgs.generations: counts up where a container is missing, so that pulumi makes it anew. */
   readonly generations: Readonly<Record<NodeName, number>>;
   /** Names of the data volumes of a stack whose state is empty: all of it is to be taken over, passwords are made anew. */
   readonly adoptedVolumes: readonly string[];
