@@ -64,7 +64,7 @@ function forgetState(stack: string, env: NodeJS.ProcessEnv): void {
   const options = { cwd: projectFolder, env, encoding: "utf8" as const };
   const args = ["stack", "rm", stack, "--force", "--yes", "--preserve-config", "--non-interactive"];
   const { status, stderr } = spawnSync("pulumi", args, options);
-  if (status !== 0 && !/no stack named/.test(stderr)) {
+  if (status !== 0 && !/no stack named|unable to open state directory/.test(stderr)) {
     throw new OperatorError(`the data are gone, the state is not: pulumi ${args.join(" ")}: ${stderr.trim()}`);
   }
 }
