@@ -255,7 +255,8 @@ describe("a real pulumi up", () => {
     const stale = stack.up("--skip-preview");
     expect(stale.status).not.toBe(0);
     expect(stale.output).toContain(
-      `it is "primary", but ${replica} is the primary; pulumi config set centraldb:primaryNode replica`,
+      `it is "primary", but ${stack.prefix}-primary was the primary before and ${replica} is the primary; ` +
+        "pulumi config set centraldb:primaryNode replica",
     );
     expect(stale.output).not.toContain("cluster-configuration updat");
     expect(stack.ops("start").output).toContain(
