@@ -42,6 +42,14 @@ export interface Service {
   readonly statementTimeoutSeconds?: number;
 
   /**
+   * MiB of temporary files that each session of any of its roles may have at a time (`temp_file_limit`): what sorts, hashes and
+   * WITH HOLD cursors put on the disk all services share. Only a superuser can raise it. An index on a large table needs
+   * about the index's size.
+   * @default 1024
+   */
+  readonly tempFileLimitMiB?: number;
+
+  /**
    * Names of services whose whole schema, present and future, the app and user roles may SELECT from, never more.
    * It is trust in both directions: a view of the other service runs with the reader's rights.
    * @default none
@@ -65,6 +73,7 @@ export const lifecycles = ["active", "frozen"] as const satisfies readonly Lifec
 export const serviceDefaults = {
   connectionLimits: { owner: 2, app: 5, user: 2 },
   statementTimeoutSeconds: 30,
+  tempFileLimitMiB: 1024,
   reads: [],
   lifecycle: "active",
 } as const satisfies Partial<Service>;

@@ -68,6 +68,9 @@ const isCount = (value: unknown, max: number): boolean =>
 /** `statement_timeout` is an integer of milliseconds: 24 days at most. */
 const maxTimeoutSeconds = Math.floor(2 ** 31 / 1000);
 
+/** `temp_file_limit` is an integer of KiB. */
+const maxTempFileMiB = Math.floor(2 ** 31 / 1024) - 1;
+
 const fields: Readonly<Record<keyof Service, Field>> = {
   name: { required: true, expected: "a string", check: isString },
   code: { required: true, expected: "a string", check: isString },
@@ -89,6 +92,11 @@ const fields: Readonly<Record<keyof Service, Field>> = {
     required: false,
     expected: `a whole number of seconds from 1 to ${maxTimeoutSeconds}`,
     check: (value) => isCount(value, maxTimeoutSeconds),
+  },
+  tempFileLimitMiB: {
+    required: false,
+    expected: `a whole number of MiB from 1 to ${maxTempFileMiB}`,
+    check: (value) => isCount(value, maxTempFileMiB),
   },
   reads: { required: false, expected: "a list of service names", check: isStrings },
   lifecycle: {

@@ -1,3 +1,4 @@
+import { escapeLiteral } from "pg";
 import { keyWords } from "../../services/key-words";
 import type { ObjectType } from "./privileges";
 import {
@@ -5,6 +6,7 @@ import {
   type PlannedDefaultPrivileges,
   type PlannedGrant,
   type PlannedRevoke,
+  type PlannedRoleSetting,
   type Plan,
   type Target,
 } from "./plan-items";
@@ -55,6 +57,11 @@ export function describeDefaultPrivileges(item: PlannedDefaultPrivileges): strin
   const preposition = item.action === "GRANT" ? "TO" : "FROM";
   const what = `${item.action} ${item.privileges.join(", ")} ON ${objects} ${preposition} ${grantee(item.to)}`;
   return `FOR ROLE ${identifier(item.owner)}${where} ${what}`;
+}
+
+/** `gtuser SET lock_timeout = '10s'`. */
+export function describeRoleSetting({ role, setting, value }: PlannedRoleSetting): string {
+  return `${identifier(role)} SET ${setting} = ${escapeLiteral(value)}`;
 }
 
 /** Every sentence of a plan about rights, in plan order. */

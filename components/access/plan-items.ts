@@ -42,6 +42,15 @@ export interface PlannedRole {
   readonly carrier: Carrier;
 }
 
+/** `ALTER ROLE … SET`, where the provider's role has no attribute for it. */
+export interface PlannedRoleSetting {
+  readonly role: string;
+  readonly setting: string;
+  /** As PostgreSQL keeps it: `1GB`, `10s`, `on`. */
+  readonly value: string;
+  readonly carrier: Carrier;
+}
+
 export interface PlannedSchema {
   readonly name: string;
   readonly owner: string;
@@ -86,6 +95,7 @@ export interface Plan {
   readonly database: string;
   readonly services: readonly ResolvedService[];
   readonly roles: readonly PlannedRole[];
+  readonly roleSettings: readonly PlannedRoleSetting[];
   readonly schemas: readonly PlannedSchema[];
   readonly extensions: readonly PlannedExtension[];
   readonly revokes: readonly PlannedRevoke[];
@@ -115,6 +125,7 @@ export function carriedBy(plan: Plan, carrier: Carrier): Plan {
   return {
     ...plan,
     roles: plan.roles.filter(mine),
+    roleSettings: plan.roleSettings.filter(mine),
     schemas: plan.schemas.filter(mine),
     extensions: plan.extensions.filter(mine),
     revokes: plan.revokes.filter(mine),

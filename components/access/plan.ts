@@ -11,6 +11,7 @@ import {
   type PlannedGrant,
   type PlannedRevoke,
   type PlannedRole,
+  type PlannedRoleSetting,
   type Target,
 } from "./plan-items";
 import {
@@ -30,6 +31,9 @@ export interface PlanOptions {
 
 /** A session that holds a transaction open holds back VACUUM for every service. */
 const idleInTransactionSessionTimeoutMs = 60_000;
+
+/** A migration that waits longer for its lock stops the service's own traffic behind it. */
+const lockTimeoutSeconds = 10;
 
 /** A role with no right beyond logging in, where it may. */
 const plainRole = {
@@ -65,6 +69,7 @@ export function planAccess(services: readonly Service[], options: PlanOptions): 
     database: options.database,
     services: resolved,
     roles: [...platformRoles, ...resolved.flatMap(serviceRoles)],
+    roleSettings: resolved.flatMap(serviceRoleSettings),
     schemas: [
       { name: platformSchema, owner: "postgres", carrier: "foundation" },
       { name: extensionsSchema, owner: "postgres", carrier: "foundation" },
@@ -106,6 +111,18 @@ function serviceRoles(service: ResolvedService): PlannedRole[] {
     idleInTransactionSessionTimeoutMs,
     carrier: "provider",
   }));
+}
+
+/** What the provider's role has no attribute for. A role can SET all but the first away; see docs/threat-model.md. */
+function serviceRoleSettings({ code, tempFileLimitMiB }: ResolvedService): PlannedRoleSetting[] {
+  return tiers.flatMap((tier) =>
+    [
+      ["temp_file_limit", `${tempFileLimitMiB}MB`],
+      // Whoever waits for a strong lock stops everybody who comes after it.
+      ["lock_timeout", `${lockTimeoutSeconds}s`],
+      ...(tier === "user" ? [["default_transaction_read_only", "on"]] : []),
+    ].map(([setting = "", value = ""]) => ({ role: tierRole(code, tier), setting, value, carrier: "tiers" as const })),
+  );
 }
 
 function publicRevokes(): PlannedRevoke[] {

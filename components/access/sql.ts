@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { escapeLiteral } from "pg";
-import { describeDefaultPrivileges, describeGrant, describeRevoke, identifier } from "./describe";
+import { describeDefaultPrivileges, describeGrant, describeRevoke, describeRoleSetting, identifier } from "./describe";
 import { carriedBy, superuserRole, type Plan, type PlannedRole } from "./plan-items";
 import type { ObjectType } from "./privileges";
+import { ownSettings } from "./role-settings";
 
 /** SCRAM verifiers by role name (see scramVerifier); a role that is not in it keeps the password it has. */
 export type Verifiers = ReadonlyMap<string, string>;
@@ -20,6 +21,7 @@ export function renderPlan(plan: Plan, verifiers: Verifiers): string {
       `ALTER SCHEMA ${identifier(name)} OWNER TO ${identifier(owner)}`,
     ]),
     ...plan.roles.flatMap((role) => roleStatements(role, verifiers.get(role.name))),
+    ...roleSettings(plan),
     sqlFile("guard"),
     ...access(plan),
     ...plannedAccess(plan),
@@ -52,7 +54,8 @@ export function renderFoundation(plan: Plan): string {
 
 /** What the provider cannot grant to the services' roles, as one idempotent transaction for a superuser. */
 export function renderTiers(plan: Plan): string {
-  return transaction(access(carriedBy(plan, "tiers")));
+  const mine = carriedBy(plan, "tiers");
+  return transaction([...roleSettings(mine), ...access(mine)]);
 }
 
 function existingRoles(plan: Plan): string[] {
@@ -82,17 +85,16 @@ function roleStatements(role: PlannedRole, verifier: string | undefined): string
   ];
   const login = role.login ? "LOGIN" : "NOLOGIN";
   const password = verifier === undefined ? "" : ` PASSWORD ${escapeLiteral(verifier)}`;
-  const settings = [
-    ["search_path", role.searchPath?.map(identifier).join(", ")],
-    ["statement_timeout", role.statementTimeoutMs?.toString()],
-    ["idle_in_transaction_session_timeout", role.idleInTransactionSessionTimeoutMs?.toString()],
-  ].filter(([, value]) => value !== undefined);
   return [
     `ALTER ROLE ${name} ${attributes.join(" ")} ${login} CONNECTION LIMIT ${role.connectionLimit}${password}`,
     `ALTER ROLE ${name} RESET ALL`,
-    ...settings.map(([setting, value]) => `ALTER ROLE ${name} SET ${setting} = ${value}`),
+    ...ownSettings(role).map(([setting, value]) => `ALTER ROLE ${name} SET ${setting} = ${value}`),
     ...role.memberOf.map((group) => `GRANT ${identifier(group)} TO ${name}`),
   ];
+}
+
+function roleSettings(plan: Plan): string[] {
+  return plan.roleSettings.map((item) => `ALTER ROLE ${describeRoleSetting(item)}`);
 }
 
 const defaultAclType: Readonly<Record<ObjectType, string>> = { table: "r", sequence: "S", routine: "f" };

@@ -39,6 +39,7 @@ export function boundaryAttempts(plan: Plan): readonly Attempt[] {
       attempt("NOTIFY", "NOTIFY probe", true),
       attempt("DROP EVENT TRIGGER", "DROP EVENT TRIGGER refuse_grants", false),
       attempt("SET of a superuser's setting", "SET log_statement = 'none'", false),
+      attempt("SET of its temp_file_limit", "SET temp_file_limit = -1", false),
       attempt("read pg_authid", "SELECT FROM pg_authid", false),
       attempt("COPY to a program", "COPY (SELECT 1) TO PROGRAM 'true'", false),
     ];

@@ -4,6 +4,7 @@ import type { ClientBase } from "pg";
 import { isGranted } from "../../components/access/expectation";
 import type { Plan, Target } from "../../components/access/plan-items";
 import type { ObjectType, Privilege } from "../../components/access/privileges";
+import { settingsOf } from "../../components/access/role-settings";
 import { tierRole } from "../../services/service";
 import type { Attempt, Violation } from "./attempt";
 
@@ -25,6 +26,7 @@ export async function catalogViolations(plan: Plan, superuser: ClientBase): Prom
     ...(await defaultPrivilegeViolations(plan, superuser)),
     ...(await prefixViolations(plan, superuser)),
     ...(await platformRoleViolations(plan, superuser)),
+    ...(await roleSettingViolations(plan, superuser)),
   ];
 }
 
@@ -122,6 +124,31 @@ async function platformRoleViolations(plan: Plan, superuser: ClientBase): Promis
               got: found.memberOf.join(", ") || "nothing",
             },
           ]),
+    ];
+  });
+}
+
+/** Settings of the tier roles: a role may change most of its own, and what it changed outlives its next password. */
+async function roleSettingViolations(plan: Plan, superuser: ClientBase): Promise<Violation[]> {
+  const roles = plan.roles.filter(({ of }) => of !== null).map(({ name }) => name);
+  const { rows } = await superuser.query<{ role: string; database: string | null; setting: string }>(
+    sql("role-settings"),
+    [roles],
+  );
+  return roles.flatMap((role) => {
+    const planned = settingsOf(plan, role).map(([name, value]) => `${name}=${value}`);
+    const found = rows
+      .filter((row) => row.role === role)
+      .map(({ database, setting }) => (database === null ? setting : `${setting} in database ${database}`));
+    const violation = (setting: string, expected: boolean): Violation => ({
+      role,
+      action: `setting ${setting}`,
+      expected: expected ? "set" : "not set",
+      got: expected ? "not set" : "set",
+    });
+    return [
+      ...planned.filter((setting) => !found.includes(setting)).map((setting) => violation(setting, true)),
+      ...found.filter((setting) => !planned.includes(setting)).map((setting) => violation(setting, false)),
     ];
   });
 }

@@ -34,6 +34,8 @@ async function runInOneSession(target: LoginTarget, attempts: readonly Attempt[]
   if (first === undefined) return [];
   const { client, login } = await logIn(target, first.role, first.database ?? target.database);
   const violations: Violation[] = [];
+  // The user tier's default: anybody can change it, so what counts is what happens without.
+  if (login === "allowed") await client.query("SET default_transaction_read_only = off");
   for (const attempt of attempts) {
     // One round trip each: a refused statement leaves its transaction to the ROLLBACK in front of the next one.
     const got =

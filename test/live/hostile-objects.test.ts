@@ -59,7 +59,7 @@ describe("an owner's odd objects", () => {
 
   it("leave a role that holds the lock on its own row nothing but an error to give", async () => {
     const blocker = await server.session("gtuser");
-    await blocker.query("BEGIN; ALTER ROLE gtuser SET work_mem = '1MB'");
+    await blocker.query("BEGIN READ WRITE; ALTER ROLE gtuser SET work_mem = '1MB'");
     await blocker.query("ALTER ROLE gtuser PASSWORD 'x'");
     await expect(server.apply(plan)).rejects.toThrow("canceling statement due to lock timeout");
     await server.superuser.query("ROLLBACK");

@@ -133,7 +133,11 @@ describe("the page's example (Gatherer)", () => {
     expect(await server.as("gtuser", "SELECT * FROM gt_raw_data")).toEqual([]);
     await expect(server.as("gtapp", "CREATE TABLE gt_more ()")).rejects.toThrow("permission denied for schema gt");
     await expect(server.as("gtapp", "ALTER TABLE gt_raw_data ADD COLUMN x int")).rejects.toThrow("must be owner");
-    await expect(server.as("gtuser", "INSERT INTO gt_raw_data VALUES (2)")).rejects.toThrow("permission denied");
+    const insert = "INSERT INTO gt_raw_data VALUES (2)";
+    await expect(server.as("gtuser", insert)).rejects.toThrow("cannot execute INSERT in a read-only transaction");
+    await expect(server.as("gtuser", `BEGIN READ WRITE; ${insert}`)).rejects.toThrow(
+      "permission denied for table gt_raw_data",
+    );
     await expect(server.as("aguser", "SELECT * FROM gt.gt_raw_data")).rejects.toThrow(
       "permission denied for schema gt",
     );

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { describePlan } from "../../components/access/describe";
+import { describePlan, describeRoleSetting } from "../../components/access/describe";
 import { planAccess } from "../../components/access/plan";
 import { carriedBy, type Plan } from "../../components/access/plan-items";
 import { schemaItems } from "../../components/access/schema-items";
@@ -142,6 +142,19 @@ describe("the platform's part", () => {
       ]),
     );
     expect(foundation.filter((sentence) => !sentence.startsWith("REVOKE"))).toEqual([]);
+  });
+
+  it("limits what the provider's role has no attribute for", () => {
+    const settings = plan([{ ...gatherer, tempFileLimitMiB: 2048 }]).roleSettings.map(describeRoleSetting);
+    expect(settings).toEqual([
+      "gtown SET temp_file_limit = '2048MB'",
+      "gtown SET lock_timeout = '10s'",
+      "gtapp SET temp_file_limit = '2048MB'",
+      "gtapp SET lock_timeout = '10s'",
+      "gtuser SET temp_file_limit = '2048MB'",
+      "gtuser SET lock_timeout = '10s'",
+      "gtuser SET default_transaction_read_only = 'on'",
+    ]);
   });
 
   it("gives the tiers the database and the extensions, and owners what migrations need", () => {

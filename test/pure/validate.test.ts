@@ -129,7 +129,7 @@ describe("a bad registry", () => {
       "an unknown field",
       [{ ...other, read: ["gatherer"] }],
       [
-        'services.ledger.read: unknown field; known are name, code, purpose, tables, connectionLimits, statementTimeoutSeconds, reads, lifecycle, did you mean "reads"?',
+        'services.ledger.read: unknown field; known are name, code, purpose, tables, connectionLimits, statementTimeoutSeconds, tempFileLimitMiB, reads, lifecycle, did you mean "reads"?',
       ],
     ],
     [

@@ -3,7 +3,12 @@ import { everybody, type Plan, type PlannedGrant } from "../../components/access
 import { services } from "../../services/registry";
 import { tierRole } from "../../services/service";
 import { testPlan } from "./server";
-import { describeDefaultPrivileges, describeGrant, describeRevoke } from "../../components/access/describe";
+import {
+  describeDefaultPrivileges,
+  describeGrant,
+  describeRevoke,
+  describeRoleSetting,
+} from "../../components/access/describe";
 
 /** Two services that read each other and one that reads nobody: every kind of item is in their plan. */
 export const mutatedPlan = testPlan([
@@ -27,7 +32,7 @@ export interface Mutant {
 
 /** Every plan that lacks one item, and for every role one that has a right too many. */
 export function mutants(plan: Plan): readonly Mutant[] {
-  const without = <K extends "revokes" | "grants" | "defaultPrivileges">(
+  const without = <K extends "revokes" | "grants" | "defaultPrivileges" | "roleSettings">(
     key: K,
     describe: (item: Plan[K][number]) => string,
   ) =>
@@ -36,7 +41,7 @@ export function mutants(plan: Plan): readonly Mutant[] {
       kind: `${key} ${kindOf(item)}`,
       needsNewServer:
         item.carrier === "foundation" || ("on" in item && ["function", "language"].includes(item.on.type)),
-      concerns: "to" in item && item.to !== everybody ? `${item.to}: ` : "",
+      concerns: "role" in item ? `${item.role}: ` : "to" in item && item.to !== everybody ? `${item.to}: ` : "",
       plan: { ...plan, [key]: plan[key].filter((_, other) => other !== index) },
     }));
   return [
@@ -44,6 +49,7 @@ export function mutants(plan: Plan): readonly Mutant[] {
     ...without("revokes", describeRevoke).filter(({ kind }) => kind !== "revokes schema"),
     ...without("grants", describeGrant),
     ...without("defaultPrivileges", describeDefaultPrivileges),
+    ...without("roleSettings", describeRoleSetting),
     ...forbidden(plan).map((grant) => ({
       name: `with ${describeGrant(grant)}`,
       kind: `forbidden ${grant.privileges.join()} ${kindOf(grant)}`,
@@ -82,6 +88,11 @@ function forbidden(plan: Plan): PlannedGrant[] {
 }
 
 function kindOf(item: object): string {
-  const { on, objectType, schema } = item as { on?: { type: string }; objectType?: string; schema?: string | null };
-  return on?.type ?? `${objectType ?? ""}${schema === null ? " everywhere" : ""}`;
+  const { on, objectType, schema, setting } = item as {
+    on?: { type: string };
+    objectType?: string;
+    schema?: string | null;
+    setting?: string;
+  };
+  return on?.type ?? setting ?? `${objectType ?? ""}${schema === null ? " everywhere" : ""}`;
 }
