@@ -9,6 +9,7 @@ import { serverProvider } from "./components/access/server-provider";
 import { ServiceDatabase } from "./components/access/service-database";
 import { declareReads } from "./components/access/service-reads";
 import { renderFoundation, renderTiers } from "./components/access/sql";
+import { Certificates } from "./components/cluster/certificates";
 import { Cluster } from "./components/cluster/cluster";
 import { Node } from "./components/cluster/node";
 import { examine } from "./components/lifecycle/examine";
@@ -26,7 +27,8 @@ export = async (): Promise<Record<string, unknown>> => {
 
   const { protect, primaryNode } = settings;
   const passwords = new Passwords("passwords", { plan, rotation: settings.passwordRotation });
-  const cluster = new Cluster("cluster", { settings, dockerHost, passwords, adoptNetwork });
+  const certificates = new Certificates("certificates", settings);
+  const cluster = new Cluster("cluster", { settings, dockerHost, passwords, certificates, adoptNetwork });
   const volume = cluster.volumes[primaryNode];
   const nodeArgs = { cluster, settings, dockerHost, generations };
   const primary = new Node(primaryNode, { ...nodeArgs, node: primaryNode }, { dependsOn: cluster });
@@ -35,7 +37,7 @@ export = async (): Promise<Record<string, unknown>> => {
   const peer = peerOf(primaryNode);
   const replica = new Node(peer, { ...nodeArgs, node: peer }, { dependsOn: [cluster, logins] });
 
-  const sqlTo = { settings, password: passwords.of(superuserRole) };
+  const sqlTo = { settings, password: passwords.of(superuserRole), certificates };
   const foundation = new PlatformSql("foundation", { sql: renderFoundation(plan), ...sqlTo }, { dependsOn: logins });
   const server = serverProvider("server", { ...sqlTo, dependsOn: logins });
   const onServer = { providers: { postgresql: server }, dependsOn: foundation };
@@ -47,10 +49,11 @@ export = async (): Promise<Record<string, unknown>> => {
   const reads = declareReads("reads", { plan, databases, volume }, { providers: { postgresql: server } });
   const tiersSql = { sql: renderTiers(plan), endSessionsOf: frozenRoles(plan) };
   const tiers = new PlatformSql("tiers", { ...tiersSql, ...sqlTo }, { dependsOn: databases });
-  new Keeper("keeper", settings, { dependsOn: [passwords, cluster, primary, replica, ...reads, tiers] });
+  new Keeper("keeper", settings, { dependsOn: [passwords, certificates, cluster, primary, replica, ...reads, tiers] });
 
   const endpoints = endpointsOf(settings);
-  // Where reads and writes go; how each service's roles connect (secret); the superuser's password, for operators (secret).
+  // Where reads and writes go; how each service's roles connect (secret); what verifies the servers; the superuser's (secret).
   const connections = serviceConnections(databases, endpoints);
-  return { endpoints, connections, superuserPassword: passwords.of(superuserRole) };
+  const caCertificate = certificates.authority;
+  return { endpoints, connections, caCertificate, superuserPassword: passwords.of(superuserRole) };
 };

@@ -1,6 +1,8 @@
-import { isIPv4 } from "node:net";
+import { isIP, isIPv4 } from "node:net";
+import { asGivenCertificates, whyNotServed, type GivenCertificates } from "./cluster/configuration/given-certificates";
 import { minMemoryMiB } from "./cluster/configuration/memory";
 import { platformSettings } from "./cluster/configuration/restart-settings";
+import { serverNames } from "./cluster/configuration/server-names";
 import { dumpRole, replicationRole, superuserRole } from "./access/plan-items";
 import { maxPrefixLength, nodeNames, type NodeName } from "./naming";
 import { didYouMean } from "../services/did-you-mean";
@@ -27,6 +29,12 @@ export interface Settings {
   readonly extensions: readonly string[];
   /** By role: another number is another password. */
   readonly passwordRotation: Readonly<Record<string, number>>;
+  /** Whether a login from outside a container must be encrypted. */
+  readonly tls: "required" | "offered";
+  /** Further DNS names and IP addresses by which clients know the servers. */
+  readonly certificateNames: readonly string[];
+  /** null: the program makes an authority and certificates of its own. */
+  readonly certificates: GivenCertificates | null;
 }
 
 /** The database all services share. */
@@ -45,6 +53,8 @@ export interface SettingProblem {
 }
 
 interface Rule<T> {
+  /** The value is never shown. */
+  readonly secret?: true;
   readonly expected: string | ((text: string) => string);
   /** The value, or undefined when the text is none. */
   readonly parse: (text: string) => T | undefined;
@@ -120,7 +130,31 @@ const rules: { readonly [Key in keyof Settings]: Rule<Settings[Key]> } = {
         : undefined;
     },
   },
+  tls: {
+    expected: "required or offered",
+    parse: (text) => (text === "required" || text === "offered" ? text : undefined),
+  },
+  certificateNames: {
+    expected: "a list of DNS names and IP addresses, such as [db.example.org, 192.0.2.7]",
+    parse: (text) => {
+      const names = parseJson(text);
+      const isName = (name: unknown): name is string =>
+        typeof name === "string" && (isIP(name) !== 0 || (name.length <= 253 && dnsName.test(name)));
+      return Array.isArray(names) && names.every(isName) ? names : undefined;
+    },
+  },
+  certificates: {
+    secret: true,
+    expected:
+      "nothing, or authority, primary.certificate, primary.key, replica.certificate and replica.key, each in PEM",
+    parse: (text) => {
+      const value = parseJson(text);
+      return value === null || (isRecord(value) && Object.keys(value).length === 0) ? null : asGivenCertificates(value);
+    },
+  },
 };
+
+const dnsName = /^(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*$/;
 
 /**
  * Reads every setting from `get`, which returns a value's text (lists as JSON) or undefined where there is none.
@@ -142,7 +176,8 @@ export function parseSettings(
     const text = get(key as keyof Settings);
     parsed[key] = text === undefined ? undefined : rule.parse(text);
     if (parsed[key] === undefined) {
-      const got = text === undefined ? "nothing" : JSON.stringify(text.slice(0, 80));
+      const got =
+        text === undefined ? "nothing" : rule.secret ? "something else, not shown" : JSON.stringify(text.slice(0, 80));
       const expected = typeof rule.expected === "string" ? rule.expected : rule.expected(text ?? "");
       problems.push({
         path: `centraldb:${key}`,
@@ -156,7 +191,11 @@ export function parseSettings(
       message: `expected another port than centraldb:primaryPort, got ${String(parsed["replicaPort"])} for both`,
     });
   }
-  return problems.length > 0 ? problems : (parsed as unknown as Settings);
+  if (problems.length > 0) return problems;
+  const settings = parsed as unknown as Settings;
+  const own = settings.certificates;
+  const why = own === null ? "" : whyNotServed(own, (node) => serverNames(settings, node), new Date());
+  return why === "" ? settings : [{ path: "centraldb:certificates", message: why }];
 }
 
 function isImage(text: string): boolean {

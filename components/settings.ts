@@ -15,7 +15,8 @@ export function readSettings(): Settings {
   const prefix = `${config.name}:`;
   const given = Object.keys(pulumi.runtime.allConfig()).filter((key) => key.startsWith(prefix));
   const settings = parseSettings(
-    (key) => config.get(key),
+    // As text, secret or not: config.get warns of a secret.
+    (key) => pulumi.runtime.getConfig(prefix + key),
     given.map((key) => key.slice(prefix.length)),
   );
   if ("length" in settings) {

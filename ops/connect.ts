@@ -1,4 +1,6 @@
 import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { connectionOf, type Connection } from "../components/access/endpoints";
 import { docker, dockerVariables } from "../components/cluster/docker-cli";
 import { dockerNames } from "../components/naming";
@@ -8,7 +10,7 @@ import { tierRole, tiers, type Service, type Tier } from "../services/service";
 import { OperatorError } from "./operator-error";
 import { stackOutput } from "./pulumi-cli";
 import { readPasswords, readPorts, sandboxEndpoints } from "./sandbox/credentials";
-import type { Stack } from "./stack-file";
+import { projectFolder, type Stack } from "./stack-file";
 
 export type Format = "url" | "multi-host-url" | "env" | "json";
 
@@ -49,6 +51,24 @@ export function connectionOfStack({ service, tier }: Login, stack: Stack): Conne
   return connection;
 }
 
+/**
+ * The connection with the file that verifies the server, which is written: the servers want an encrypted login, and a driver
+ * wants a path. The URLs of a container on the private network stay without, for it has files of its own.
+ */
+export function withAuthority(connection: Connection, stack: Stack): Connection & { readonly sslrootcert?: string } {
+  if (connection.sslmode !== "verify-full") return connection;
+  const sslrootcert = join(projectFolder, ".certificates", `${stack.name}.crt`);
+  mkdirSync(dirname(sslrootcert), { recursive: true });
+  writeFileSync(sslrootcert, String(stackOutput(stack.name, "caCertificate")));
+  const verified = (url: string) => `${url}&sslrootcert=${encodeURIComponent(sslrootcert)}`;
+  return {
+    ...connection,
+    sslrootcert,
+    url: verified(connection.url),
+    multiHostUrl: verified(connection.multiHostUrl),
+  };
+}
+
 /** How the login connects to the sandbox, from the file `npm start` has written. */
 export function connectionOfSandbox({ service, tier }: Login, credentialsFile: string): Connection {
   const role = tierRole(service.code, tier);
@@ -61,23 +81,29 @@ export function connectionOfSandbox({ service, tier }: Login, credentialsFile: s
 }
 
 /** What the command prints; `network` is the view of a container on the private network. */
-export function formatConnection(connection: Connection, format: Format, network: boolean): string {
+export function formatConnection(
+  connection: Connection & { readonly sslrootcert?: string },
+  format: Format,
+  network: boolean,
+): string {
   const { host, port, url, multiHostUrl } = network ? connection.network : connection;
-  const { user, password } = connection;
+  const { user, password, sslmode, sslrootcert } = connection;
   switch (format) {
     case "url":
       return url;
     case "multi-host-url":
       return multiHostUrl;
     case "env":
-      // libpq's variables and the one most frameworks read. Nothing in them needs quoting.
+      // libpq's variables and the one most frameworks read, for a shell and for dotenv alike.
       return [
         `PGHOST=${host}`,
         `PGPORT=${port}`,
         `PGDATABASE=${connection.database}`,
         `PGUSER=${user}`,
         `PGPASSWORD=${password}`,
-        `DATABASE_URL=${url}`,
+        ...(sslmode === "prefer" ? [] : [`PGSSLMODE=${sslmode}`]),
+        ...(sslrootcert === undefined || network ? [] : [`PGSSLROOTCERT='${sslrootcert.replaceAll("'", "'\\''")}'`]),
+        `DATABASE_URL='${url}'`,
       ].join("\n");
     case "json":
       return JSON.stringify(connection, null, 2);

@@ -1,6 +1,14 @@
 import { join } from "node:path";
 import { Command, Option } from "commander";
-import { connectionOfSandbox, connectionOfStack, findLogin, formatConnection, openPsql, type Format } from "./connect";
+import {
+  connectionOfSandbox,
+  connectionOfStack,
+  findLogin,
+  formatConnection,
+  openPsql,
+  withAuthority,
+  type Format,
+} from "./connect";
 import { requireEngine } from "./engine";
 import { startNodes, stopNodes } from "./lifecycle/nodes";
 import { wipe } from "./lifecycle/wipe";
@@ -52,7 +60,7 @@ program
     const folder = typeof options.sandbox === "string" ? options.sandbox : join(projectFolder, ".sandbox");
     const connection =
       options.sandbox === undefined
-        ? connectionOfStack(login, stack)
+        ? withAuthority(connectionOfStack(login, stack), stack)
         : connectionOfSandbox(login, sandboxFiles(folder).credentials);
     say(formatConnection(connection, options.format, options.network ?? false));
   });

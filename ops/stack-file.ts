@@ -40,7 +40,9 @@ export function readStack(stack: string): Stack {
   const given = Object.keys(overrides ?? {}).flatMap((key) => /^centraldb:(.*)$/.exec(key)?.[1] ?? []);
   const settings = parseSettings((key) => {
     const path = `centraldb:${key}`;
-    const value = overrides?.[path] ?? project.config[path]?.default;
+    // Encrypted in the file, and nothing an operator's command needs.
+    const override = key === "certificates" ? undefined : overrides?.[path];
+    const value = override ?? project.config[path]?.default;
     return value === undefined ? undefined : typeof value === "string" ? value : JSON.stringify(value);
   }, given);
   if ("length" in settings) {

@@ -4,7 +4,7 @@ import { endSessions } from "./end-sessions";
 
 /**
  * Runs the SQL of standard input in one go on the primary among the servers of libpq's environment variables (PGHOST,
- * PGPORT with a comma between the ports, …), then ends the sessions of the roles in END_SESSIONS_OF on both. Exit status 1
+ * PGPORT with a comma between the ports, …), verified with CA_CERTIFICATE, then ends the sessions of the roles in END_SESSIONS_OF on both. Exit status 1
  * and PostgreSQL's message, detail and hint when it fails.
  */
 async function main(): Promise<void> {
@@ -41,6 +41,7 @@ interface Server {
 async function connect(port: string): Promise<Server> {
   const client = new Client({
     port: Number(port),
+    ssl: { ca: process.env["CA_CERTIFICATE"] ?? "" },
     application_name: "centraldb platform SQL",
     connectionTimeoutMillis: 30_000,
   });

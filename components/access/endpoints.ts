@@ -17,6 +17,8 @@ export interface Endpoint {
 /** Where reads and writes go (the primary), and where reads may go (the standby). */
 export interface Endpoints {
   readonly database: string;
+  /** `verify-full` where the servers want it; the authority is the output `caCertificate`. */
+  readonly sslmode: "verify-full" | "prefer";
   readonly rw: Endpoint;
   readonly ro: Endpoint;
 }
@@ -26,6 +28,7 @@ export interface Connection extends Address {
   readonly database: string;
   readonly user: string;
   readonly password: string;
+  readonly sslmode: Endpoints["sslmode"];
   /** To the primary. */
   readonly url: string;
   /**
@@ -45,24 +48,41 @@ export function endpointsOf(settings: Settings): Endpoints {
     host: { host, port: settings[`${node}Port`] },
     network: { host: names[node].container, port: 5432 },
   });
-  return { database, rw: endpoint(settings.primaryNode), ro: endpoint(peerOf(settings.primaryNode)) };
+  return {
+    database,
+    sslmode: settings.tls === "required" ? "verify-full" : "prefer",
+    rw: endpoint(settings.primaryNode),
+    ro: endpoint(peerOf(settings.primaryNode)),
+  };
 }
 
-export function connectionOf(user: string, tier: Tier, password: string, { database, rw, ro }: Endpoints): Connection {
+export function connectionOf(
+  user: string,
+  tier: Tier,
+  password: string,
+  { database, sslmode, rw, ro }: Endpoints,
+): Connection {
+  // `prefer` is what libpq does without being told, and not every driver knows the word.
+  const tls: Query = sslmode === "prefer" ? {} : { sslmode };
+  const attributes: Query = { target_session_attrs: tier === "user" ? "prefer-standby" : "read-write", ...tls };
   const urls = (from: "host" | "network") => ({
-    url: url(user, password, [rw[from]], database, ""),
-    multiHostUrl: url(
-      user,
-      password,
-      [rw[from], ro[from]],
-      database,
-      `?target_session_attrs=${tier === "user" ? "prefer-standby" : "read-write"}`,
-    ),
+    url: url(user, password, [rw[from]], database, tls),
+    multiHostUrl: url(user, password, [rw[from], ro[from]], database, attributes),
   });
-  return { ...rw.host, database, user, password, ...urls("host"), network: { ...rw.network, ...urls("network") } };
+  return {
+    ...rw.host,
+    ...{ database, user, password, sslmode },
+    ...urls("host"),
+    network: { ...rw.network, ...urls("network") },
+  };
 }
 
-function url(user: string, password: string, at: readonly Address[], database: string, query: string): string {
+/** Parameters of a URL. */
+type Query = Readonly<Record<string, string>>;
+
+function url(user: string, password: string, at: readonly Address[], database: string, parameters: Query): string {
   const hosts = at.map(({ host, port }) => `${host}:${port}`).join(",");
-  return `postgresql://${encodeURIComponent(user)}:${encodeURIComponent(password)}@${hosts}/${encodeURIComponent(database)}${query}`;
+  const query = Object.entries(parameters).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
+  const path = `${hosts}/${encodeURIComponent(database)}${query.length === 0 ? "" : `?${query.join("&")}`}`;
+  return `postgresql://${encodeURIComponent(user)}:${encodeURIComponent(password)}@${path}`;
 }

@@ -1,5 +1,6 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import type { Certificates } from "../cluster/certificates";
 import type { Settings } from "../settings-rules";
 import { endpointsOf } from "./endpoints";
 
@@ -11,6 +12,8 @@ export interface PlatformSqlArgs {
   readonly settings: Settings;
   /** The superuser's. */
   readonly password: pulumi.Output<string>;
+  /** What the servers' certificates are verified with. */
+  readonly certificates: Certificates;
 }
 
 /**
@@ -35,6 +38,7 @@ export class PlatformSql extends pulumi.ComponentResource {
           PGDATABASE: database,
           PGUSER: "postgres",
           PGPASSWORD: args.password,
+          CA_CERTIFICATE: args.certificates.authority,
           ...(args.endSessionsOf ? { END_SESSIONS_OF: args.endSessionsOf.join(" ") } : {}),
         },
       },

@@ -6,6 +6,7 @@ import type { Passwords } from "../access/passwords";
 import { replicationRole, superuserRole } from "../access/plan-items";
 import { dockerNames, nodeNames, peerOf, type NodeName, type Names } from "../naming";
 import { database, type Settings } from "../settings-rules";
+import type { Certificates } from "./certificates";
 import { renderPgHba, renderPgIdent } from "./configuration/pg-hba";
 import { postgresqlConf, renderPostgresqlConf } from "./configuration/postgresql-conf";
 import { dockerVariables } from "./docker-cli";
@@ -17,6 +18,7 @@ export interface ClusterArgs {
   /** `DOCKER_HOST` for the jobs beside the provider; undefined where the environment says it. */
   readonly dockerHost: string | undefined;
   readonly passwords: Passwords;
+  readonly certificates: Certificates;
   /** Id of the network where it exists and the stack's state does not know it. */
   readonly adoptNetwork: string | undefined;
 }
@@ -33,7 +35,7 @@ export class Cluster extends pulumi.ComponentResource {
 
   constructor(name: string, args: ClusterArgs, opts?: pulumi.ComponentResourceOptions) {
     super("centraldb:cluster:Cluster", name, {}, opts);
-    const { settings, dockerHost, passwords, adoptNetwork } = args;
+    const { settings, dockerHost, passwords, certificates, adoptNetwork } = args;
     this.names = dockerNames(settings.namePrefix);
     const keep = { parent: this, protect: settings.protect, retainOnDelete: settings.protect };
     // Every input of a volume replaces it, labels too, and a replaced volume is an empty one.
@@ -62,11 +64,11 @@ export class Cluster extends pulumi.ComponentResource {
       `${name}-configuration`,
       {
         create: "node --import tsx components/cluster/jobs/configure.ts",
-        stdin: passwords.of(replicationRole),
+        stdin: configurationSecrets(passwords, certificates, this.names),
         // What a preview shows of a changed configuration are the lines that change.
         environment: {
           POSTGRESQL_CONF: renderPostgresqlConf(postgresqlConf(settings)),
-          PG_HBA_CONF: renderPgHba(),
+          PG_HBA_CONF: renderPgHba(settings),
           PG_IDENT_CONF: renderPgIdent(),
           IMAGE: this.image.imageId,
           NETWORK: this.network.name,
@@ -102,4 +104,13 @@ export class Cluster extends pulumi.ComponentResource {
     // No resource among them: readOwnState would ask the engine for one that is not registered yet.
     this.registerOutputs({ network: this.network.name, configVolume: this.configVolume.name });
   }
+}
+
+function configurationSecrets(passwords: Passwords, certificates: Certificates, names: Names): pulumi.Output<string> {
+  const pairs = nodeNames.flatMap((node): [string, pulumi.Output<string>][] => [
+    [`${names[node].container}.crt`, certificates.of[node].certificate],
+    [`${names[node].container}.key`, certificates.of[node].key],
+  ]);
+  const tls = Object.fromEntries([["authority.crt", certificates.authority], ...pairs]);
+  return pulumi.jsonStringify({ replicationPassword: passwords.of(replicationRole), tls });
 }

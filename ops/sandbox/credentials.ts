@@ -36,7 +36,7 @@ export interface SandboxPorts {
 /** The sandbox's endpoints: it has no network of its own. */
 export function sandboxEndpoints({ primary, replica }: SandboxPorts): Endpoints {
   const at = (port: number) => ({ host: { host: "127.0.0.1", port }, network: { host: "127.0.0.1", port } });
-  return { database, rw: at(primary), ro: at(replica) };
+  return { database, sslmode: "prefer", rw: at(primary), ro: at(replica) };
 }
 
 /** The ports of a credentials file; undefined where it has none. */

@@ -7,7 +7,8 @@ import { roleType, schemaType, volumeType } from "../../components/lifecycle/sta
 import { dockerNames } from "../../components/naming";
 import { readStackSettings } from "../../ops/stack-file";
 import { services } from "../../services/registry";
-import { fakePassword, runProgram, type Program } from "../support/mocks";
+import { newKey, publicKeyOf, selfSigned, signed } from "../support/certificates";
+import { fakePassword, resolved, runProgram, type Program } from "../support/mocks";
 
 let dev: Program;
 let prod: Program;
@@ -173,7 +174,7 @@ describe("what holds data or access", () => {
   });
 
   it("is reached by a destroy only after the keeper, which stands on everything and is protected in prod", () => {
-    const before = ["cluster", "passwords", "primary", "replica", "tiers"];
+    const before = ["certificates", "cluster", "passwords", "primary", "replica", "tiers"];
     expect(prod.resource("keeper")).toMatchObject({ protect: true, dependsOn: before });
     expect(dev.resource("keeper")).toMatchObject({ protect: false, dependsOn: before });
     // A component stands for its children: one without any would be a leaf beside the keeper.
@@ -317,10 +318,59 @@ describe("a password's rotation", () => {
   });
 });
 
+describe("certificates", () => {
+  const tlsNames = (program: Program) =>
+    program.resources
+      .filter(({ type }) => type.startsWith("tls:"))
+      .map(({ name }) => name.replace("certificates-", ""));
+
+  it("are the program's own authority's: a key, a request and a certificate for each node", () => {
+    expect(tlsNames(prod).sort()).toEqual([
+      ...["authority", "authority-key", "client", "client-key"],
+      ...["primary", "primary-key", "primary-request", "replica", "replica-key", "replica-request"],
+    ]);
+    expect(prod.resource("certificates-replica-request").inputs).toMatchObject({
+      dnsNames: ["pg16-replica", "localhost"],
+      ipAddresses: ["127.0.0.1", "::1"],
+    });
+    expect(prod.resource("certificates-replica").inputs).toMatchObject({
+      validityPeriodHours: 365 * 24,
+      earlyRenewalHours: 90 * 24,
+    });
+  });
+
+  it("are given ones, and then no authority is made; their keys are secret", async () => {
+    const key = newKey();
+    const authority = selfSigned(key, "own", true);
+    const names = { commonName: "own", dnsNames: ["pg16-primary", "pg16-replica", "localhost"] };
+    const certificate = signed(
+      { ...names, publicKeyPem: publicKeyOf(key), ipAddresses: ["127.0.0.1", "::1"] },
+      key,
+      authority,
+    );
+    const certificates = { authority, primary: { certificate, key }, replica: { certificate, key } };
+    const program = await runProgram({ ...readStackSettings("prod"), certificates }, services);
+    expect(tlsNames(program)).toEqual(["client-key", "client"]);
+    expect(await resolved(program.outputs["caCertificate"] as pulumi.Output<string>)).toBe(authority);
+    const shown = JSON.stringify(program.resources.map((resource) => resource.shown));
+    expect(shown).not.toContain("PRIVATE KEY");
+    expect(JSON.stringify(program.resource("cluster-configuration").inputs)).toContain("PRIVATE KEY");
+  });
+
+  it("are what the provider and the platform's SQL verify the servers with, in every stack", () => {
+    for (const program of [dev, prod]) {
+      const { sslrootcert, sslmode } = program.resource("server").inputs;
+      expect(sslmode).toBe("verify-full");
+      expect(sslrootcert).toContain("BEGIN CERTIFICATE");
+      expect(JSON.stringify(program.resource("tiers-apply").inputs)).toContain(JSON.stringify(sslrootcert));
+    }
+  });
+});
+
 describe("secrets", () => {
   it("stay secret in every input that has one and in the outputs", async () => {
     for (const { name, shown } of dev.resources) {
-      expect(JSON.stringify(shown), name).not.toMatch(/0123456789abcdefghijklmnop|SCRAM-SHA-256\$/);
+      expect(JSON.stringify(shown), name).not.toMatch(/0123456789abcdefghijklmnop|SCRAM-SHA-256\$|PRIVATE KEY/);
     }
     expect(dev.resource("cluster-configuration").shown).toMatchObject({ stdin: "[secret]" });
     expect(dev.resource("cluster-seed").shown).toMatchObject({ stdin: "[secret]" });

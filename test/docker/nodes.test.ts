@@ -7,6 +7,7 @@ import { createProbes } from "../../ops/effect-test/probes";
 import { platformSettings, restartSettings } from "../../components/cluster/configuration/restart-settings";
 import type * as pgHba from "../../components/cluster/configuration/pg-hba";
 import type { NodeName } from "../../components/naming";
+import type { Settings } from "../../components/settings-rules";
 import { services } from "../../services/registry";
 import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
 
@@ -308,7 +309,7 @@ describe("a changed configuration", () => {
     const withLine = async (line: string) => {
       vi.doMock("../../components/cluster/configuration/pg-hba", async (original) => {
         const actual = await original<typeof pgHba>();
-        return { ...actual, renderPgHba: () => `${line}\n${actual.renderPgHba()}` };
+        return { ...actual, renderPgHba: (settings: Settings) => `${line}\n${actual.renderPgHba(settings)}` };
       });
       const ran = await cluster.up({ maxConnections: 150 });
       vi.doUnmock("../../components/cluster/configuration/pg-hba");

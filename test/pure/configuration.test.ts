@@ -172,20 +172,34 @@ describe("the notice of a restart", () => {
 });
 
 describe("pg_hba.conf", () => {
-  const rules = renderPgHba()
-    .split("\n")
-    .filter((line) => line !== "" && !line.startsWith("#"))
-    .map((line) => line.split("  #")[0]);
+  const rules = (tls: Settings["tls"]) =>
+    renderPgHba({ tls })
+      .split("\n")
+      .filter((line) => line !== "" && !line.startsWith("#"))
+      .map((line) => line.split("  #")[0]);
 
   it("is these lines: nobody is trusted, replication is for repl only, services reach appdb only", () => {
-    expect(rules).toEqual([
+    expect(rules("offered")).toEqual([
       "local all all peer map=operators",
       "local replication repl peer map=operators",
-      "host replication repl samenet scram-sha-256",
+      "hostssl replication repl samenet scram-sha-256",
       "host all repl all reject",
       "host all app samenet scram-sha-256",
       "host appdb all all scram-sha-256",
     ]);
     expect(renderPgIdent()).toContain("operators root all\noperators postgres all\n");
+  });
+
+  it("asks for encryption of whoever comes from outside the container, where the stack requires it", () => {
+    expect(rules("required").slice(2)).toEqual([
+      "hostssl replication repl samenet scram-sha-256",
+      "host all repl all reject",
+      "hostssl all app samenet scram-sha-256",
+      "host all app 127.0.0.1/32 scram-sha-256",
+      "host all app ::1/128 scram-sha-256",
+      "hostssl appdb all all scram-sha-256",
+      "host appdb all 127.0.0.1/32 scram-sha-256",
+      "host appdb all ::1/128 scram-sha-256",
+    ]);
   });
 });

@@ -12,8 +12,10 @@ describe("endpoints", () => {
   it("are the primary's for writes and the standby's for reads, from the host and from the network", () => {
     const primary = { host: { host: "127.0.0.1", port: 5432 }, network: { host: "pg16-primary", port: 5432 } };
     const replica = { host: { host: "127.0.0.1", port: 5433 }, network: { host: "pg16-replica", port: 5432 } };
-    expect(endpointsOf(prod)).toEqual({ database: "appdb", rw: primary, ro: replica });
-    expect(endpointsOf({ ...prod, primaryNode: "replica" })).toEqual({ database: "appdb", rw: replica, ro: primary });
+    const verified = { database: "appdb", sslmode: "verify-full" };
+    expect(endpointsOf(prod)).toEqual({ ...verified, rw: primary, ro: replica });
+    expect(endpointsOf({ ...prod, primaryNode: "replica" })).toEqual({ ...verified, rw: replica, ro: primary });
+    expect(endpointsOf({ ...prod, tls: "offered" }).sslmode).toBe("prefer");
     expect(endpointsOf({ ...prod, bindAddress: "0.0.0.0" }).rw.host.host).toBe("127.0.0.1");
   });
 });
@@ -28,17 +30,21 @@ describe("a connection", () => {
       database: "appdb",
       user: "gtapp",
       password: "abc",
-      url: "postgresql://gtapp:abc@127.0.0.1:5432/appdb",
-      multiHostUrl: "postgresql://gtapp:abc@127.0.0.1:5432,127.0.0.1:5433/appdb?target_session_attrs=read-write",
+      sslmode: "verify-full",
+      url: "postgresql://gtapp:abc@127.0.0.1:5432/appdb?sslmode=verify-full",
+      multiHostUrl:
+        "postgresql://gtapp:abc@127.0.0.1:5432,127.0.0.1:5433/appdb?target_session_attrs=read-write&sslmode=verify-full",
       network: {
         host: "pg16-primary",
         port: 5432,
-        url: "postgresql://gtapp:abc@pg16-primary:5432/appdb",
+        url: "postgresql://gtapp:abc@pg16-primary:5432/appdb?sslmode=verify-full",
         multiHostUrl:
-          "postgresql://gtapp:abc@pg16-primary:5432,pg16-replica:5432/appdb?target_session_attrs=read-write",
+          "postgresql://gtapp:abc@pg16-primary:5432,pg16-replica:5432/appdb?target_session_attrs=read-write&sslmode=verify-full",
       },
     });
     expect(connectionOf("gtuser", "user", "abc", endpointsOf(prod)).multiHostUrl).toContain("=prefer-standby");
+    const offered = connectionOf("gtapp", "app", "abc", endpointsOf({ ...prod, tls: "offered" }));
+    expect(offered.url).toBe("postgresql://gtapp:abc@127.0.0.1:5432/appdb");
   });
 
   it("is escaped so that any password comes back whole", () => {
@@ -60,8 +66,12 @@ describe("a connection", () => {
         "PGDATABASE=appdb",
         "PGUSER=gtapp",
         "PGPASSWORD=abc",
-        "DATABASE_URL=postgresql://gtapp:abc@pg16-primary:5432/appdb",
+        "PGSSLMODE=verify-full",
+        "DATABASE_URL='postgresql://gtapp:abc@pg16-primary:5432/appdb?sslmode=verify-full'",
       ].join("\n"),
+    );
+    expect(formatConnection({ ...connection, sslrootcert: "/it's/ca.crt" }, "env", false)).toContain(
+      "\nPGSSLMODE=verify-full\nPGSSLROOTCERT='/it'\\''s/ca.crt'\n",
     );
     expect(JSON.parse(formatConnection(connection, "json", false))).toEqual(connection);
   });

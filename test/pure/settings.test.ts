@@ -16,6 +16,9 @@ const good: Readonly<Record<keyof Settings, string>> = {
   postgresqlSettings: '{"work_mem":"32MB","autovacuum_naptime":30,"jit":true}',
   extensions: '["citext"]',
   passwordRotation: "{}",
+  tls: "required",
+  certificateNames: '["db.example.org","192.0.2.7"]',
+  certificates: "{}",
 };
 const parse = (values: Partial<Record<keyof Settings, string | undefined>>) =>
   parseSettings((key) => ({ ...good, ...values })[key], Object.keys({ ...good, ...values }));
@@ -36,6 +39,9 @@ describe("settings", () => {
       postgresqlSettings: { work_mem: "32MB", autovacuum_naptime: "30", jit: "on" },
       extensions: ["citext"],
       passwordRotation: {},
+      tls: "required",
+      certificateNames: ["db.example.org", "192.0.2.7"],
+      certificates: null,
     });
   });
 
@@ -55,6 +61,14 @@ describe("settings", () => {
       "expected an image of PostgreSQL 16; another major version does not read these data, see README, " +
         'Another major version, got "postgres:17.2-bookworm"',
     ],
+    ["tls", "on", 'expected required or offered, got "on"'],
+    ...['["a b"]', '["-x.org"]', '["*.example.org"]', '[""]', '"db.example.org"'].map(
+      (names): [keyof Settings, string, string] => [
+        "certificateNames",
+        names,
+        `expected a list of DNS names and IP addresses, such as [db.example.org, 192.0.2.7], got ${JSON.stringify(names)}`,
+      ],
+    ),
     [
       "passwordRotation",
       '{"gtown":2}',
@@ -129,7 +143,7 @@ describe("settings", () => {
         path: "centraldb:primryPort",
         message:
           "unknown setting; known are protect, namePrefix, image, bindAddress, primaryPort, replicaPort, primaryNode, " +
-          "memoryMiB, cpus, maxConnections, postgresqlSettings, extensions, passwordRotation, " +
+          "memoryMiB, cpus, maxConnections, postgresqlSettings, extensions, passwordRotation, tls, certificateNames, certificates, " +
           'did you mean "primaryPort"?',
       },
     ]);
@@ -140,7 +154,7 @@ describe("settings", () => {
   });
 
   it("come from the stack files: dev is small and throws everything away on destroy, prod has the page's numbers", () => {
-    const dev = { protect: false, memoryMiB: 1024, cpus: 2 };
+    const dev = { protect: false, memoryMiB: 1024, cpus: 2, tls: "offered" };
     expect(readStackSettings("dev")).toEqual({ ...readStackSettings("prod"), ...dev });
     expect(readStackSettings("prod")).toMatchObject({
       protect: true,

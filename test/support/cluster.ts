@@ -1,6 +1,7 @@
 import { Client } from "pg";
 import { dockerNames, nodeNames, type NodeName, type Names } from "../../components/naming";
 import { planAccess } from "../../components/access/plan";
+import type { ConfigurationSecrets } from "../../components/cluster/jobs/configure";
 import type { Plan } from "../../components/access/plan-items";
 import { renderPlan } from "../../components/access/sql";
 import { database, type Settings } from "../../components/settings-rules";
@@ -9,6 +10,7 @@ import type { LoginTarget } from "../../ops/effect-test/run";
 import type { Service } from "../../services/service";
 import { createContainer, removeContainer } from "./containers";
 import { fakePassword, runProgram, type Declared, type Program } from "./mocks";
+import { plain } from "./plain";
 import { run, type Ran } from "./run";
 import { freePort } from "./server";
 import { buildStandInImage, standInImage } from "./stand-in-image";
@@ -31,7 +33,8 @@ export interface TestCluster {
   /** The single value a query of the superuser on the node's socket gives. */
   ask(node: NodeName, query: string): string;
   /** A login over TCP, as programs on the host do it. */
-  login(node: NodeName, role: string, password?: string, to?: string): Promise<Client>;
+  /** Encrypted and verified where the stack requires it, unless told otherwise. */
+  login(node: NodeName, role: string, password?: string, to?: string, encrypted?: boolean): Promise<Client>;
   target(node: NodeName): LoginTarget;
   logs(node: NodeName): string;
   /** Resolves when the standby has replayed what the primary has written. */
@@ -63,6 +66,10 @@ export async function prepareCluster(services: readonly Service[]): Promise<Test
     if (status !== 0) throw new Error(output);
     return output.trim();
   };
+  const authority = () => {
+    const { stdin } = program?.resource("cluster-configuration").inputs ?? {};
+    return (JSON.parse(String(plain(stdin))) as ConfigurationSecrets).tls["authority.crt"] ?? "";
+  };
   const passwords = (): ReadonlyMap<string, string> =>
     new Map([
       ...["app", "repl"].map((role): [string, string] => [role, fakePassword(`${role}-password`)]),
@@ -70,7 +77,13 @@ export async function prepareCluster(services: readonly Service[]): Promise<Test
         type === "postgresql:index/role:Role" ? [[String(inputs["name"]), fakePassword(`${name}-password`)]] : [],
       ),
     ]);
-  const login = async (node: NodeName, role: string, password?: string, to = database) => {
+  const login = async (
+    node: NodeName,
+    role: string,
+    password?: string,
+    to = database,
+    encrypted = settings.tls === "required",
+  ) => {
     const known = role === "postgres" ? fakePassword("postgres-password") : passwords().get(role);
     const client = new Client({
       host: "127.0.0.1",
@@ -78,6 +91,7 @@ export async function prepareCluster(services: readonly Service[]): Promise<Test
       user: role,
       password: password ?? known,
       database: to,
+      ...(encrypted ? { ssl: { ca: authority() } } : {}),
     });
     client.on("error", () => undefined); // the server's end also rejects the query in progress
     await client.connect();
@@ -186,12 +200,4 @@ function bringChanged(type: string, name: string, given: Record<string, unknown>
     default:
       return ok;
   }
-}
-
-/** Without the wrapping in which secrets reach a provider. */
-function plain(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(plain);
-  if (typeof value !== "object" || value === null) return value;
-  if ("4dabf18193072939515e22adb298388d" in value && "value" in value) return plain(value.value);
-  return Object.fromEntries(Object.entries(value).map(([key, nested]) => [key, plain(nested)]));
 }

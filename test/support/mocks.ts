@@ -1,5 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { vi } from "vitest";
+import { plain } from "./plain";
+import { publicKeyOf, remember, selfSigned, newKey, signed, type Request } from "./certificates";
 import { noData } from "../../components/cluster/primary-check";
 import type { Survey } from "../../components/cluster/survey";
 import type { Service } from "../../services/service";
@@ -35,6 +37,38 @@ export function fakePassword(name: string): string {
 
 type Options = pulumi.CustomResourceOptions;
 
+/** What the tls provider would answer: real keys and certificates, the same for the same name and inputs. */
+function tlsOutputs(type: string, name: string, inputs: Record<string, unknown>): object {
+  const given = plain(inputs) as Record<string, string> & { subject: { commonName: string }; isCaCertificate: boolean };
+  switch (type) {
+    case "tls:index/privateKey:PrivateKey":
+      return { privateKeyPem: pulumi.secret(remember(name, newKey)) };
+    case "tls:index/selfSignedCert:SelfSignedCert": {
+      const { privateKeyPem = "", subject, isCaCertificate } = given;
+      const make = () => selfSigned(privateKeyPem, subject.commonName, isCaCertificate);
+      return { certPem: remember(`${name} ${privateKeyPem}`, make) };
+    }
+    case "tls:index/certRequest:CertRequest":
+      // As little as a real one does it hold the private key.
+      return { certRequestPem: JSON.stringify(requestOf(given)) };
+    case "tls:index/locallySignedCert:LocallySignedCert": {
+      const { certRequestPem = "", caPrivateKeyPem = "", caCertPem = "" } = given;
+      const make = () => signed(JSON.parse(certRequestPem) as Request, caPrivateKeyPem, caCertPem);
+      return { certPem: remember(JSON.stringify(given), make) };
+    }
+    default:
+      throw new Error(`the mocks do not know ${type}`);
+  }
+}
+
+function requestOf({
+  privateKeyPem = "",
+  subject,
+  ...names
+}: Record<string, unknown> & { privateKeyPem?: string; subject: { commonName: string } }): object {
+  return { ...names, commonName: subject.commonName, publicKeyPem: publicKeyOf(privateKeyPem) };
+}
+
 /** Runs index.ts under these settings and with this registry, every provider mocked, and returns what it declared. */
 export async function runProgram(
   settings: Settings,
@@ -48,8 +82,9 @@ export async function runProgram(
       newResource: ({ type, name, inputs: given }) => {
         const state = given as Record<string, unknown>;
         inputs.set(name, state);
-        const outputs =
-          type === "random:index/randomPassword:RandomPassword"
+        const outputs = type.startsWith("tls:")
+          ? tlsOutputs(type, `${settings.namePrefix} ${name}`, state)
+          : type === "random:index/randomPassword:RandomPassword"
             ? { result: pulumi.secret(fakePassword(name)) } // as the real provider answers
             : type === "docker:index/remoteImage:RemoteImage"
               ? { imageId }

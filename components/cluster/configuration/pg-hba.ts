@@ -1,9 +1,10 @@
 import { dumpRole, replicationRole } from "../../access/plan-items";
-import { database } from "../../settings-rules";
+import { database, type Settings } from "../../settings-rules";
 
 /** One line of pg_hba.conf. */
 interface HostRule {
-  readonly type: "local" | "host";
+  /** `hostssl`: in every stack; `host`: encrypted where the stack requires it, except on loopback. */
+  readonly type: "local" | "host" | "hostssl";
   readonly database: string;
   readonly user: string;
   /** `""` for the socket. */
@@ -36,7 +37,7 @@ const rules: readonly HostRule[] = [
     reason: "docker exec … pg_basebackup -U repl",
   },
   {
-    type: "host",
+    type: "hostssl",
     database: "replication",
     user: replicationRole,
     address: "samenet",
@@ -70,12 +71,22 @@ const rules: readonly HostRule[] = [
 ];
 
 /** pg_hba.conf's text. */
-export function renderPgHba(): string {
-  const lines = rules.map(
-    (rule) =>
-      `${[rule.type, rule.database, rule.user, rule.address, rule.method].filter((word) => word !== "").join(" ")}  # ${rule.reason}`,
-  );
+export function renderPgHba({ tls }: Pick<Settings, "tls">): string {
+  const lines = rules
+    .flatMap((rule) =>
+      tls === "required" && rule.type === "host" && rule.method !== "reject" ? encrypted(rule) : [rule],
+    )
+    .map(
+      ({ type, database: to, user, address, method, reason }) =>
+        `${[type, to, user, address, method].filter((word) => word !== "").join(" ")}  # ${reason}`,
+    );
   return ["# Written by pulumi up from components/cluster/configuration/pg-hba.ts.", ...lines, ""].join("\n");
+}
+
+/** What shares a container's network is as near as its socket. */
+function encrypted(rule: HostRule): HostRule[] {
+  const loopback = ["127.0.0.1/32", "::1/128"].map((address) => ({ ...rule, address, reason: "inside the container" }));
+  return [{ ...rule, type: "hostssl" }, ...loopback];
 }
 
 /** pg_ident.conf's text. */

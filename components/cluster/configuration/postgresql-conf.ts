@@ -37,6 +37,7 @@ export function postgresqlConf(options: PostgresConfOptions): readonly PostgresS
     ["reserved_connections", String(reservedForOthers), "for operators, backup and monitoring, as role app"],
     ["unix_socket_directories", "/var/run/postgresql", "where the container's own programs look"],
     ["authentication_timeout", "10s", "half-open logins of anybody hold connections, the superuser's too"],
+    ["ssl", "on", "components/cluster/certificates.ts; who must use it says pg_hba.conf"],
     ["tcp_keepalives_idle", "60", "a client that is gone without a word frees its connection within two minutes"],
     ["tcp_keepalives_interval", "10", "as above"],
     ["tcp_keepalives_count", "6", "as above"],

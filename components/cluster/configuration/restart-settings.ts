@@ -73,5 +73,8 @@ export const platformSettings: Readonly<Record<string, string>> = {
   recovery_target_time: "a restore",
   recovery_target_timeline: "a restore",
   recovery_target_xid: "a restore",
+  ssl: "centraldb:tls",
+  ssl_cert_file: "components/cluster/certificates.ts",
+  ssl_key_file: "components/cluster/certificates.ts",
   unix_socket_directories: "where the container's commands look",
 };

@@ -4,16 +4,25 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { docker } from "../docker-cli";
 import { ask, runJob, runThrowAway, variable } from "./job";
 
+/** What must stand in no environment and no process list. */
+export interface ConfigurationSecrets {
+  readonly replicationPassword: string;
+  /** PEM by file name: `authority.crt`, and `.crt` and `.key` of each node's host name. */
+  readonly tls: Readonly<Record<string, string>>;
+}
+
 const title =
   "configuration refused, the running servers keep theirs; what a stack sets is centraldb:postgresqlSettings";
 
 /**
  * The configuration job: proves the new configuration on a throw-away server with the limits and ports of a node, puts
- * the files into the volume, and lets the running nodes reload. Standard input: the password of role repl.
+ * the files into the volume, and lets the running nodes reload. Standard input, as JSON: {@link ConfigurationSecrets}.
  */
 async function configure(): Promise<void> {
   const nodes = variable("NODES").split(" ");
   const script = readFileSync(join(__dirname, "..", "scripts", "install-configuration.sh"), "utf8");
+  const { replicationPassword, tls } = JSON.parse(readFileSync(0, "utf8")) as ConfigurationSecrets;
+  const tlsFiles = Object.entries(tls).map(([name, text]) => `${name} ${Buffer.from(text).toString("base64")}\n`);
   const dataVolumes = variable("DATA_VOLUMES").split(" ");
   runThrowAway(
     `${variable("NETWORK")}-configuration`,
@@ -23,10 +32,19 @@ async function configure(): Promise<void> {
       ...newPorts(nodes),
       ...["--volume", `${variable("CONFIG_VOLUME")}:/etc/centraldb`, "--env", "CONFIG=/etc/centraldb"],
       ...dataVolumes.flatMap((volume, index) => ["--volume", `${volume}:/data/${nodes[index] ?? volume}:ro`]),
-      ...["--env", "POSTGRESQL_CONF", "--env", "PG_HBA_CONF", "--env", "PG_IDENT_CONF"],
+      ...[
+        "--env",
+        `NODE=${nodes[0] ?? ""}`,
+        "--env",
+        "POSTGRESQL_CONF",
+        "--env",
+        "PG_HBA_CONF",
+        "--env",
+        "PG_IDENT_CONF",
+      ],
       ...[variable("IMAGE"), "-c", script],
     ],
-    `${readFileSync(0, "utf8").trim()}\n`,
+    [`${replicationPassword}\n`, ...tlsFiles].join(""),
   );
   for (const node of nodes) await reload(node);
   warnOfMemory(Number(variable("MEMORY_MIB")) * nodes.length);

@@ -16,6 +16,7 @@ refuse() {
 trap 'exit 130' INT TERM QUIT
 
 conninfo="host=$PEER port=5432 user=repl passfile=$CONFIG/pgpass application_name=$NODE connect_timeout=5"
+conninfo+=" sslmode=verify-full sslrootcert=$CONFIG/tls/authority.crt"
 # A standby that hangs without reading would stop its primary's checkpoints: they wait for the sender of an outdated slot,
 # and the sender waits in a write. Not for everybody: a service may well pause that long within a large result.
 conninfo+=" options=-ctcp_user_timeout=10s"
@@ -105,6 +106,9 @@ options=(
   -c "hba_file=$CONFIG/pg_hba.conf"
   -c "ident_file=$CONFIG/pg_ident.conf"
   -c "cluster_name=$NODE"
+  # A reload reads them again: a renewed certificate restarts nothing.
+  -c "ssl_cert_file=$CONFIG/tls/$NODE.crt"
+  -c "ssl_key_file=$CONFIG/tls/$NODE.key"
   # Of no effect while the node is the primary.
   -c "primary_conninfo=$conninfo"
   -c "primary_slot_name=$SLOT"
