@@ -1,13 +1,13 @@
 import { adoptRoles } from "./components/access/adopt-roles";
 import { serviceConnections } from "./components/access/connections";
+import { declareDatabases } from "./components/access/databases";
 import { endpointsOf } from "./components/access/endpoints";
+import { LoginCheck } from "./components/access/login-check";
 import { Passwords } from "./components/access/passwords";
 import { frozenRoles, superuserRole } from "./components/access/plan-items";
 import { PlatformLogins } from "./components/access/platform-logins";
 import { PlatformSql } from "./components/access/platform-sql";
 import { serverProvider } from "./components/access/server-provider";
-import { ServiceDatabase } from "./components/access/service-database";
-import { declareReads } from "./components/access/service-reads";
 import { renderFoundation, renderTiers } from "./components/access/sql";
 import { Certificates } from "./components/cluster/certificates";
 import { Cluster } from "./components/cluster/cluster";
@@ -29,31 +29,31 @@ export = async (): Promise<Record<string, unknown>> => {
   const passwords = new Passwords("passwords", { plan, rotation: settings.passwordRotation });
   const certificates = new Certificates("certificates", settings);
   const cluster = new Cluster("cluster", { settings, dockerHost, passwords, certificates, adoptNetwork });
-  const volume = cluster.volumes[primaryNode];
   const nodeArgs = { cluster, settings, dockerHost, generations };
   const primary = new Node(primaryNode, { ...nodeArgs, node: primaryNode }, { dependsOn: cluster });
   const onSocket = { plan, settings, dockerHost };
   const logins = new PlatformLogins("logins", { ...onSocket, passwords }, { dependsOn: primary });
-  const peer = peerOf(primaryNode);
-  const replica = new Node(peer, { ...nodeArgs, node: peer }, { dependsOn: [cluster, logins] });
+  const standby = { ...nodeArgs, node: peerOf(primaryNode) };
+  const replica = new Node(standby.node, standby, { dependsOn: [cluster, logins] });
 
   const sqlTo = { settings, password: passwords.of(superuserRole), certificates };
   const foundation = new PlatformSql("foundation", { sql: renderFoundation(plan), ...sqlTo }, { dependsOn: logins });
   const server = serverProvider("server", { ...sqlTo, dependsOn: logins });
   const onServer = { providers: { postgresql: server }, dependsOn: foundation };
   const adopted = await adoptRoles({ ...onSocket, state, ready: logins.done });
-  const ofDatabase = { plan, passwords, adopted, protect, volume };
-  const databases = plan.services.map(
-    (service) => new ServiceDatabase(service.name, { ...ofDatabase, service }, onServer),
-  );
-  const reads = declareReads("reads", { plan, databases, volume }, { providers: { postgresql: server } });
-  const tiersSql = { sql: renderTiers(plan), endSessionsOf: frozenRoles(plan) };
-  const tiers = new PlatformSql("tiers", { ...tiersSql, ...sqlTo }, { dependsOn: databases });
-  new Keeper("keeper", settings, { dependsOn: [passwords, certificates, cluster, primary, replica, ...reads, tiers] });
+  const ofDatabase = { plan, passwords, adopted, protect, volume: cluster.volumes[primaryNode] };
+  const { databases, reads } = declareDatabases(ofDatabase, onServer);
+  const tiersSql = { ...sqlTo, sql: renderTiers(plan), endSessionsOf: frozenRoles(plan) };
+  const tiers = new PlatformSql("tiers", tiersSql, { dependsOn: databases });
+  const checked = new LoginCheck("logins-check", { plan, passwords, ...sqlTo }, { dependsOn: tiers });
+  const everything = [passwords, certificates, cluster, primary, replica, ...reads, tiers, checked];
+  new Keeper("keeper", settings, { dependsOn: everything });
 
   const endpoints = endpointsOf(settings);
-  // Where reads and writes go; how each service's roles connect (secret); what verifies the servers; the superuser's (secret).
-  const connections = serviceConnections(databases, endpoints);
-  const caCertificate = certificates.authority;
-  return { endpoints, connections, caCertificate, superuserPassword: passwords.of(superuserRole) };
+  return {
+    endpoints, // where reads and writes go
+    connections: serviceConnections(databases, endpoints), // secret
+    caCertificate: certificates.authority, // what verifies the servers
+    superuserPassword: sqlTo.password, // for operators; secret
+  };
 };

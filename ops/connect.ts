@@ -21,18 +21,26 @@ export interface Login {
 }
 
 /** @throws OperatorError for a name nobody has, with the one that may be meant */
-export function findLogin(services: readonly Service[], name: string, tier: string): Login {
+export function findService(services: readonly Service[], name: string): Service {
   const service = services.find((candidate) => candidate.name === name || candidate.code === name);
+  if (service !== undefined) return service;
   const known = services.map((candidate) => candidate.name);
-  if (service === undefined) {
-    throw new OperatorError(
-      `unknown service "${name}"; known services are ${known.join(", ")}${didYouMean(name, known)}`,
-    );
-  }
-  const found = tiers.find((candidate) => candidate === tier);
-  if (found === undefined) {
-    throw new OperatorError(`unknown tier "${tier}"; the tiers are ${tiers.join(", ")}${didYouMean(tier, tiers)}`);
-  }
+  throw new OperatorError(
+    `unknown service "${name}"; known services are ${known.join(", ")}${didYouMean(name, known)}`,
+  );
+}
+
+/** @throws OperatorError for what is no tier */
+export function findTier(name: string): Tier {
+  const tier = tiers.find((candidate) => candidate === name);
+  if (tier !== undefined) return tier;
+  throw new OperatorError(`unknown tier "${name}"; the tiers are ${tiers.join(", ")}${didYouMean(name, tiers)}`);
+}
+
+/** @throws OperatorError for a name nobody has, or a service nobody logs in to */
+export function findLogin(services: readonly Service[], name: string, tier: string): Login {
+  const service = findService(services, name);
+  const found = findTier(tier);
   if (service.lifecycle === "frozen") {
     throw new OperatorError(`${service.name} is frozen, nobody logs in: services/registry.ts says so (lifecycle)`);
   }

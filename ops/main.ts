@@ -4,11 +4,15 @@ import {
   connectionOfSandbox,
   connectionOfStack,
   findLogin,
+  findService,
+  findTier,
   formatConnection,
   openPsql,
   withAuthority,
   type Format,
 } from "./connect";
+import { tiers } from "../services/service";
+import { endSessionsOfService } from "./end-sessions";
 import { requireEngine } from "./engine";
 import { startNodes, stopNodes } from "./lifecycle/nodes";
 import { wipe } from "./lifecycle/wipe";
@@ -17,7 +21,8 @@ import { readRegistry } from "./registry-file";
 import { sandboxFiles } from "./sandbox/sandbox";
 import { projectFolder, readStack } from "./stack-file";
 import { collectStatus } from "./status/collect";
-import { problemsOf, renderStatus } from "./status/render";
+import { problemsOf } from "./status/problems";
+import { renderStatus } from "./status/render";
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
@@ -104,6 +109,19 @@ program
     const problems = problemsOf(nodes, stack);
     say(problems.length === 0 ? "All is well." : problems.join("\n"));
     if (problems.length > 0) process.exitCode = 1;
+  });
+
+program
+  .command("end-sessions")
+  .description("End the sessions of a service, on both servers. Its roles may log in again at once.")
+  .argument("<service>", "name or code of a service, e.g. gatherer or gt")
+  .argument("[tier]", "owner, app or user; all of them where it is left out")
+  .addOption(stackOption)
+  .action(async (name: string, tier: string | undefined, { stack: stackName }: { stack: string }) => {
+    const stack = readStack(stackName);
+    const service = findService(await readRegistry(stack.settings), name);
+    requireEngine(stack.dockerHost);
+    endSessionsOfService(service, tier === undefined ? tiers : [findTier(tier)], stack, say);
   });
 
 program

@@ -62,6 +62,13 @@ export interface Service {
    * @default active
    */
   readonly lifecycle?: Lifecycle;
+
+  /**
+   * Another number than last time is another password for its roles, or for one of them: `{ app: 2 }`. Sessions go on;
+   * `npm run ops -- end-sessions` ends them.
+   * @default 1
+   */
+  readonly rotation?: number | Readonly<Partial<Record<Tier, number>>>;
 }
 
 /** Whether a service's roles may log in. */
@@ -76,11 +83,13 @@ export const serviceDefaults = {
   tempFileLimitMiB: 1024,
   reads: [],
   lifecycle: "active",
+  rotation: 1,
 } as const satisfies Partial<Service>;
 
 /** The service with every optional field filled in. */
 export interface ResolvedService extends Required<Service> {
   readonly connectionLimits: Readonly<Record<Tier, number>>;
+  readonly rotation: Readonly<Record<Tier, number>>;
 }
 
 /** Fills in {@link serviceDefaults}. */
@@ -89,5 +98,11 @@ export function resolveService(service: Service): ResolvedService {
     ...serviceDefaults,
     ...service,
     connectionLimits: { ...serviceDefaults.connectionLimits, ...service.connectionLimits },
+    rotation: rotationOf(service.rotation ?? serviceDefaults.rotation),
   };
+}
+
+function rotationOf(rotation: NonNullable<Service["rotation"]>): ResolvedService["rotation"] {
+  const all = typeof rotation === "number" ? rotation : serviceDefaults.rotation;
+  return { owner: all, app: all, user: all, ...(typeof rotation === "number" ? {} : rotation) };
 }

@@ -65,6 +65,13 @@ const isStrings = (value: unknown): boolean => Array.isArray(value) && value.eve
 const isCount = (value: unknown, max: number): boolean =>
   Number.isInteger(value) && Number(value) >= 1 && Number(value) <= max;
 
+const isCountByTier = (value: unknown, max: number): boolean =>
+  typeof value === "object" &&
+  value !== null &&
+  Object.entries(value).every(([tier, count]) => tiers.some((known) => known === tier) && isCount(count, max));
+
+const maxRotation = 1e9;
+
 /** `statement_timeout` is an integer of milliseconds: 24 days at most. */
 const maxTimeoutSeconds = Math.floor(2 ** 31 / 1000);
 
@@ -83,10 +90,7 @@ const fields: Readonly<Record<keyof Service, Field>> = {
   connectionLimits: {
     required: false,
     expected: `whole numbers from 1 to 1000 for ${tiers.join(", ")}`,
-    check: (value) =>
-      typeof value === "object" &&
-      value !== null &&
-      Object.entries(value).every(([tier, limit]) => tiers.some((known) => known === tier) && isCount(limit, 1000)),
+    check: (value) => isCountByTier(value, 1000),
   },
   statementTimeoutSeconds: {
     required: false,
@@ -103,6 +107,11 @@ const fields: Readonly<Record<keyof Service, Field>> = {
     required: false,
     expected: `one of ${lifecycles.map((lifecycle) => `"${lifecycle}"`).join(", ")}`,
     check: (value) => lifecycles.some((known) => known === value),
+  },
+  rotation: {
+    required: false,
+    expected: `a whole number from 1 to ${maxRotation}, or one for some of ${tiers.join(", ")}`,
+    check: (value) => isCount(value, maxRotation) || isCountByTier(value, maxRotation),
   },
 };
 

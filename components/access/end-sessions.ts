@@ -3,6 +3,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ClientBase } from "pg";
 
+/** With a list of roles as $1. */
+export const endSessionsSql = readFileSync(join(__dirname, "sql", "end-sessions.sql"), "utf8");
+
 /** A standby replays within moments that a role may no longer log in. */
 const replayTimeoutMs = 30_000;
 
@@ -12,13 +15,12 @@ const replayTimeoutMs = 30_000;
  * @throws Error where the server still lets one of them in: a standby that does not follow
  */
 export async function endSessions(superuser: ClientBase, roles: readonly string[]): Promise<number> {
-  const sql = readFileSync(join(__dirname, "sql", "end-sessions.sql"), "utf8");
   const deadline = Date.now() + replayTimeoutMs;
   while (await mayLogIn(superuser, roles)) {
     if (Date.now() > deadline) throw new Error("the standby does not follow: it still lets frozen services log in");
     await sleep(100);
   }
-  const { rows } = await superuser.query<{ ended: number }>(sql, [roles]);
+  const { rows } = await superuser.query<{ ended: number }>(endSessionsSql, [roles]);
   return rows[0]?.ended ?? 0;
 }
 

@@ -1,13 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
+import { tierRole, tiers } from "../../services/service";
 import { superuserRole, type Plan } from "./plan-items";
 import { scramVerifier } from "./scram";
 import type { Verifiers } from "./sql";
 
 export interface PasswordsArgs {
   readonly plan: Plan;
-  /** By role: another number than last time is another password. */
-  readonly rotation: Readonly<Partial<Record<string, number>>>;
+  /** Of the roles of no service: another number than last time is another password. */
+  readonly rotation: Readonly<Record<string, number>>;
 }
 
 /**
@@ -21,9 +22,10 @@ export class Passwords extends pulumi.ComponentResource {
     super("centraldb:access:Passwords", name, {}, opts);
     const platform = plan.roles.filter(({ carrier }) => carrier === "logins").map((role) => [role.name, role.name]);
     const services = plan.roles.flatMap(({ name: role, of }) => (of ? [[role, `${of.service}-${of.tier}`]] : []));
+    const turns = new Map([...Object.entries(rotation), ...serviceTurns(plan)]);
     this.byRole = new Map(
       [[superuserRole, superuserRole], ...platform, ...services].map(([role = "", key = ""]) => {
-        const turn = rotation[role];
+        const turn = turns.get(role);
         const keepers = turn === undefined ? {} : { keepers: { rotation: String(turn) } };
         const args = { length: 32, special: false, ...keepers };
         return [role, new random.RandomPassword(`${key}-password`, args, { parent: this }).result];
@@ -45,4 +47,11 @@ export class Passwords extends pulumi.ComponentResource {
       .all(roles.map((role) => this.of(role)))
       .apply((secrets) => new Map(secrets.map((secret, i) => [roles[i] ?? "", scramVerifier(roles[i] ?? "", secret)])));
   }
+}
+
+/** By role. The first turn is none: a password made before anybody thought of a rotation stays. */
+function serviceTurns(plan: Plan): readonly (readonly [role: string, turn: number])[] {
+  return plan.services.flatMap(({ code, rotation }) =>
+    tiers.flatMap((tier) => (rotation[tier] === 1 ? [] : [[tierRole(code, tier), rotation[tier]] as const])),
+  );
 }

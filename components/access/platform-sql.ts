@@ -2,7 +2,7 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Certificates } from "../cluster/certificates";
 import type { Settings } from "../settings-rules";
-import { endpointsOf } from "./endpoints";
+import { serverVariables } from "./server-variables";
 
 export interface PlatformSqlArgs {
   /** One idempotent transaction, see sql.ts. */
@@ -24,21 +24,13 @@ export interface PlatformSqlArgs {
 export class PlatformSql extends pulumi.ComponentResource {
   constructor(name: string, args: PlatformSqlArgs, opts?: pulumi.ComponentResourceOptions) {
     super("centraldb:access:PlatformSql", name, {}, opts);
-    const { database, rw, ro } = endpointsOf(args.settings);
-    // In an order of their own: which of them is the primary the servers say, and a failover changes nothing here.
-    const ports = [rw, ro].map(({ host }) => host.port).sort((a, b) => a - b);
     new command.local.Command(
       `${name}-apply`,
       {
-        create: "node --import tsx components/access/apply-sql.ts",
+        create: "node --import tsx components/access/jobs/apply-sql.ts",
         stdin: args.sql,
         environment: {
-          PGHOST: rw.host.host,
-          PGPORT: ports.join(","),
-          PGDATABASE: database,
-          PGUSER: "postgres",
-          PGPASSWORD: args.password,
-          CA_CERTIFICATE: args.certificates.authority,
+          ...serverVariables(args.settings, args.password, args.certificates),
           ...(args.endSessionsOf ? { END_SESSIONS_OF: args.endSessionsOf.join(" ") } : {}),
         },
       },

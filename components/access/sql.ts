@@ -23,6 +23,7 @@ export function renderPlan(plan: Plan, verifiers: Verifiers): string {
     ...plan.roles.flatMap((role) => roleStatements(role, verifiers.get(role.name))),
     ...roleSettings(plan),
     sqlFile("guard"),
+    sqlFile("passwords"),
     ...access(plan),
     ...plannedAccess(plan),
     sqlFile("revoke-unplanned"),
@@ -48,6 +49,7 @@ export function renderFoundation(plan: Plan): string {
     ...mine.schemas.map(({ name }) => `CREATE SCHEMA IF NOT EXISTS ${identifier(name)}`),
     ...mine.roles.flatMap((role) => roleStatements(role, undefined)),
     sqlFile("guard"),
+    sqlFile("passwords"),
     ...access(mine),
   ]);
 }

@@ -9,6 +9,8 @@ export interface LoginTarget {
   readonly database: string;
   /** Password by role name. */
   readonly passwords: ReadonlyMap<string, string>;
+  /** What the server's certificate is verified with. @default the logins are not encrypted */
+  readonly authority?: string;
 }
 
 /** Roles that try at the same time; each uses one connection. */
@@ -58,6 +60,7 @@ async function logIn(target: LoginTarget, role: string, database: string): Promi
       password: target.passwords.get(role),
       database,
       connectionTimeoutMillis: 10_000,
+      ...(target.authority === undefined ? {} : { ssl: { ca: target.authority } }),
     });
     client.on("error", () => undefined); // a broken connection also rejects the query in progress
     const login = await outcome(() => client.connect());

@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { docker } from "../../components/cluster/docker-cli";
@@ -24,8 +25,20 @@ export interface ServerStatus {
   readonly walBytes: number;
   /** Of the services. */
   readonly schemas: readonly { readonly name: string; readonly bytes: number }[];
+  /** Since when a role has its password; not `ours`: somebody has set another one since. */
+  readonly passwords: readonly { readonly role: string; readonly since: string; readonly ours: boolean }[];
+  /** Of the clients; it holds back VACUUM for all. null where none is open. */
+  readonly oldestTransaction: { readonly role: string; readonly seconds: number } | null;
+  /** Part of NOTIFY's queue that is in use, from 0 to 1; full, nobody's NOTIFY commits. */
+  readonly notificationQueue: number;
   readonly pendingRestart: readonly string[];
   readonly alteredBySystem: readonly string[];
+}
+
+/** When certificates end, in ISO 8601. */
+export interface CertificateStatus {
+  readonly server: string;
+  readonly authority: string;
 }
 
 export interface NodeStatus {
@@ -38,6 +51,8 @@ export interface NodeStatus {
   readonly published: string;
   /** undefined where the server does not answer; then `error` says why. */
   readonly server?: ServerStatus;
+  /** What its folder has, and with the last reload the server; undefined where there is none. */
+  readonly certificates?: CertificateStatus;
   readonly error?: string;
 }
 
@@ -61,8 +76,19 @@ export function collectStatus({ settings, dockerHost }: Stack): readonly NodeSta
     const psql = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "app", "-d", database, "-f", "-"];
     const asked = docker(["exec", "--interactive", container, ...psql], { input: query, host: dockerHost });
     if (asked.status !== 0) return { ...base, error: asked.stderr.trim().split("\n")[0] ?? "" };
-    return { ...base, server: JSON.parse(asked.stdout) as ServerStatus };
+    const certificates = certificatesOf(container, dockerHost);
+    const server = JSON.parse(asked.stdout) as ServerStatus;
+    return { ...base, server, ...(certificates === undefined ? {} : { certificates }) };
   });
+}
+
+function certificatesOf(container: string, host: string | undefined): CertificateStatus | undefined {
+  const endOf = (file: string) => {
+    const { status, stdout } = docker(["exec", container, "cat", `/etc/centraldb/tls/${file}.crt`], { host });
+    return status === 0 ? new Date(new X509Certificate(stdout).validTo).toISOString() : undefined;
+  };
+  const [server, authority] = [endOf(container), endOf("authority")];
+  return server === undefined || authority === undefined ? undefined : { server, authority };
 }
 
 /** Why node.sh did not start the server, where that is the last it said. */

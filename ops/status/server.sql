@@ -30,6 +30,18 @@ SELECT json_build_object(
               LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'm', 'S')
              WHERE pg_get_userbyid(n.nspowner) = 'platform'
              GROUP BY n.nspname) AS per_schema),
+  -- Only what was noted when the stack set it; see note-passwords.sql.
+  'passwords', (
+    SELECT coalesce(json_agg(json_build_object('role', rolname, 'since', since,
+                             'ours', fingerprint = encode(sha256(convert_to(rolpassword, 'UTF8')), 'hex')) ORDER BY rolname), '[]')
+      FROM platform.password JOIN pg_authid ON rolname = role
+     WHERE rolpassword IS NOT NULL),
+  'oldestTransaction', (
+    SELECT json_build_object('role', usename, 'seconds', extract(epoch FROM clock_timestamp() - xact_start))
+      FROM pg_stat_activity
+     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
+     ORDER BY xact_start LIMIT 1),
+  'notificationQueue', CASE WHEN pg_is_in_recovery() THEN 0 ELSE pg_notification_queue_usage() END,
   'pendingRestart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart),
   'alteredBySystem', (
     SELECT coalesce(json_agg(name ORDER BY name), '[]')

@@ -7,6 +7,7 @@ import { roleType, schemaType, volumeType } from "../../components/lifecycle/sta
 import { dockerNames } from "../../components/naming";
 import { readStackSettings } from "../../ops/stack-file";
 import { services } from "../../services/registry";
+import type { Service } from "../../services/service";
 import { newKey, publicKeyOf, selfSigned, signed } from "../support/certificates";
 import { fakePassword, resolved, runProgram, type Program } from "../support/mocks";
 
@@ -174,7 +175,7 @@ describe("what holds data or access", () => {
   });
 
   it("is reached by a destroy only after the keeper, which stands on everything and is protected in prod", () => {
-    const before = ["certificates", "cluster", "passwords", "primary", "replica", "tiers"];
+    const before = ["certificates", "cluster", "logins-check", "passwords", "primary", "replica", "tiers"];
     expect(prod.resource("keeper")).toMatchObject({ protect: true, dependsOn: before });
     expect(dev.resource("keeper")).toMatchObject({ protect: false, dependsOn: before });
     // A component stands for its children: one without any would be a leaf beside the keeper.
@@ -297,7 +298,7 @@ describe("a frozen service", () => {
       ({ name, inputs }) => JSON.stringify(program.resource(name).inputs) !== JSON.stringify(inputs),
     );
     expect(changed.map(({ name }) => name).sort()).toEqual([
-      ...["gatherer-app", "gatherer-owner", "gatherer-user", "tiers-apply"],
+      ...["gatherer-app", "gatherer-owner", "gatherer-user", "logins-check-run", "tiers-apply"],
     ]);
     expect(program.resource("gatherer-app").inputs).toEqual({ ...dev.resource("gatherer-app").inputs, login: false });
     expect(program.resource("tiers-apply").shown).toMatchObject({
@@ -315,6 +316,28 @@ describe("a password's rotation", () => {
     expect(rotated.map(({ name, inputs }) => [name, inputs["keepers"]])).toEqual([
       ["postgres-password", { rotation: "2" }],
     ]);
+  });
+
+  it("in the registry is that of a service's three roles, or of one", async () => {
+    const keepersWith = async (rotation: (Service["rotation"] & object) | number) => {
+      const registry = services.map((service) => (service.name === "gatherer" ? { ...service, rotation } : service));
+      const program = await runProgram(readStackSettings("dev"), registry);
+      return program.resources.flatMap(({ name, inputs }) => (inputs["keepers"] ? [[name, inputs["keepers"]]] : []));
+    };
+    expect(await keepersWith(1)).toEqual([]);
+    expect(await keepersWith({ app: 3 })).toEqual([["gatherer-app-password", { rotation: "3" }]]);
+    expect(await keepersWith(2)).toEqual([
+      ["gatherer-owner-password", { rotation: "2" }],
+      ["gatherer-app-password", { rotation: "2" }],
+      ["gatherer-user-password", { rotation: "2" }],
+    ]);
+  });
+
+  it("is followed by a login of every role that may log in, with its new password, which nobody sees", () => {
+    const check = dev.resource("logins-check-run");
+    expect(check.shown).toMatchObject({ stdin: "[secret]" });
+    expect(check.dependsOn).toEqual(["tiers"]);
+    expect(JSON.stringify(check.inputs)).toContain(JSON.stringify(fakePassword("gatherer-app-password")).slice(1, -1));
   });
 });
 

@@ -1,15 +1,25 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { TLSSocket } from "node:tls";
+import { Client } from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Connection } from "../../components/access/endpoints";
+import { services } from "../../services/registry";
+import { waitFor } from "../support/cluster";
+import { commandLines, leaks, readablePlaces, secretsOf } from "../support/secrets";
 import { prepareStack, type TestStack } from "../support/stack";
 
 // The stack file prod as it is, but for names, ports and image.
 let stack: TestStack;
+/** What anybody on this machine saw of the first `up`. */
+const seen: Record<string, string> = {};
 beforeAll(async () => {
   stack = await prepareStack({}, "prod");
-  const { status, output } = stack.up("--skip-preview");
-  expect(status, output).toBe(0);
+  const up = stack.startUp("--skip-preview");
+  seen["a process list"] = await commandLines(up.ended);
+  seen["what up prints"] = up.output();
+  expect(await up.ended, up.output()).toBe(0);
 });
 afterAll(() => stack.clean());
 
@@ -43,6 +53,132 @@ it("prod warns of nothing, and changes nothing the second time", () => {
   expect(preview.output).not.toContain("memoryMiB");
 });
 
+it("the provider, replication and the stack's own jobs are encrypted, and an unencrypted login is refused", async () => {
+  const superuser = await stack.superuser();
+  const { rows } = await superuser.query(
+    "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL",
+  );
+  expect(rows).toEqual([{ ssl: true }]);
+  const { host, port, user, password, database } = connectionOf("gatherer", "app");
+  const plain = new Client({ host, port, user, password, database });
+  await expect(plain.connect()).rejects.toThrow("no encryption");
+  await superuser.end();
+});
+
+it("the URL of the outputs works in psql and in node, given the file of the authority", async () => {
+  const url = stack.ops("connect", "gatherer", "app", "--stack", "prod").stdout.trim();
+  expect(url).toMatch(/\?sslmode=verify-full&sslrootcert=.*prod\.crt$/);
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  expect((await client.query("SELECT current_user AS me")).rows).toEqual([{ me: "gtapp" }]);
+  await client.end();
+});
+
+it("a checkout of its own with the same state refreshes: it needs no file of the first one", () => {
+  rmSync(join(stack.folder, ".certificates"), { recursive: true });
+  const preview = stack.pulumi("preview", "--refresh", "--expect-no-changes");
+  expect(preview.status, preview.output).toBe(0);
+});
+
+it("a renewed certificate is served without a restart, a rotated password opens the door, and old sessions go on", async () => {
+  const started = containersStarted();
+  const session = await loggedIn("gatherer", "app");
+  const other = await loggedIn("aggregator", "app");
+  const old = connectionOf("gatherer", "app");
+  const certificate = servedBy(session);
+  stack.setRegistry(
+    services.map((service) => (service.name === "gatherer" ? { ...service, rotation: { app: 2 } } : service)),
+  );
+  stack.setConfig("centraldb:passwordRotation", { repl: 2, app: 2 });
+  const renew = ["primary", "replica"].flatMap((node) => ["--replace", `**::certificates-${node}`]);
+  const preview = stack.pulumi("preview", "--diff", ...renew);
+  const up = stack.startUp("--skip-preview", ...renew);
+  seen["a process list of the rotation"] = await commandLines(up.ended);
+  seen["what the rotation's up prints"] = up.output();
+  seen["the rotation's preview"] = preview.output;
+  seen["the rotation's preview as JSON"] = stack.pulumi("preview", "--json").output;
+  expect(await up.ended, up.output()).toBe(0);
+
+  const now = connectionOf("gatherer", "app");
+  expect(now.password).not.toBe(old.password);
+  expect(connectionOf("gatherer", "owner")).toMatchObject({ user: "gtown" });
+  const renewed = await loggedIn("gatherer", "app");
+  expect(servedBy(renewed)).not.toBe(certificate);
+  await renewed.end();
+  await expect(loggedIn("gatherer", "app", old.password)).rejects.toThrow("password authentication failed");
+  expect((await session.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+  expect(containersStarted()).toEqual(started);
+
+  // The standby comes back with the new password and certificate.
+  const superuser = await stack.superuser();
+  await superuser.query("SELECT pg_terminate_backend(pid) FROM pg_stat_replication");
+  await waitFor(async () => {
+    const { rows } = await superuser.query("SELECT state FROM pg_stat_replication");
+    return rows.length === 1 && (rows[0] as { state: string }).state === "streaming";
+  });
+  await superuser.end();
+
+  const ended = stack.ops("end-sessions", "gatherer", "app", "--stack", "prod");
+  expect(ended.output).toContain(`${stack.prefix}-primary: ended 1 sessions of gtapp`);
+  await expect(session.query("SELECT 1")).rejects.toThrow();
+  expect((await other.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+  await other.end();
+});
+
+it("status tells a password the role has set itself, and another rotation takes it back", async () => {
+  const client = await loggedIn("gatherer", "app");
+  await client.query("ALTER ROLE gtapp PASSWORD 'of its own'");
+  await client.end();
+  const status = stack.ops("status", "--stack", "prod");
+  expect(status.status).toBe(1);
+  expect(status.output).toContain(
+    "the password of gtapp is not the stack's any more: another rotation in services/registry.ts sets a new one",
+  );
+  stack.setRegistry(
+    services.map((service) => (service.name === "gatherer" ? { ...service, rotation: { app: 3 } } : service)),
+  );
+  const { status: ended, output } = stack.up("--skip-preview");
+  expect(ended, output).toBe(0);
+  await (await loggedIn("gatherer", "app")).end();
+  expect(stack.ops("status", "--stack", "prod").output).toContain("All is well.");
+});
+
+it("no secret is where anybody else could read it: state, previews, output, errors, process lists, the engine, logs, files", () => {
+  stack.setConfig("centraldb:extensions", ["citext", "not_there"]);
+  const failed = stack.up("--skip-preview");
+  expect(failed.output).toContain('extension "not_there" is not available');
+  stack.setConfig("centraldb:extensions", ["citext", "pg_trgm"]);
+  seen["an error"] = failed.output;
+  const secrets = secretsOf(stack);
+  expect(secrets.length).toBeGreaterThanOrEqual(39 + 36 + 4 + 1);
+  expect(secrets.filter(({ text }) => text.length < 20)).toEqual([]);
+  const places = { ...seen, ...readablePlaces(stack), state: stack.state() };
+  expect(leaks(secrets, places)).toEqual([]);
+  // The search finds what is there.
+  const [known] = secrets.filter(({ what }) => what === "gatherer-app-password");
+  expect(leaks(secrets, { here: `x${known?.text ?? ""}y` })).toEqual(["gatherer-app-password in here"]);
+});
+
+const connectionOf = (service: string, tier: string): Connection => {
+  const connection = (stack.output("connections") as Record<string, Record<string, Connection>>)[service]?.[tier];
+  if (connection === undefined) throw new Error(`no connection of ${service} ${tier}`);
+  return connection;
+};
+const loggedIn = async (service: string, tier: string, oldPassword?: string): Promise<Client> => {
+  const { host, port, user, password, database } = connectionOf(service, tier);
+  const ssl = { ca: String(stack.output("caCertificate")) };
+  const client = new Client({ host, port, user, password: oldPassword ?? password, database, ssl });
+  client.on("error", () => undefined);
+  await client.connect();
+  return client;
+};
+const servedBy = (client: Client) =>
+  (client as unknown as { connection: { stream: TLSSocket } }).connection.stream.getPeerX509Certificate()
+    ?.fingerprint256;
+const containersStarted = () =>
+  ["primary", "replica"].map((node) =>
+    docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}}", `${stack.prefix}-${node}`),
+  );
 const docker = (...args: string[]) => execFileSync("docker", args, { encoding: "utf8" });
 const running = () => docker("ps", "-q", "--no-trunc", "--filter", `name=${stack.prefix}`);
 

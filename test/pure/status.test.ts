@@ -1,10 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { readStack } from "../../ops/stack-file";
 import type { NodeStatus, ServerStatus } from "../../ops/status/collect";
-import { problemsOf, renderStatus } from "../../ops/status/render";
+import { problemsOf } from "../../ops/status/problems";
+import { renderStatus } from "../../ops/status/render";
 import { services } from "../../services/registry";
 
 const stack = readStack("prod");
+function daysFromNow(days: number): string {
+  return new Date(Date.now() + days * 86_400_000 + 60_000 * Math.sign(days)).toISOString();
+}
 const server: ServerStatus = {
   version: "16.14",
   role: "primary",
@@ -19,15 +23,24 @@ const server: ServerStatus = {
   databaseBytes: 12 * 1024 ** 2,
   walBytes: 64 * 1024 ** 2,
   schemas: [{ name: "gt", bytes: 5 * 1024 ** 3 }],
+  passwords: ["gtown", "gtapp", "gtuser", "postgres", "app", "repl"].map((role, index) => ({
+    role,
+    since: daysFromNow(-index - 1),
+    ours: true,
+  })),
+  oldestTransaction: { role: "gtapp", seconds: 12 },
+  notificationQueue: 0,
   pendingRestart: [],
   alteredBySystem: [],
 };
+const certificates = { server: daysFromNow(300), authority: daysFromNow(3000) };
 const node = (changes: Partial<NodeStatus>): NodeStatus => ({
   node: "primary",
   container: "pg16-primary",
   state: "running",
   restarts: 0,
   published: "127.0.0.1:5432",
+  certificates,
   ...changes,
 });
 const standby: ServerStatus = {
@@ -46,19 +59,20 @@ describe("status", () => {
     expect(lines).toEqual([
       "stack prod, PostgreSQL 16.14",
       "",
-      "node     container     state    role     listens on      up for     restarts  lag",
-      "primary  pg16-primary  running  primary  127.0.0.1:5432  3 h 0 min  0",
-      "replica  pg16-replica  running  standby  127.0.0.1:5433  3 h 0 min  0         20 kB, 0.3 s",
+      "node     container     state    role     listens on      up for     restarts  lag           certificate",
+      "primary  pg16-primary  running  primary  127.0.0.1:5432  3 h 0 min  0                       300 d",
+      "replica  pg16-replica  running  standby  127.0.0.1:5433  3 h 0 min  0         20 kB, 0.3 s  300 d",
       "",
       "All is well.",
       "",
-      "service     schema  owner connections  app connections  user connections  size",
-      "gatherer    gt      0 of 2             4 of 5           0 of 2            5120 MB",
-      "aggregator  ag      0 of 2             0 of 5           0 of 2            no schema",
+      "service     schema  owner connections  app connections  user connections  size       oldest password",
+      "gatherer    gt      0 of 2             4 of 5           0 of 2            5120 MB    3 d 0 h",
+      "aggregator  ag      0 of 2             0 of 5           0 of 2            no schema  ?",
       "",
       "connections  4 of 200 on the primary",
       "database     12 MB",
       "WAL          64 MB",
+      "passwords    postgres 4 d 0 h, app 5 d 0 h, repl 6 d 0 h",
       "slots        pg16_replica active, reserved",
     ]);
   });
@@ -121,6 +135,33 @@ describe("status", () => {
       [node({ server: standby }), node({ ...replica, server })],
       [
         'centraldb:primaryNode: it is "primary", but pg16-primary is a standby and pg16-replica is the primary; pulumi config set centraldb:primaryNode replica, or the same in the stack\'s file',
+      ],
+    ],
+    [
+      "what a service does to all",
+      [
+        node({
+          server: {
+            ...server,
+            passwords: [{ role: "gtapp", since: daysFromNow(-1), ours: false }],
+            oldestTransaction: { role: "gtuser", seconds: 2 * 3600 },
+            notificationQueue: 0.8,
+          },
+        }),
+        replica,
+      ],
+      [
+        "the password of gtapp is not the stack's any more: another rotation in services/registry.ts sets a new one",
+        "gtuser has a transaction open for 2 h 0 min, which holds back VACUUM for all: npm run ops -- end-sessions --stack prod",
+        "the queue of NOTIFY is 80 % full: a listener is in a long transaction",
+      ],
+    ],
+    [
+      "certificates that end soon, before a client notices",
+      [node({ server, certificates: { server: daysFromNow(29), authority: daysFromNow(179) } }), replica],
+      [
+        "the certificate of pg16-primary ends in 29 days: npm run up -- prod renews it",
+        "the authority of pg16-primary's certificate ends in 179 days: see README, Certificates",
       ],
     ],
   ])("names %s", (_, nodes, problems) => {

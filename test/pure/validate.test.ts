@@ -129,7 +129,7 @@ describe("a bad registry", () => {
       "an unknown field",
       [{ ...other, read: ["gatherer"] }],
       [
-        'services.ledger.read: unknown field; known are name, code, purpose, tables, connectionLimits, statementTimeoutSeconds, tempFileLimitMiB, reads, lifecycle, did you mean "reads"?',
+        'services.ledger.read: unknown field; known are name, code, purpose, tables, connectionLimits, statementTimeoutSeconds, tempFileLimitMiB, reads, lifecycle, rotation, did you mean "reads"?',
       ],
     ],
     [
@@ -151,6 +151,13 @@ describe("a bad registry", () => {
       "a limit for no tier",
       [{ ...other, connectionLimits: { admin: 1 } }],
       ['services.ledger.connectionLimits: expected whole numbers from 1 to 1000 for owner, app, user, got {"admin":1}'],
+    ],
+    [
+      "a rotation that is none",
+      [{ ...other, rotation: { apps: 2 } }],
+      [
+        'services.ledger.rotation: expected a whole number from 1 to 1000000000, or one for some of owner, app, user, got {"apps":2}',
+      ],
     ],
     [
       "half a second",

@@ -190,7 +190,7 @@ function bringChanged(type: string, name: string, given: Record<string, unknown>
       return createContainer(given);
     case "command:local:Command": {
       // Of the platform's SQL over TCP the plan as SQL is the whole; see above.
-      if (name === "foundation-apply" || name === "tiers-apply") return ok;
+      if (["foundation-apply", "tiers-apply", "logins-check-run"].includes(name)) return ok;
       const command = again ? (given["update"] ?? given["create"]) : given["create"];
       return run("sh", ["-c", String(command)], {
         env: { ...process.env, ...(given["environment"] as Record<string, string>) },

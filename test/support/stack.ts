@@ -23,6 +23,8 @@ export interface TestStack {
   pulumi(...args: string[]): Ran;
   /** Runs the pulumi CLI on this stack, and goes on. */
   startPulumi(...args: string[]): RunningPulumi;
+  /** Runs `npm run up` with these options, and goes on. */
+  startUp(...options: string[]): RunningPulumi;
   /** Runs `npm run up` with these options. */
   up(...options: string[]): Ran;
   /** The same with another stack of the copy. */
@@ -105,11 +107,8 @@ export async function prepareStack(
   const base = { ...process.env, PATH: path, PULUMI_SKIP_UPDATE_CHECK: "1", PULUMI_HOME: join(folder, ".pulumi-home") };
   const pulumi = (...args: string[]) =>
     run("pulumi", [...args, "--stack", name, "--non-interactive"], { cwd: folder, env: { ...base, ...backend } });
-  const startPulumi = (...args: string[]): RunningPulumi => {
-    const child = spawn("pulumi", [...args, "--stack", name, "--non-interactive"], {
-      cwd: folder,
-      env: { ...base, ...backend },
-    });
+  const start = (command: string, args: readonly string[], env: NodeJS.ProcessEnv): RunningPulumi => {
+    const child = spawn(command, args, { cwd: folder, env });
     let text = "";
     const look = new EventTarget();
     for (const stream of [child.stdout, child.stderr]) {
@@ -139,16 +138,20 @@ export async function prepareStack(
       ended,
     };
   };
+  const startPulumi = (...args: string[]) =>
+    start("pulumi", [...args, "--stack", name, "--non-interactive"], { ...base, ...backend });
+  const upOptions = ["--yes", "--non-interactive", "--color=never"];
   const node = (env: NodeJS.ProcessEnv, script: string, ...args: string[]) =>
     run(process.execPath, ["--import", "tsx", script, ...args], { cwd: folder, env });
-  const upOf = (other: string, ...options: string[]) =>
-    node(base, "ops/up.ts", other, "--yes", "--non-interactive", "--color=never", ...options);
+  const upOf = (other: string, ...options: string[]) => node(base, "ops/up.ts", other, ...upOptions, ...options);
   const output = (key: string): unknown => {
     const ran = pulumi("stack", "output", key, "--json", "--show-secrets");
     if (ran.status !== 0) throw new Error(ran.output);
     return JSON.parse(ran.stdout);
   };
 
+  // Whatever the stack asks for: what must be encrypted is tried elsewhere.
+  const authority = () => String(output("caCertificate"));
   const primaryPort = () => (output("endpoints") as Endpoints).rw.host.port;
 
   return {
@@ -158,6 +161,8 @@ export async function prepareStack(
     pulumi,
     output,
     startPulumi,
+    startUp: (...options) =>
+      start(process.execPath, ["--import", "tsx", "ops/up.ts", name, ...upOptions, ...options], base),
     up: (...options) => upOf(name, ...options),
     upOf,
     ops: (...args) => node(base, "ops/main.ts", ...args),
@@ -174,6 +179,7 @@ export async function prepareStack(
         user: "postgres",
         password: output("superuserPassword") as string,
         database: "appdb",
+        ssl: { ca: authority() },
       });
       client.on("error", () => undefined);
       await client.connect();
@@ -184,7 +190,13 @@ export async function prepareStack(
       const passwords = services.flatMap(({ name, code }) =>
         tiers.map((tier) => [tierRole(code, tier), connections[name]?.[tier]?.password ?? ""] as const),
       );
-      return { host: "127.0.0.1", port: primaryPort(), database: "appdb", passwords: new Map(passwords) };
+      return {
+        host: "127.0.0.1",
+        port: primaryPort(),
+        database: "appdb",
+        passwords: new Map(passwords),
+        authority: authority(),
+      };
     },
     clean: () => {
       const docker = (...args: string[]) =>

@@ -1,0 +1,41 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Client, DatabaseError } from "pg";
+import { clientConfig, primaryOf, runOnServers } from "./servers";
+
+/** What must stand in no environment and no process list: every role that logs in, and its password. */
+export type LoginsToCheck = Readonly<Record<string, string>>;
+
+/**
+ * Logs in with each role and password of standard input (JSON, {@link LoginsToCheck}) on the primary among the servers (see
+ * servers.ts), then notes since when each role has its password.
+ */
+runOnServers("a login failed", async (servers) => {
+  const primary = primaryOf(servers);
+  const logins = Object.entries(JSON.parse(readFileSync(0, "utf8")) as LoginsToCheck);
+  const failures: string[] = [];
+  for (const [role, password] of logins) {
+    const failure = await logIn(role, password, primary.port);
+    if (failure !== undefined) failures.push(`${role}: ${failure}`);
+  }
+  if (failures.length > 0) {
+    const cure = "a role may have changed its own: give its service another rotation in services/registry.ts";
+    throw new Error(`${failures.join("\n  ")}\n  ${cure}`);
+  }
+  await primary.client.query(readFileSync(join(__dirname, "..", "sql", "note-passwords.sql"), "utf8"));
+});
+
+/** Why it does not get in. That its connections are all taken is said only to who had the right password. */
+async function logIn(role: string, password: string, port: string): Promise<string | undefined> {
+  const client = new Client({ ...clientConfig(port), user: role, password });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    return undefined;
+  } catch (error) {
+    const taken = error instanceof DatabaseError && /for role|reserved/.test(error.message);
+    return taken ? undefined : error instanceof Error ? error.message : String(error);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}

@@ -1,0 +1,99 @@
+import { noData, primaryContradiction, type NodeData } from "../../components/cluster/primary-check";
+import type { NodeName } from "../../components/naming";
+import { isStopped } from "../lifecycle/nodes";
+import type { Stack } from "../stack-file";
+import type { CertificateStatus, NodeStatus, ServerStatus } from "./collect";
+import { daysUntil, duration } from "./format";
+
+/** What is not as it should be, a sentence each, with what to do; empty when all is well. */
+export function problemsOf(nodes: readonly NodeStatus[], stack: Stack): readonly string[] {
+  const dataOf = (node: NodeName): NodeData => {
+    const role = nodes.find((status) => status.node === node)?.server?.role;
+    return role === undefined ? noData : { role, timeline: 0, running: true };
+  };
+  const othersAnswer = (container: string) =>
+    nodes.some((other) => other.container !== container && other.server !== undefined);
+  const isStreaming = ({ state }: { readonly state: string }) => state === "streaming";
+  const contradiction = primaryContradiction(stack.settings, {
+    primary: dataOf("primary"),
+    replica: dataOf("replica"),
+  });
+  return [
+    ...nodes.flatMap(({ container, state, error }) =>
+      error === undefined
+        ? []
+        : state === "missing"
+          ? [`${container} does not exist: npm run up -- ${stack.name}`]
+          : isStopped(state)
+            ? [`${container} is ${state}: npm run ops -- start --stack ${stack.name}`]
+            : [`${container} does not answer: ${error} (docker logs ${container})`],
+    ),
+    ...(contradiction === undefined ? [] : [contradiction]),
+    ...(nodes.some(({ server }) => server !== undefined) && !nodes.some(({ server }) => server?.role === "primary")
+      ? [
+          "no primary answers: bring back the node that was it, or promote the standby; see README, When the primary is gone",
+        ]
+      : []),
+    ...nodes.flatMap(({ container, certificates }) => certificateProblems(container, certificates, stack)),
+    ...nodes.flatMap(({ container, server }) => {
+      if (server === undefined) return [];
+      const lost = server.slots.filter(({ walStatus }) => walStatus === "lost");
+      return [
+        ...(server.role === "primary" && othersAnswer(container) && !server.standbys.some(isStreaming)
+          ? [`no standby streams from ${container}: its log and the standby's say why`]
+          : []),
+        ...(server.role === "primary" ? abuses(server, stack) : []),
+        ...lost.map(
+          ({ name }) => `slot ${name} on ${container} has lost WAL its standby needs: the standby must be copied anew`,
+        ),
+        ...(server.pendingRestart.length > 0
+          ? [`${container} needs a restart for ${server.pendingRestart.join(", ")}: docker restart ${container}`]
+          : []),
+        ...(server.alteredBySystem.length > 0
+          ? [
+              `ALTER SYSTEM on ${container} hides what the stack says of ${server.alteredBySystem.join(", ")}: ALTER SYSTEM RESET`,
+            ]
+          : []),
+      ];
+    }),
+  ];
+}
+
+function certificateProblems(container: string, certificates: CertificateStatus | undefined, stack: Stack): string[] {
+  if (certificates === undefined) return [];
+  const [server, authority] = [daysUntil(certificates.server), daysUntil(certificates.authority)];
+  const renewal = stack.settings.certificates === null ? `npm run up -- ${stack.name} renews it` : ownCertificates;
+  return [
+    ...(server < serverDays ? [`the certificate of ${container} ends in ${server} days: ${renewal}`] : []),
+    ...(authority < authorityDays
+      ? [`the authority of ${container}'s certificate ends in ${authority} days: see README, Certificates`]
+      : []),
+  ];
+}
+
+/** `up` renews 90 days before: below this nobody has run it for long. */
+const serverDays = 30;
+/** Every client must get the next one first. */
+const authorityDays = 180;
+const ownCertificates = "give the stack another one (centraldb:certificates)";
+
+/** What a service does to the others, where a number tells. */
+function abuses({ passwords, oldestTransaction, notificationQueue }: ServerStatus, { name }: Stack): string[] {
+  return [
+    ...passwords
+      .filter(({ ours }) => !ours)
+      .map(
+        ({ role }) =>
+          `the password of ${role} is not the stack's any more: another rotation in services/registry.ts sets a new one`,
+      ),
+    ...(oldestTransaction !== null && oldestTransaction.seconds > 3600
+      ? [
+          `${oldestTransaction.role} has a transaction open for ${duration(oldestTransaction.seconds)}, which holds back VACUUM for ` +
+            `all: npm run ops -- end-sessions --stack ${name}`,
+        ]
+      : []),
+    ...(notificationQueue > 0.5
+      ? [`the queue of NOTIFY is ${Math.round(notificationQueue * 100)} % full: a listener is in a long transaction`]
+      : []),
+  ];
+}
