@@ -110,6 +110,9 @@ describe("replication", () => {
 });
 
 describe("another certificate", () => {
+  const authorityKey = newKey();
+  const authority = selfSigned(authorityKey, "the operator's", true);
+
   it("is shown after a reload: no server is started again, and no session ends", async () => {
     const before = startedAt();
     const session = await cluster.login("primary", "gtapp");
@@ -126,8 +129,6 @@ describe("another certificate", () => {
 
   it("of the operator's own authority is taken in the same way, and the standby follows again with it", async () => {
     const before = startedAt();
-    const authorityKey = newKey();
-    const authority = selfSigned(authorityKey, "the operator's", true);
     const pair = (node: NodeName) => {
       const key = newKey();
       const names = { ...serverNames(cluster.settings, node), commonName: node, publicKeyPem: publicKeyOf(key) };
@@ -142,5 +143,33 @@ describe("another certificate", () => {
     cluster.ask("primary", "SELECT pg_terminate_backend(pid) FROM pg_stat_replication");
     await waitFor(() => cluster.ask("primary", "SELECT state FROM pg_stat_replication") === "streaming");
     expect(startedAt()).toEqual(before);
+  });
+
+  it("takes the place of one that is over, with which nobody got in who verified", async () => {
+    const { container } = cluster.names.primary;
+    const key = newKey();
+    const names = { ...serverNames(cluster.settings, "primary"), commonName: "over", publicKeyPem: publicKeyOf(key) };
+    const past = { notBefore: new Date("2020-01-01"), notAfter: new Date("2021-01-01") };
+    const over = signed(names, authorityKey, authority, past);
+    const write = 'printf "%s" "$CRT" > "/config/tls/$NAME.crt"; printf "%s" "$KEY" > "/config/tls/$NAME.key"';
+    const variables = ["--env", "CRT", "--env", "KEY", "--env", `NAME=${container}`];
+    const job = [
+      "run",
+      "--rm",
+      "--volume",
+      `${cluster.names.configVolume}:/config`,
+      ...variables,
+      "--entrypoint",
+      "bash",
+    ];
+    expect(
+      run("docker", [...job, cluster.settings.image, "-c", write], { env: { ...process.env, CRT: over, KEY: key } })
+        .output,
+    ).toBe("");
+    run("docker", ["kill", "--signal", "HUP", container]);
+    await waitFor(async () => (await answer(cluster.login("primary", "gtapp"))) === "certificate has expired");
+    cluster.forget("cluster-configuration");
+    expect(await cluster.up()).toMatchObject({ status: 0 });
+    expect(await answer(cluster.login("primary", "gtapp"))).toBe("let in");
   });
 });

@@ -65,9 +65,9 @@ export function leaks(secrets: readonly Secret[], places: Readonly<Record<string
 /** Command lines of every process of this machine, containers' too, seen until `ended` settles. */
 export async function commandLines(ended: Promise<unknown>): Promise<string> {
   const seen = new Set<string>();
-  let over = false;
-  const settled = ended.finally(() => (over = true));
-  while (!over) {
+  const over = new AbortController();
+  const settled = ended.finally(() => over.abort());
+  while (!over.signal.aborted) {
     for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
       try {
         seen.add(readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " "));
