@@ -1,3 +1,5 @@
+import { printable } from "../../services/printable";
+
 /** What PostgreSQL answers: done, or refused with this SQLSTATE. */
 export type Outcome = "allowed" | "denied" | "refused by the guard" | "read-only";
 
@@ -23,8 +25,5 @@ export interface Violation {
 
 export function describeViolation({ role, action, expected, got }: Violation): string {
   // An owner chooses the names in it: they must not move a terminal's cursor.
-  return `${role}: ${action}: expected ${expected}, got ${got}`.replaceAll(
-    /\p{Cc}/gu,
-    (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
+  return printable(`${role}: ${action}: expected ${expected}, got ${got}`);
 }

@@ -14,6 +14,7 @@ import {
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { printable } from "../../services/printable";
 import { OperatorError } from "../operator-error";
 
 /** An embedded PostgreSQL 16 that listens on 127.0.0.1 only. */
@@ -237,6 +238,6 @@ async function waitUntilReady(
   }
   server.kill("SIGINT");
   await ended;
-  const log = readFileSync(options.logFile, "utf8").trimEnd().split("\n").slice(-5).join("\n  ");
-  throw new OperatorError(`PostgreSQL did not start; the end of ${options.logFile}:\n  ${log}`);
+  const lines = readFileSync(options.logFile, "utf8").trimEnd().split("\n").slice(-5).map(printable);
+  throw new OperatorError(`PostgreSQL did not start; the end of ${options.logFile}:\n  ${lines.join("\n  ")}`);
 }

@@ -1,4 +1,5 @@
 import { Client, DatabaseError, type ClientConfig } from "pg";
+import { printable } from "../../../services/printable";
 
 /** One server, asked over TCP; end() its client. */
 export interface Server {
@@ -63,7 +64,9 @@ export function runOnServers(title: string, job: (servers: readonly Server[]) =>
       error instanceof DatabaseError
         ? [`${error.severity}: ${error.message}`, error.detail, error.hint, error.where].filter((line) => line)
         : [error instanceof Error ? error.message || String(error) : String(error)];
-    process.stderr.write(`${title}: ${lines.join("\n  ")}\n`);
+    // A service's owner chooses the names in it.
+    const text = lines.flatMap((line) => line?.split("\n") ?? []).map(printable);
+    process.stderr.write(`${title}: ${text.join("\n  ")}\n`);
     process.exitCode = 1;
   });
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { printable } from "../../../services/printable";
 import { docker } from "../docker-cli";
 import { ask, runJob, variable } from "./job";
 
@@ -84,6 +85,7 @@ function state(node: string): State {
 
 function failure(node: string, what: string): string {
   const { stdout, stderr } = docker(["logs", "--tail", "8", node]);
-  const lines = `${stdout}${stderr}`.trim().split("\n").slice(-8);
+  // Who connects chooses names and statements in it.
+  const lines = `${stdout}${stderr}`.trim().split("\n").slice(-8).map(printable);
   return [`${node} ${what}; the end of its log (docker logs ${node}):`, ...lines].join("\n  ");
 }
