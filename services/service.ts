@@ -92,11 +92,12 @@ export interface ResolvedService extends Required<Service> {
   readonly rotation: Readonly<Record<Tier, number>>;
 }
 
-/** Fills in {@link serviceDefaults}. */
+/** Fills in {@link serviceDefaults}, also where a field is there and undefined. */
 export function resolveService(service: Service): ResolvedService {
+  const given = Object.fromEntries(Object.entries(service).filter(([, value]) => value !== undefined)) as Service;
   return {
     ...serviceDefaults,
-    ...service,
+    ...given,
     connectionLimits: { ...serviceDefaults.connectionLimits, ...service.connectionLimits },
     rotation: rotationOf(service.rotation ?? serviceDefaults.rotation),
   };

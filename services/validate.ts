@@ -1,5 +1,6 @@
 import { didYouMean } from "./did-you-mean";
 import { connectionBudget, reservedConnections } from "./connection-budget";
+import { isPrintable, show, showKey } from "./printable";
 import { reservedReason } from "./reserved-names";
 import { lifecycles, tierRole, tiers, type Service } from "./service";
 
@@ -19,7 +20,12 @@ const maxIdentifierBytes = 63;
  * Every problem of a registry, in registry order; empty when it may be planned. Also checks the types at run time:
  * `npm start` and Pulumi run the registry without the compiler's checks.
  */
-export function validateRegistry(services: readonly Service[], maxConnections: number): readonly Problem[] {
+export function validateRegistry(registry: readonly Service[], maxConnections: number): readonly Problem[] {
+  if (!Array.isArray(registry)) {
+    return [{ path: "services", message: `expected a list of service literals, got ${show(registry)}` }];
+  }
+  // With nothing in place of the holes of a list, such as two commas leave.
+  const services: readonly Service[] = Array.from<Service>(registry);
   const shape = services.flatMap((service, index) => shapeProblems(service, labelOf(services, index)));
   const sound = services.map(soundFields);
   const meaning = services.flatMap((_, index) => [
@@ -61,13 +67,14 @@ interface Field {
 }
 
 const isString = (value: unknown): value is string => typeof value === "string";
-const isStrings = (value: unknown): boolean => Array.isArray(value) && value.every(isString);
+const isStrings = (value: unknown): boolean => Array.isArray(value) && Array.from<unknown>(value).every(isString);
 const isCount = (value: unknown, max: number): boolean =>
   Number.isInteger(value) && Number(value) >= 1 && Number(value) <= max;
 
 const isCountByTier = (value: unknown, max: number): boolean =>
   typeof value === "object" &&
   value !== null &&
+  !Array.isArray(value) &&
   Object.entries(value).every(([tier, count]) => tiers.some((known) => known === tier) && isCount(count, max));
 
 const maxRotation = 1e9;
@@ -84,7 +91,7 @@ const fields: Readonly<Record<keyof Service, Field>> = {
   purpose: {
     required: true,
     expected: "one sentence on one line",
-    check: (value) => isString(value) && /^\S.{0,199}$/.test(value),
+    check: (value) => isString(value) && /^\S.{0,199}$/.test(value) && isPrintable(value),
   },
   tables: { required: true, expected: "a list of strings", check: isStrings },
   connectionLimits: {
@@ -124,7 +131,7 @@ function shapeProblems(service: unknown, label: string): Problem[] {
   const problems: Problem[] = [];
   for (const key of Object.keys(values).filter((key) => !known.includes(key))) {
     problems.push({
-      path: `${label}.${key}`,
+      path: label + showKey(key),
       message: `unknown field; known are ${known.join(", ")}${didYouMean(key, known)}`,
     });
   }
@@ -218,9 +225,8 @@ function readsProblems(services: readonly Service[], index: number): Problem[] {
     if (target === service.name) return [{ path, message: "a service reads its own schema anyway; remove the line" }];
     if (!known.includes(target)) {
       const names = others.map((name) => `"${name}"`).join(", ");
-      return [
-        { path, message: `unknown service ${show(target)}; known services are ${names}${didYouMean(target, others)}` },
-      ];
+      const known = names === "" ? "there is no other" : `known services are ${names}`;
+      return [{ path, message: `unknown service ${show(target)}; ${known}${didYouMean(target, others)}` }];
     }
     return reads.indexOf(target) < position ? [{ path, message: `duplicate entry "${target}"` }] : [];
   });
@@ -248,11 +254,4 @@ function at(services: readonly Service[], index: number): Service {
   const service = services[index];
   if (service === undefined) throw new RangeError(`no service at ${index}`);
   return service;
-}
-
-/** A value as a person can read it in one line, however long or odd it is. */
-function show(value: unknown): string {
-  // JSON has no word for undefined, functions and symbols.
-  const text = (JSON.stringify(value) as string | undefined) ?? (value === undefined ? "nothing" : typeof value);
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }

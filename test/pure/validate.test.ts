@@ -174,6 +174,38 @@ describe("a bad registry", () => {
       [{ ...other, lifecycle: "retired" }],
       ['services.ledger.lifecycle: expected one of "active", "frozen", got "retired"'],
     ],
+    ["two commas", [good, , other], ["services[1]: expected a service literal, got nothing"]],
+    [
+      "a table between two commas",
+      [{ ...other, tables: ["lg_a", ,] }],
+      ['services.ledger.tables: expected a list of strings, got ["lg_a",null]'],
+    ],
+    [
+      "a number without a word in JSON",
+      [{ ...other, statementTimeoutSeconds: NaN, connectionLimits: 5n }],
+      [
+        "services.ledger.connectionLimits: expected whole numbers from 1 to 1000 for owner, app, user, got 5n",
+        "services.ledger.statementTimeoutSeconds: expected a whole number of seconds from 1 to 2147483, got NaN",
+      ],
+    ],
+    [
+      "a purpose that clears the screen, or turns the direction of writing",
+      [
+        { ...good, purpose: "a\u009b2J" },
+        { ...other, purpose: "a\u202eb" },
+      ],
+      [
+        'services.gatherer.purpose: expected one sentence on one line, got "a\\x9b2J"',
+        'services.ledger.purpose: expected one sentence on one line, got "a\\u202eb"',
+      ],
+    ],
+    [
+      "a field's name of two lines",
+      [{ ...other, "a\nb": 1 }],
+      [
+        'services.ledger["a\\nb"]: unknown field; known are name, code, purpose, tables, connectionLimits, statementTimeoutSeconds, reads, lifecycle',
+      ],
+    ],
     [
       "something that is no service",
       ["ledger", null],
@@ -188,6 +220,12 @@ describe("a bad registry", () => {
     ],
   ])("is refused for %s", (_, registry, expected) => {
     expect(problems(registry)).toEqual(expected);
+  });
+
+  it("is refused where it is no list", () => {
+    expect(validateRegistry(undefined as unknown as Service[], 200)).toEqual([
+      { path: "services", message: "expected a list of service literals, got nothing" },
+    ]);
   });
 
   it("says by how much the connection budget is exceeded and who takes what", () => {
