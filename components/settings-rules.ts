@@ -6,6 +6,7 @@ import { serverNames } from "./cluster/configuration/server-names";
 import { dumpRole, replicationRole, superuserRole } from "./access/plan-items";
 import { maxPrefixLength, nodeNames, type NodeName } from "./naming";
 import { didYouMean } from "../services/did-you-mean";
+import { isPrintable, printable, show } from "../services/printable";
 
 /** Everything a stack can choose, read once. Keys, descriptions and defaults are in Pulumi.yaml. */
 export interface Settings {
@@ -43,6 +44,9 @@ export const database = "appdb";
 /** The program knows this version's settings and catalogs. */
 export const majorVersion = 16;
 
+/** Networks of Docker's own, of which no other can have the name; a stack's network is called like its prefix. */
+const dockersNetworks: readonly string[] = ["bridge", "default", "host", "none"];
+
 /** Roles of no service whose passwords a stack's file can renew. */
 const rotatingRoles: readonly string[] = [superuserRole, dumpRole, replicationRole];
 
@@ -65,20 +69,21 @@ const wholeNumber = (min: number, max: number): Rule<number> => ({
   parse: (text) => (/^\d{1,9}$/.test(text) && Number(text) >= min && Number(text) <= max ? Number(text) : undefined),
 });
 
-const textLike = (pattern: RegExp, expected: string): Rule<string> => ({
-  expected,
-  parse: (text) => (pattern.test(text) ? text : undefined),
-});
-
 const rules: { readonly [Key in keyof Settings]: Rule<Settings[Key]> } = {
   protect: {
     expected: "true or false",
     parse: (text) => (text === "true" ? true : text === "false" ? false : undefined),
   },
-  namePrefix: textLike(
-    new RegExp(`^[a-z][a-z0-9-]{0,${maxPrefixLength - 1}}$`),
-    `1 to ${maxPrefixLength} lower-case letters, digits and dashes, a letter first`,
-  ),
+  namePrefix: {
+    expected: (text) =>
+      dockersNetworks.includes(text)
+        ? `a name that is not one of Docker's own networks (${dockersNetworks.join(", ")})`
+        : `1 to ${maxPrefixLength} lower-case letters, digits and dashes, a letter first`,
+    parse: (text) =>
+      /^[a-z][a-z0-9-]*$/.test(text) && text.length <= maxPrefixLength && !dockersNetworks.includes(text)
+        ? text
+        : undefined,
+  },
   image: {
     expected: (text) =>
       isImage(text) && majorOf(text) !== undefined
@@ -169,15 +174,15 @@ export function parseSettings(
   const problems: SettingProblem[] = given
     .filter((key) => !known.includes(key))
     .map((key) => ({
-      path: `centraldb:${key}`,
+      path: printable(`centraldb:${key.slice(0, 80)}`),
       message: `unknown setting; known are ${known.join(", ")}${didYouMean(key, known)}`,
     }));
   for (const [key, rule] of Object.entries(rules)) {
     const text = get(key as keyof Settings);
     parsed[key] = text === undefined ? undefined : rule.parse(text);
     if (parsed[key] === undefined) {
-      const got =
-        text === undefined ? "nothing" : rule.secret ? "something else, not shown" : JSON.stringify(text.slice(0, 80));
+      const shown = printable(JSON.stringify(text?.slice(0, 80) ?? ""));
+      const got = text === undefined ? "nothing" : rule.secret ? "something else, not shown" : shown;
       const expected = typeof rule.expected === "string" ? rule.expected : rule.expected(text ?? "");
       problems.push({
         path: `centraldb:${key}`,
@@ -213,13 +218,14 @@ function whySettingsAreNone(text: string): string {
   const settings = parseJson(text);
   if (!isRecord(settings)) return "";
   for (const [name, value] of Object.entries(settings)) {
-    if (!/^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$/i.test(name)) {
-      return ` (${JSON.stringify(name.slice(0, 80))} is no setting's name)`;
+    if (!/^[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?$/i.test(name)) {
+      return ` (${show(name)} is no setting's name)`;
     }
-    const owner = platformSettings[name.toLowerCase()];
+    const owner = Object.entries(platformSettings).find(([known]) => known === name.toLowerCase())?.[1];
     if (owner !== undefined) return ` (not ${name}, which the platform sets: ${owner})`;
     // One line of at most 1,000 printable characters: the file is read line by line.
-    if (!["string", "number", "boolean"].includes(typeof value) || !/^\P{Cc}{0,1000}$/u.test(asConfText(value))) {
+    const isValue = ["string", "boolean"].includes(typeof value) || Number.isFinite(value);
+    if (!isValue || asConfText(value).length > 1000 || !isPrintable(asConfText(value))) {
       return ` (the value of ${name} is none)`;
     }
   }

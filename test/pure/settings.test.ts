@@ -52,6 +52,16 @@ describe("settings", () => {
     ["primaryPort", "1e3", 'expected a whole number from 1 to 65535, got "1e3"'],
     ["maxConnections", "24", 'expected a whole number from 25 to 10000, got "24"'],
     ["namePrefix", "Pg 16", 'expected 1 to 31 lower-case letters, digits and dashes, a letter first, got "Pg 16"'],
+    [
+      "namePrefix",
+      "a".repeat(32),
+      `expected 1 to 31 lower-case letters, digits and dashes, a letter first, got "${"a".repeat(32)}"`,
+    ],
+    [
+      "namePrefix",
+      "host",
+      'expected a name that is not one of Docker\'s own networks (bridge, default, host, none), got "host"',
+    ],
     ["bindAddress", "localhost", 'expected an IPv4 address such as 127.0.0.1, got "localhost"'],
     ["bindAddress", "1.2.3.999", 'expected an IPv4 address such as 127.0.0.1, got "1.2.3.999"'],
     ["image", "-v /:/x", 'expected an image reference such as postgres:16.14-bookworm, got "-v /:/x"'],
@@ -100,6 +110,9 @@ describe("settings", () => {
     ['{"work_mem":["4MB"]}', " (the value of work_mem is none)"],
     ['{"work mem":"4MB"}', ' ("work mem" is no setting\'s name)'],
     ['{"x = on #":"4MB"}', ' ("x = on #" is no setting\'s name)'],
+    ['{"work_mem":1e999}', " (the value of work_mem is none)"],
+    ['{"work_mem":"\\u2028"}', " (the value of work_mem is none)"],
+    [`{"${"a".repeat(64)}":1}`, ` ("${"a".repeat(64)}" is no setting's name)`],
     ['["work_mem"]', ""],
     ["work_mem = 4MB", ""],
   ])("refuse postgresqlSettings %s, and say which of them and why", (text, why) => {
@@ -147,6 +160,12 @@ describe("settings", () => {
           'did you mean "primaryPort"?',
       },
     ]);
+  });
+
+  it("are looked up by name and by nothing an object has besides", () => {
+    expect(parse({ postgresqlSettings: '{"constructor":"1"}' })).toMatchObject({
+      postgresqlSettings: { constructor: "1" }, // PostgreSQL refuses it in its own words
+    });
   });
 
   it("name every bad value at once", () => {
