@@ -6,6 +6,7 @@ import { docker, dockerVariables } from "../components/cluster/docker-cli";
 import { dockerNames } from "../components/naming";
 import { database } from "../components/settings-rules";
 import { didYouMean } from "../services/did-you-mean";
+import { show } from "../services/printable";
 import { tierRole, tiers, type Service, type Tier } from "../services/service";
 import { OperatorError } from "./operator-error";
 import { stackOutput } from "./pulumi-cli";
@@ -26,7 +27,7 @@ export function findService(services: readonly Service[], name: string): Service
   if (service !== undefined) return service;
   const known = services.map((candidate) => candidate.name);
   throw new OperatorError(
-    `unknown service "${name}"; known services are ${known.join(", ")}${didYouMean(name, known)}`,
+    `unknown service ${show(name)}; known services are ${known.join(", ")}${didYouMean(name, known)}`,
   );
 }
 
@@ -34,7 +35,7 @@ export function findService(services: readonly Service[], name: string): Service
 export function findTier(name: string): Tier {
   const tier = tiers.find((candidate) => candidate === name);
   if (tier !== undefined) return tier;
-  throw new OperatorError(`unknown tier "${name}"; the tiers are ${tiers.join(", ")}${didYouMean(name, tiers)}`);
+  throw new OperatorError(`unknown tier ${show(name)}; the tiers are ${tiers.join(", ")}${didYouMean(name, tiers)}`);
 }
 
 /** @throws OperatorError for a name nobody has, or a service nobody logs in to */
