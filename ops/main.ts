@@ -16,8 +16,9 @@ import { endSessionsOfService } from "./end-sessions";
 import { requireEngine } from "./engine";
 import { startNodes, stopNodes } from "./lifecycle/nodes";
 import { wipe } from "./lifecycle/wipe";
-import { OperatorError } from "./operator-error";
+import { explain } from "./operator-error";
 import { readRegistry } from "./registry-file";
+import { parseFolder } from "./sandbox/folder";
 import { sandboxFiles } from "./sandbox/sandbox";
 import { projectFolder, readStack } from "./stack-file";
 import { collectStatus } from "./status/collect";
@@ -53,7 +54,9 @@ program
     new Option("--psql", "open psql in the primary's container instead").conflicts(["format", "network", "sandbox"]),
   )
   .addOption(
-    new Option("--sandbox [folder]", "the database of npm start instead of a stack").conflicts(["stack", "network"]),
+    new Option("--sandbox [folder]", "the database of npm start instead of a stack")
+      .argParser(parseFolder)
+      .conflicts(["stack", "network"]),
   )
   .action(async (name: string, tier: string, options: ConnectOptions) => {
     const stack = readStack(options.stack);
@@ -136,6 +139,6 @@ program
   });
 
 program.parseAsync().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof OperatorError ? error.message : String((error as Error).stack)}\n`);
+  process.stderr.write(`${explain(error)}\n`);
   process.exitCode = 1;
 });

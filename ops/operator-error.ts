@@ -5,3 +5,10 @@
 export class OperatorError extends Error {
   override readonly name = "OperatorError";
 }
+
+/** What to print of an error: its message alone where the person can mend it. */
+export function explain(error: unknown): string {
+  // Errors of the operating system say what and where themselves: EEXIST, EACCES, ENOSPC with the path.
+  const isPlain = error instanceof OperatorError || (error instanceof Error && "syscall" in error);
+  return isPlain ? error.message : String((error as Error).stack);
+}

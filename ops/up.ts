@@ -1,10 +1,11 @@
 import { spawnSync } from "node:child_process";
 import { Command } from "commander";
+import { show } from "../services/printable";
 import { requireEngine } from "./engine";
 import { startNodes } from "./lifecycle/nodes";
 import { clearPendingCreates, exportState, refreshLostNetwork, refuseVainRefresh } from "./lifecycle/pulumi-state";
 import { refuseWhileUpdating, removeStaleLocks } from "./lifecycle/update-lock";
-import { OperatorError } from "./operator-error";
+import { explain, OperatorError } from "./operator-error";
 import { prepareLocalState, pulumiEnvironment } from "./pulumi-cli";
 import { projectFolder, readStack } from "./stack-file";
 
@@ -34,7 +35,7 @@ async function main(): Promise<number> {
   }
   const stack = readStack(name);
   if (options[0] !== undefined && !options[0].startsWith("-")) {
-    throw new OperatorError(`unexpected "${options[0]}": after the stack come options of pulumi up, such as --yes`);
+    throw new OperatorError(`unexpected ${show(options[0])}: after the stack come options of pulumi up, such as --yes`);
   }
   requireEngine(stack.dockerHost);
   const env = { ...pulumiEnvironment(), ...(options.length < given.length ? { CENTRALDB_ADOPT: name } : {}) };
@@ -69,6 +70,6 @@ main()
     process.exitCode = status;
   })
   .catch((error: unknown) => {
-    process.stderr.write(`${error instanceof OperatorError ? error.message : String((error as Error).stack)}\n`);
+    process.stderr.write(`${explain(error)}\n`);
     process.exitCode = 1;
   });

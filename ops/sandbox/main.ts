@@ -4,11 +4,12 @@ import { createInterface } from "node:readline/promises";
 import { Command, InvalidArgumentError } from "commander";
 import { tierRole, tiers } from "../../services/service";
 import { describeViolation } from "../effect-test/attempt";
-import { OperatorError } from "../operator-error";
+import { explain, OperatorError } from "../operator-error";
 import { readRegistry } from "../registry-file";
 import { projectFolder, readStackSettings } from "../stack-file";
 import { table } from "../table";
 import { leftovers, isServed, stopLeftover } from "./embedded-server";
+import { parseFolder, shellWord } from "./folder";
 import { refuseSecond, sandboxFiles, startSandbox, type Sandbox } from "./sandbox";
 
 interface Options {
@@ -31,7 +32,7 @@ const program = new Command("npm start --")
   .option("--once", "start, apply, test, stop; exit status 1 when the effect test finds a violation")
   .option("--reset", "delete the sandbox's data and passwords first (asks)")
   .option("--yes", "do not ask")
-  .option("--folder <folder>", "where data and passwords are kept", join(projectFolder, ".sandbox"))
+  .option("--folder <folder>", "where data and passwords are kept", parseFolder, join(projectFolder, ".sandbox"))
   .allowExcessArguments(false);
 
 async function main(): Promise<void> {
@@ -94,7 +95,7 @@ function overview({ plan, version, credentialsFile, effect }: Sandbox, port: num
     ...tiers.map((tier) => tierRole(code, tier)),
     tables.join(", "),
   ]);
-  const credentials = relative(process.cwd(), credentialsFile) || credentialsFile;
+  const credentials = shellWord(relative(process.cwd(), credentialsFile));
   const example = plan.services[0];
   const url = example === undefined ? "POSTGRES_URL" : `${tierRole(example.code, "app").toUpperCase()}_URL`;
   return [
@@ -123,8 +124,6 @@ function parsePort(text: string): number {
 }
 
 main().catch((error: unknown) => {
-  // Errors of the operating system say what and where themselves: EEXIST, EACCES, ENOSPC with the path.
-  const plain = error instanceof OperatorError || (error instanceof Error && "syscall" in error);
-  process.stderr.write(`${plain ? error.message : String((error as Error).stack)}\n`);
+  process.stderr.write(`${explain(error)}\n`);
   process.exit(1);
 });

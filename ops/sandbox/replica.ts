@@ -37,9 +37,14 @@ export function prepareStandby(
   writeOwned(passwordFile, `127.0.0.1:${primaryPort}:*:${replicationRole}:${password}\n`, replicaData);
   const where = `host=127.0.0.1 port=${primaryPort} user=${replicationRole} application_name=replica`;
   return {
-    primary_conninfo: `${where} passfile='${passwordFile.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`,
+    primary_conninfo: `${where} passfile=${quoteInConninfo(passwordFile)}`,
     primary_slot_name: replicaSlot,
   };
+}
+
+/** A value of a connection string as libpq reads it. */
+export function quoteInConninfo(text: string): string {
+  return `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
 }
 
 /** Readable by the owner of `likeWhose` only, which is the server's user. */
