@@ -2,6 +2,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { Command, InvalidArgumentError } from "commander";
+import { forgetLibpqVariables } from "../../components/access/libpq-variables";
 import { tierRole, tiers } from "../../services/service";
 import { describeViolation } from "../effect-test/attempt";
 import { explain, OperatorError } from "../operator-error";
@@ -37,6 +38,7 @@ const program = new Command("npm start --")
 
 async function main(): Promise<void> {
   const options = program.parse().opts<Options>();
+  forgetLibpqVariables(process.env);
   const running: { sandbox?: Sandbox; stopping?: Promise<void> } = {};
   // While the server is starting there is nothing to stop but this process; its exit takes the server with it.
   const stop = (status: number) =>

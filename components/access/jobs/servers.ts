@@ -1,4 +1,5 @@
 import { Client, DatabaseError, type ClientConfig } from "pg";
+import { forgetLibpqVariables } from "../libpq-variables";
 import { printable } from "../../../services/printable";
 
 /** One server, asked over TCP; end() its client. */
@@ -52,6 +53,7 @@ async function connect(port: string): Promise<Server> {
 /** Runs a job on the servers: exit status 1 and PostgreSQL's message, detail and hint when it fails. */
 export function runOnServers(title: string, job: (servers: readonly Server[]) => Promise<void>): void {
   const run = async () => {
+    forgetLibpqVariables(process.env, ["PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"]);
     const servers = await connectServers();
     try {
       await job(servers);
