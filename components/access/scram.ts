@@ -3,6 +3,11 @@ import { createHash, createHmac, pbkdf2Sync } from "node:crypto";
 /** PostgreSQL's own number (`scram_iterations`). */
 const iterations = 4096;
 
+/** Whether a password is long and plain enough to be a generated one. */
+export function isGenerated(password: string): boolean {
+  return /^[A-Za-z0-9]{24,}$/.test(password);
+}
+
 /**
  * The verifier PostgreSQL stores for a password, so that the password itself is never sent, logged or compared:
  * `SCRAM-SHA-256$4096:<salt>$<StoredKey>:<ServerKey>` (RFC 5802, RFC 7677).
@@ -11,7 +16,7 @@ const iterations = 4096;
  * sees no change. That is sound only for generated passwords: a hash of a guessable one could be searched.
  */
 export function scramVerifier(role: string, password: string): string {
-  if (password.length < 24 || !/^[A-Za-z0-9]+$/.test(password)) {
+  if (!isGenerated(password)) {
     throw new RangeError(`the password of ${role} must be generated: at least 24 ASCII letters and digits`);
   }
   const salt = createHash("sha256").update(`${role}\0${password}`).digest().subarray(0, 16);

@@ -1,18 +1,32 @@
 import { randomInt } from "node:crypto";
 import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-
 import { connectionOf, type Endpoints } from "../../components/access/endpoints";
 import { replicationRole, type Plan } from "../../components/access/plan-items";
+import { isGenerated } from "../../components/access/scram";
 import { database } from "../../components/settings-rules";
+import { OperatorError } from "../operator-error";
 
 /** Passwords by role name; `postgres` is the superuser's. */
 export type Passwords = ReadonlyMap<string, string>;
 
-/** The passwords of a credentials file; empty where there is none. */
+/**
+ * The passwords of a credentials file; empty where there is none.
+ * @throws OperatorError for a password that was not generated
+ */
 export function readPasswords(file: string): Passwords {
   if (!existsSync(file)) return new Map();
-  const entries = readFileSync(file, "utf8").matchAll(/^([A-Z]+)_PASSWORD=([A-Za-z0-9]+)$/gm);
-  return new Map([...entries].map(([, role = "", password = ""]) => [role.toLowerCase(), password]));
+  const entries = readFileSync(file, "utf8").matchAll(/^([A-Z]+)_PASSWORD=(.*)$/gm);
+  return new Map(
+    [...entries].map(([, role = "", password = ""]) => {
+      if (!isGenerated(password)) {
+        throw new OperatorError(
+          `${file}: ${role}_PASSWORD: expected a generated one, at least 24 ASCII letters and digits: put it back, ` +
+            "or remove the line and npm start makes a new one",
+        );
+      }
+      return [role.toLowerCase(), password];
+    }),
+  );
 }
 
 /** `known`, and a new password for each of `roles` that has none. */

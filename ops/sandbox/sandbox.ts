@@ -187,8 +187,9 @@ function takeLock(lock: string): void {
 
 /** @throws OperatorError when another process holds the lock */
 export function refuseSecond(lock: string): void {
-  const holder = existsSync(lock) ? Number(readFileSync(lock, "utf8")) : undefined;
-  if (holder !== undefined && holder !== process.pid && isAlive(holder)) {
+  const holder = existsSync(lock) ? Number(readFileSync(lock, "utf8")) : 0;
+  // 0 and below are no process but many: what a full disk left of the file.
+  if (holder > 0 && holder !== process.pid && isAlive(holder)) {
     throw new OperatorError(
       `a sandbox is running in this folder already (process ${holder}): use it, or stop it first; ` +
         `if that process is something else, delete ${lock}`,

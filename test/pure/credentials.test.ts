@@ -30,6 +30,14 @@ describe("the credentials file", () => {
     );
   });
 
+  it("is refused with the line where somebody put in a password of their own", () => {
+    const file = join(folder, "credentials.env");
+    writeFileSync(file, "GTOWN_PASSWORD=secret\n");
+    expect(() => readPasswords(file)).toThrow(
+      `${file}: GTOWN_PASSWORD: expected a generated one, at least 24 ASCII letters and digits: put it back, or remove the line and npm start makes a new one`,
+    );
+  });
+
   it("keeps every password it has and adds the missing ones", () => {
     const known = new Map([["gtown", "known"]]);
     const completed = completePasswords(known, ["gtown", "gtapp"]);
