@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { OperatorError } from "./operator-error";
 import { projectFolder } from "./stack-file";
 
@@ -73,8 +74,10 @@ function localState(): NodeJS.ProcessEnv {
     PULUMI_CONFIG_PASSPHRASE: passphrase,
     PULUMI_CONFIG_PASSPHRASE_FILE: file,
   } = process.env;
-  const own = `file://${stateFolder}`;
-  if (url !== own && (url ?? process.env["PULUMI_ACCESS_TOKEN"] ?? loggedInTo())) return {};
+  // A checkout's name may have what would end the path of a URL, or be decoded in it: `#`, `?`, `%`.
+  const own = pathToFileURL(stateFolder).href;
+  const isOwn = url === own || url === `file://${stateFolder}`;
+  if (!isOwn && (url ?? process.env["PULUMI_ACCESS_TOKEN"] ?? loggedInTo())) return {};
   const backend = { PULUMI_BACKEND_URL: own };
   if (passphrase ?? (file === passphraseFile ? undefined : file)) return backend;
   return { ...backend, PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile };

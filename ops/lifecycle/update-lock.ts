@@ -40,8 +40,7 @@ export function removeStaleLocks(stack: string, env: NodeJS.ProcessEnv): number 
 /** Other backends keep their locks themselves, and pulumi says what it finds there. */
 function locksOf(stack: string, env: NodeJS.ProcessEnv): readonly Lock[] {
   const backend = env["PULUMI_BACKEND_URL"] ?? "";
-  if (!backend.startsWith("file://")) return [];
-  const root = backend.startsWith("file:///") ? fileURLToPath(new URL(backend).href.replace(/\?.*$/, "")) : undefined;
+  const root = folderOf(backend);
   const folder = root === undefined ? "" : join(root, ".pulumi", "locks", "organization", "centraldb", stack);
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
@@ -54,6 +53,16 @@ function locksOf(stack: string, env: NodeJS.ProcessEnv): readonly Lock[] {
         return []; // its update has just ended
       }
     });
+}
+
+/** The folder of a file backend; of a URL that is none pulumi says what is wrong with it. */
+function folderOf(backend: string): string | undefined {
+  if (!backend.startsWith("file:///")) return undefined;
+  try {
+    return fileURLToPath(new URL(backend).href.replace(/\?.*$/, ""));
+  } catch {
+    return undefined;
+  }
 }
 
 /** Another machine's process is taken to live. */
