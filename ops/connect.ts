@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { connectionOf, type Connection } from "../components/access/endpoints";
+import { connectionOf, inUrl, type Connection } from "../components/access/endpoints";
 import { docker, dockerVariables } from "../components/cluster/docker-cli";
 import { dockerNames } from "../components/naming";
 import { database } from "../components/settings-rules";
@@ -69,7 +69,12 @@ export function withAuthority(connection: Connection, stack: Stack): Connection 
   const sslrootcert = join(projectFolder, ".certificates", `${stack.name}.crt`);
   mkdirSync(dirname(sslrootcert), { recursive: true });
   writeFileSync(sslrootcert, String(stackOutput(stack.name, "caCertificate")));
-  const verified = (url: string) => `${url}&sslrootcert=${encodeURIComponent(sslrootcert)}`;
+  return verifiedBy(connection, sslrootcert);
+}
+
+/** The connection with the path of the authority's certificate. */
+export function verifiedBy(connection: Connection, sslrootcert: string): Connection & { readonly sslrootcert: string } {
+  const verified = (url: string) => `${url}&sslrootcert=${inUrl(sslrootcert)}`;
   return {
     ...connection,
     sslrootcert,

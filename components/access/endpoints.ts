@@ -82,7 +82,12 @@ type Query = Readonly<Record<string, string>>;
 
 function url(user: string, password: string, at: readonly Address[], database: string, parameters: Query): string {
   const hosts = at.map(({ host, port }) => `${host}:${port}`).join(",");
-  const query = Object.entries(parameters).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
-  const path = `${hosts}/${encodeURIComponent(database)}${query.length === 0 ? "" : `?${query.join("&")}`}`;
-  return `postgresql://${encodeURIComponent(user)}:${encodeURIComponent(password)}@${path}`;
+  const query = Object.entries(parameters).map(([name, value]) => `${name}=${inUrl(value)}`);
+  const path = `${hosts}/${inUrl(database)}${query.length === 0 ? "" : `?${query.join("&")}`}`;
+  return `postgresql://${inUrl(user)}:${inUrl(password)}@${path}`;
+}
+
+/** A text as part of a URL, which may then stand in single quotes. */
+export function inUrl(text: string): string {
+  return encodeURIComponent(text).replaceAll("'", "%27");
 }
