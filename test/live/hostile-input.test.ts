@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import fc from "fast-check";
 import { Client, escapeLiteral } from "pg";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { identifier } from "../../components/access/describe";
 import { planAccess } from "../../components/access/plan";
 import { scramVerifier } from "../../components/access/scram";
@@ -183,6 +183,7 @@ describe("a setting of a stack", () => {
 describe("a sandbox's folder", () => {
   it("may have any name that is printable: both servers start in it, also beside variables meant for psql", async () => {
     const parent = mkdtempSync(join(tmpdir(), "centraldb-hostile-"));
+    onTestFinished(() => rmSync(parent, { recursive: true }));
     chmodSync(parent, 0o755);
     const folder = join(parent, '-x it\'s "a" \\ $(exit 7) `exit 7` ; # é日😀 %41');
     const program = ["--import", "tsx", join(projectFolder, "ops", "sandbox", "main.ts"), "--once"];
@@ -207,6 +208,5 @@ describe("a sandbox's folder", () => {
       encoding: "utf8",
     });
     expect(pasted.stdout).toBe(readPasswords(join(folder, "credentials.env")).get("gtapp"));
-    rmSync(parent, { recursive: true });
   });
 });

@@ -7,8 +7,8 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { connectionOf, endpointsOf } from "../../components/access/endpoints";
 import { planAccess } from "../../components/access/plan";
-import { formatConnection } from "../../ops/connect";
-import { readPasswords, writePasswords } from "../../ops/sandbox/credentials";
+import { formatConnection, verifiedBy } from "../../ops/connect";
+import { readPasswords, sandboxEndpoints, writePasswords } from "../../ops/sandbox/credentials";
 import { parseFolder, shellWord } from "../../ops/sandbox/folder";
 import { readStackSettings } from "../../ops/stack-file";
 import { services } from "../../services/registry";
@@ -42,8 +42,25 @@ describe("a connection", () => {
           password,
           database,
         ]);
-        expect([url.hostname, url.port, url.search, url.hash]).toEqual(["127.0.0.1", "5432", "", ""]);
+        expect([url.hostname, url.port, url.search, url.hash]).toEqual([
+          "127.0.0.1",
+          "5432",
+          "?sslmode=verify-full",
+          "",
+        ]);
       }),
+    );
+  });
+
+  it("has a path of a certificate that comes back from its URLs, and from variables in a shell", () => {
+    fc.assert(
+      fc.property(shownText, (path) => {
+        const connection = verifiedBy(connectionOf("gtapp", "app", "a".repeat(32), endpointsOf(prod)), path);
+        expect(new URL(connection.url).searchParams.get("sslrootcert")).toBe(path);
+        const script = `${formatConnection(connection, "env", false)}\nprintf "%s\\0" "$PGSSLROOTCERT" "$DATABASE_URL"`;
+        expect(shellWords(script)).toEqual([path, connection.url]);
+      }),
+      { numRuns: 60 },
     );
   });
 });
@@ -66,14 +83,17 @@ describe("the credentials file", () => {
         const passwords = readPasswords(file);
         const known = passwords.get("gtapp") ?? "";
         writePasswords(file, passwords, plan, { primary: 5432, replica: 5433 });
-        const { url, multiHostUrl } = connectionOf("gtapp", "app", known, { ...endpointsOf(prod) });
+        const { url, multiHostUrl } = connectionOf(
+          "gtapp",
+          "app",
+          known,
+          sandboxEndpoints({ primary: 5432, replica: 5433 }),
+        );
         const words = shellWords(
           'set -a; . "$1"; printf "%s\\0" "$GTAPP_PASSWORD" "$GTAPP_URL" "$GTAPP_MULTIHOST_URL"',
           file,
         );
         expect(words).toEqual([known, url, multiHostUrl]);
-        const env = formatConnection(connectionOf("gtapp", "app", known, endpointsOf(prod)), "env", false);
-        expect(shellWords(`${env}\nprintf "%s\\0" "$PGPASSWORD" "$DATABASE_URL"`)).toEqual([known, url]);
       }),
       { numRuns: 60 },
     );

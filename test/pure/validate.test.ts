@@ -203,7 +203,7 @@ describe("a bad registry", () => {
       "a field's name of two lines",
       [{ ...other, "a\nb": 1 }],
       [
-        'services.ledger["a\\nb"]: unknown field; known are name, code, purpose, tables, connectionLimits, statementTimeoutSeconds, reads, lifecycle',
+        'services.ledger["a\\nb"]: unknown field; known are name, code, purpose, tables, connectionLimits, statementTimeoutSeconds, tempFileLimitMiB, reads, lifecycle, rotation',
       ],
     ],
     [

@@ -20,7 +20,7 @@ export const hostileText = fc.oneof(
 );
 
 /** The same as they can be shown, up to 400 characters. */
-export const shownText = hostileText.map((text) => printable(text).slice(0, 400));
+export const shownText = hostileText.map((text) => printable(printable(text).slice(0, 400)));
 
 /** The same without what PostgreSQL has no character for. */
 export const storableText = hostileText.map((text) => Buffer.from(text.replaceAll("\0", "")).toString());
