@@ -1,0 +1,92 @@
+import { connect, type Socket } from "node:net";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { endSessionsOfService } from "../../ops/end-sessions";
+import { services } from "../../services/registry";
+import { tiers } from "../../services/service";
+import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
+
+// What a taken-over gatherer does to the machine, where the container's limits and the network matter.
+const [gatherer, ...others] = services.slice(0, 2);
+let cluster: TestCluster;
+
+beforeAll(async () => {
+  cluster = await prepareCluster(services.slice(0, 2));
+  expect(await cluster.up()).toEqual({ status: 0, stdout: "", output: "" });
+});
+afterAll(() => cluster.clean());
+
+const logIn = async (role: string): Promise<string> => {
+  try {
+    await (await cluster.login("primary", role)).end();
+    return "let in";
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+};
+
+describe("a session that takes the lock table", () => {
+  it("keeps everybody out, the superuser too, until end-sessions ends it, which needs no login", async () => {
+    const owner = await cluster.login("primary", "gtown");
+    await expect(owner.query("SELECT count(pg_advisory_lock(g)) FROM generate_series(1, 100000) g")).rejects.toThrow(
+      "out of shared memory",
+    );
+    for (const role of ["agapp", "app", "postgres"]) expect(await logIn(role)).toBe("out of shared memory");
+    expect(() => cluster.ask("primary", "SELECT 1")).toThrow("out of shared memory");
+
+    const said: string[] = [];
+    if (gatherer === undefined || others.length === 0) throw new Error("the registry is too short");
+    const stack = { name: "dev", settings: cluster.settings, dockerHost: undefined };
+    endSessionsOfService(gatherer, tiers, stack, (text) => said.push(text));
+    expect(said.join("\n")).toMatch(
+      /-primary lets nobody in \(.*out of shared memory.*\)[^]*-primary: ended 1 sessions of gtown, gtapp, gtuser/,
+    );
+    await waitFor(async () => (await logIn("agapp")) === "let in");
+    await expect(owner.query("SELECT 1")).rejects.toThrow();
+  });
+});
+
+describe("memory", () => {
+  it.each(["gtapp", "gtuser"])("a query of %s that wants more than its share fails alone", async (role) => {
+    const other = await cluster.login("primary", "agapp");
+    const session = await cluster.login("primary", role);
+    const rows = "SELECT DISTINCT repeat(i::text, 400) FROM generate_series(1, 3e6) i";
+    await expect(session.query(`SET work_mem = '100GB'; SELECT count(*) FROM (${rows}) t`)).rejects.toThrow(
+      "out of memory",
+    );
+    expect((await session.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+    expect((await other.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+    await Promise.all([session.end(), other.end()]);
+    expect(cluster.logs("primary")).not.toContain("was terminated by signal");
+  });
+});
+
+describe("half-open logins", () => {
+  /** A client that says who it wants to be, and then nothing: it holds a connection before any limit of a role counts. */
+  const halfOpen = (port: number): Promise<Socket> =>
+    new Promise((resolve, reject) => {
+      const socket = connect(port, "127.0.0.1", () => {
+        const body = Buffer.from("\0\x03\0\0user\0gtapp\0database\0appdb\0\0", "latin1");
+        const length = Buffer.alloc(4);
+        length.writeInt32BE(body.length + 4);
+        socket.write(Buffer.concat([length, body]));
+      });
+      socket.once("data", () => resolve(socket));
+      socket.once("error", reject);
+      socket.on("error", () => undefined);
+    });
+
+  it("of whoever reaches the port hold the others up for authentication_timeout, 10 s, and no longer", async () => {
+    const established = await cluster.login("primary", "agapp");
+    const sockets = await Promise.allSettled(
+      Array.from({ length: cluster.settings.maxConnections + 20 }, () => halfOpen(cluster.settings.primaryPort)),
+    );
+    expect(await logIn("agapp")).toBe("sorry, too many clients already");
+    expect(await logIn("postgres")).toBe("sorry, too many clients already");
+    expect((await established.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+    const since = Date.now();
+    await waitFor(async () => (await logIn("agapp")) === "let in", 30);
+    expect(Date.now() - since).toBeLessThan(20_000); // the timeout, with all its processes ending on a busy machine
+    for (const socket of sockets) if (socket.status === "fulfilled") socket.value.destroy();
+    await established.end();
+  });
+});
