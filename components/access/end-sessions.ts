@@ -4,27 +4,50 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ClientBase } from "pg";
 
 /** With a list of roles as $1. */
-export const endSessionsSql = readFileSync(join(__dirname, "sql", "end-sessions.sql"), "utf8");
+export const endSessionsSql = sql("end-sessions");
 
-/** A standby replays within moments that a role may no longer log in. */
-const replayTimeoutMs = 30_000;
+/** A standby replays within moments that a role may no longer log in; a login may take seconds (logins-under-way.sql). */
+const timeoutMs = 30_000;
 
 /**
  * Ends every session of roles that may not log in any more, as superuser, on a primary or a standby. Returns how many there
  * were.
- * @throws Error where the server still lets one of them in: a standby that does not follow
+ * @throws Error where the server still lets one of them in: a standby that does not follow; where one does not end
  */
 export async function endSessions(superuser: ClientBase, roles: readonly string[]): Promise<number> {
-  const deadline = Date.now() + replayTimeoutMs;
-  while (await mayLogIn(superuser, roles)) {
-    if (Date.now() > deadline) throw new Error("the standby does not follow: it still lets frozen services log in");
-    await sleep(100);
-  }
-  const { rows } = await superuser.query<{ ended: number }>(endSessionsSql, [roles]);
-  return rows[0]?.ended ?? 0;
+  await until("the standby does not follow: it still lets frozen services log in", async () => {
+    const mayLogIn = "SELECT FROM pg_roles WHERE rolname = ANY ($1) AND rolcanlogin";
+    return (await superuser.query(mayLogIn, [roles])).rowCount === 0;
+  });
+  // Whoever was let in a moment ago and is no session yet becomes one now.
+  const before = await loginsUnderWay(superuser);
+  await until("a login does not come to its end", async () => {
+    const now = await loginsUnderWay(superuser);
+    return !before.some((login) => now.includes(login));
+  });
+  let ended = 0;
+  await until("sessions of frozen services do not end", async () => {
+    const { rows } = await superuser.query<{ sessions: number; ended: number }>(endSessionsSql, [roles]);
+    ended += rows[0]?.ended ?? 0;
+    return rows[0]?.sessions === 0;
+  });
+  return ended;
 }
 
-async function mayLogIn(superuser: ClientBase, roles: readonly string[]): Promise<boolean> {
-  const { rowCount } = await superuser.query("SELECT FROM pg_roles WHERE rolname = ANY ($1) AND rolcanlogin", [roles]);
-  return rowCount !== 0;
+async function loginsUnderWay(superuser: ClientBase): Promise<readonly string[]> {
+  const { rows } = await superuser.query<{ login: string }>(sql("logins-under-way"));
+  return rows.map(({ login }) => login);
+}
+
+/** @throws Error that says `why` where `done` does not come true in time */
+async function until(why: string, done: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await done())) {
+    if (Date.now() > deadline) throw new Error(why);
+    await sleep(100);
+  }
+}
+
+function sql(name: string): string {
+  return readFileSync(join(__dirname, "sql", `${name}.sql`), "utf8");
 }
