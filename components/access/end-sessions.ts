@@ -25,13 +25,12 @@ export async function endSessions(superuser: ClientBase, roles: readonly string[
     const now = await loginsUnderWay(superuser);
     return !before.some((login) => now.includes(login));
   });
-  let ended = 0;
+  const { rows } = await superuser.query<{ ended: number }>(endSessionsSql, [roles]);
   await until("sessions of frozen services do not end", async () => {
-    const { rows } = await superuser.query<{ sessions: number; ended: number }>(endSessionsSql, [roles]);
-    ended += rows[0]?.ended ?? 0;
-    return rows[0]?.sessions === 0;
+    const sessions = "SELECT FROM pg_stat_activity WHERE usename = ANY ($1)";
+    return (await superuser.query(sessions, [roles])).rowCount === 0;
   });
-  return ended;
+  return rows[0]?.ended ?? 0;
 }
 
 async function loginsUnderWay(superuser: ClientBase): Promise<readonly string[]> {

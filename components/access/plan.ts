@@ -92,6 +92,16 @@ export function planAccess(services: readonly Service[], options: PlanOptions): 
         to: dumpRole,
         carrier: "tiers",
       },
+      ...revokedFunctions
+        .filter(({ dumpKeeps }) => dumpKeeps)
+        .flatMap(({ functions }) =>
+          functions.map((signature) => ({
+            privileges: ["EXECUTE" as const],
+            on: { type: "function" as const, signature },
+            to: dumpRole,
+            carrier: "tiers" as const,
+          })),
+        ),
       ...resolved.flatMap((service) => tierGrants(service, options.database)),
     ],
     defaultPrivileges: [...resolved.flatMap(serviceDefaultPrivileges), ...reads.defaultPrivileges],

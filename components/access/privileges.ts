@@ -39,6 +39,8 @@ export interface PublicFunctions {
   readonly why: string;
   /** Owners keep it: their migration tools need it. */
   readonly ownersKeep?: true;
+  /** The role for dumps keeps it: pg_dump calls it. */
+  readonly dumpKeeps?: true;
 }
 
 const advisoryLocks = [
@@ -98,6 +100,22 @@ export const revokedFunctions: readonly PublicFunctions[] = [
   {
     functions: ["pg_notify(text, text)"],
     why: "inside a view it carries the reader's rows to whoever listens; the command NOTIFY stays",
+  },
+  {
+    functions: ["set_config(text, text, boolean)"],
+    why: "inside a view it changes the reader's search_path, or shows its statistics to all as application_name; SET stays",
+    ownersKeep: true,
+    dumpKeeps: true,
+  },
+  {
+    functions: ["pg_cancel_backend(integer)", "pg_terminate_backend(integer, bigint)"],
+    why: "inside a view they end the sessions of whoever reads it",
+    ownersKeep: true,
+  },
+  {
+    functions: ["pg_export_snapshot()"],
+    why: "each call is a file on the server's disk, which no limit counts",
+    dumpKeeps: true,
   },
   {
     functions: ["pg_logical_emit_message(boolean, text, bytea)", "pg_logical_emit_message(boolean, text, text)"],

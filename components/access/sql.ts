@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { escapeLiteral } from "pg";
 import { describeDefaultPrivileges, describeGrant, describeRevoke, describeRoleSetting, identifier } from "./describe";
-import { carriedBy, superuserRole, type Plan, type PlannedRole } from "./plan-items";
+import { carriedBy, frozenRoles, superuserRole, type Plan, type PlannedRole } from "./plan-items";
 import type { ObjectType } from "./privileges";
 import { ownSettings } from "./role-settings";
 
@@ -15,6 +15,7 @@ export type Verifiers = ReadonlyMap<string, string>;
  */
 export function renderPlan(plan: Plan, verifiers: Verifiers): string {
   return transaction([
+    ...endFrozenSessions(plan),
     ...existingRoles(plan),
     ...plan.schemas.flatMap(({ name, owner }) => [
       `CREATE SCHEMA IF NOT EXISTS ${identifier(name)}`,
@@ -58,6 +59,14 @@ export function renderFoundation(plan: Plan): string {
 export function renderTiers(plan: Plan): string {
   const mine = carriedBy(plan, "tiers");
   return transaction([...roleSettings(mine), ...access(mine)]);
+}
+
+/** Whatever they hold that this transaction needs; a new one waits for the catalogs and finds itself shut out. */
+function endFrozenSessions(plan: Plan): string[] {
+  const roles = frozenRoles(plan).map((role) => escapeLiteral(role));
+  return roles.length === 0
+    ? []
+    : [`SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename IN (${roles.join(", ")})`];
 }
 
 function existingRoles(plan: Plan): string[] {
@@ -143,8 +152,8 @@ function insert(table: string, rows: readonly (readonly string[])[]): string {
 
 function transaction(statements: readonly string[]): string {
   const terminated = statements.map((statement) => (/;\s*$/.test(statement) ? statement.trimEnd() : `${statement};`));
-  // A role can hold the lock on its own row for ever; better an error than an `up` that hangs.
-  return ["BEGIN;", "SET LOCAL lock_timeout = '10s';", ...terminated, "COMMIT;", ""].join("\n");
+  // An owner can hold a lock for ever; better an error than an `up` that hangs.
+  return ["BEGIN;", "SET LOCAL lock_timeout = '10s';", sqlFile("hold-catalogs"), ...terminated, "COMMIT;", ""].join("\n");
 }
 
 function sqlFile(name: string): string {

@@ -85,7 +85,9 @@ function functionsAndLanguages(plan: Plan, role: string, attempt: Try): Attempt[
   // looking at the right to execute.
   const call = (signature: string): string => {
     const [, name = "", types = ""] = /^(\w+)\((.*)\)$/.exec(signature) ?? [];
-    const values = types.split(", ").map((type) => `(SELECT NULL::${type})`);
+    // Not strict: it wants a name.
+    if (name === "set_config") return "SELECT pg_catalog.set_config('application_name', '', true)";
+    const values = types === "" ? [] : types.split(", ").map((type) => `(SELECT NULL::${type})`);
     return `SELECT pg_catalog.${name}(${values.join(", ")})`;
   };
   const revokes = revokedFunctions.flatMap(({ functions }) => functions);
