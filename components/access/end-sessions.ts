@@ -19,12 +19,7 @@ export async function endSessions(superuser: ClientBase, roles: readonly string[
     const mayLogIn = "SELECT FROM pg_roles WHERE rolname = ANY ($1) AND rolcanlogin";
     return (await superuser.query(mayLogIn, [roles])).rowCount === 0;
   });
-  // Whoever was let in a moment ago and is no session yet becomes one now.
-  const before = await loginsUnderWay(superuser);
-  await until("a login does not come to its end", async () => {
-    const now = await loginsUnderWay(superuser);
-    return !before.some((login) => now.includes(login));
-  });
+  await endLogins(superuser);
   const { rows } = await superuser.query<{ ended: number }>(endSessionsSql, [roles]);
   await until("sessions of frozen services do not end", async () => {
     const sessions = "SELECT FROM pg_stat_activity WHERE usename = ANY ($1)";
@@ -33,9 +28,19 @@ export async function endSessions(superuser: ClientBase, roles: readonly string[
   return rows[0]?.ended ?? 0;
 }
 
-async function loginsUnderWay(superuser: ClientBase): Promise<readonly string[]> {
-  const { rows } = await superuser.query<{ login: string }>(sql("logins-under-way"));
-  return rows.map(({ login }) => login);
+/** Whoever was let in before the roles were shut out and is no session yet: becomes one now, or is ended. Anybody's. */
+async function endLogins(superuser: ClientBase): Promise<void> {
+  const ask = async () => (await superuser.query<{ login: string; pid: number }>(sql("logins-under-way"))).rows;
+  const before = (await ask()).map(({ login }) => login);
+  const since = Date.now();
+  await until("a login does not come to its end", async () => {
+    const left = (await ask()).filter(({ login }) => before.includes(login));
+    // An honest one needs less than that.
+    if (Date.now() - since > 1000) {
+      for (const { pid } of left) await superuser.query("SELECT pg_terminate_backend($1)", [pid]);
+    }
+    return left.length === 0;
+  });
 }
 
 /** @throws Error that says `why` where `done` does not come true in time */

@@ -153,7 +153,9 @@ function insert(table: string, rows: readonly (readonly string[])[]): string {
 function transaction(statements: readonly string[]): string {
   const terminated = statements.map((statement) => (/;\s*$/.test(statement) ? statement.trimEnd() : `${statement};`));
   // An owner can hold a lock for ever; better an error than an `up` that hangs.
-  return ["BEGIN;", "SET LOCAL lock_timeout = '10s';", sqlFile("hold-catalogs"), ...terminated, "COMMIT;", ""].join("\n");
+  return ["BEGIN;", "SET LOCAL lock_timeout = '10s';", sqlFile("hold-catalogs"), ...terminated, "COMMIT;", ""].join(
+    "\n",
+  );
 }
 
 function sqlFile(name: string): string {

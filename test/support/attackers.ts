@@ -18,7 +18,14 @@ export async function takeOver(server: TestServer, code: string): Promise<Attack
     return session;
   };
   const [owner, app, user] = [await logIn("owner"), await logIn("app"), await logIn("user")];
-  return { owner, app, user, end: async () => void (await Promise.all([owner.end(), app.end(), user.end()])) };
+  return {
+    owner,
+    app,
+    user,
+    end: async () => {
+      await Promise.all([owner, app, user].map((session) => session.end()));
+    },
+  };
 }
 
 /** What PostgreSQL answers: its message word for word, `done`, or what the first column says where something is shown. */
