@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { ClientBase } from "pg";
 import { isGranted } from "../../components/access/expectation";
 import type { Plan, Target } from "../../components/access/plan-items";
-import type { ObjectType, Privilege } from "../../components/access/privileges";
+import { revokedFunctions, type ObjectType, type Privilege } from "../../components/access/privileges";
 import { settingsOf } from "../../components/access/role-settings";
 import { tierRole } from "../../services/service";
 import type { Attempt, Violation } from "./attempt";
@@ -26,6 +26,7 @@ export async function catalogViolations(plan: Plan, superuser: ClientBase): Prom
     ...(await defaultPrivilegeViolations(plan, superuser)),
     ...(await prefixViolations(plan, superuser)),
     ...(await platformRoleViolations(plan, superuser)),
+    ...(await platformFunctionViolations(plan, superuser)),
     ...(await roleSettingViolations(plan, superuser)),
   ];
 }
@@ -125,6 +126,21 @@ async function platformRoleViolations(plan: Plan, superuser: ClientBase): Promis
             },
           ]),
     ];
+  });
+}
+
+/** Functions taken from PUBLIC: pg_dump needs some of them, and the platform's other logins none. */
+async function platformFunctionViolations(plan: Plan, superuser: ClientBase): Promise<Violation[]> {
+  const roles = plan.roles.filter(({ of, login }) => of === null && login).map(({ name }) => name);
+  const signatures = revokedFunctions.flatMap(({ functions }) => functions);
+  const { rows } = await superuser.query<{ role: string; signature: string; may: boolean }>(sql("platform-functions"), [
+    roles,
+    signatures,
+  ]);
+  return rows.flatMap(({ role, signature, may }) => {
+    const expected = isGranted(plan, role, "EXECUTE", { type: "function", signature });
+    const action = `EXECUTE ${signature}`;
+    return expected === may ? [] : [{ role, action, expected: word(expected), got: word(may) }];
   });
 }
 

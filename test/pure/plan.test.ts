@@ -123,6 +123,8 @@ describe("the platform's part", () => {
     const grants = plan([gatherer]).grants.filter(({ to }) => to === "app" || to === "repl");
     expect(grants.map((grant) => `${grant.privileges.join()} ${grant.on.type} ${grant.to}`)).toEqual([
       "CONNECT database app",
+      "EXECUTE function app", // set_config and pg_export_snapshot, for pg_dump
+      "EXECUTE function app",
     ]);
   });
 
@@ -175,7 +177,7 @@ describe("the platform's part", () => {
       "GRANT USAGE ON LANGUAGE plpgsql TO gtown",
       "GRANT USAGE ON LANGUAGE sql TO gtown",
     ]);
-    expect(tiersOf("own")).toHaveLength(2 + 16 + 2);
+    expect(tiersOf("own")).toHaveLength(2 + 16 + 3 + 2);
     expect(renderTiers(plan([gatherer]))).toContain("GRANT CONNECT ON DATABASE appdb TO gtapp;");
   });
 });

@@ -1,0 +1,136 @@
+import type { Client } from "pg";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { services } from "../../../services/registry";
+import { answer, takeOver, type Attackers } from "../../support/attackers";
+import { startTestServer, testPlan, type TestServer } from "../../support/server";
+
+// What a taken-over gatherer does to VACUUM, transaction ids and the disk, all of which the services share. PostgreSQL has
+// no limit for these: every title says what happens, so that whoever looks after the server knows it.
+const plan = testPlan(services.filter(({ code }) => ["gt", "lg"].includes(code)));
+let server: TestServer;
+let gatherer: Attackers;
+let ledger: Client;
+
+beforeAll(async () => {
+  server = await startTestServer(plan);
+  await server.apply(plan);
+  await server.as("gtown", "CREATE TABLE gt_own (id int)");
+  await server.as("lgown", "CREATE TABLE lg_balances (id int)");
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  gatherer = await takeOver(server, "gt");
+  ledger = await server.session("lgown");
+});
+afterEach(async () => {
+  await gatherer.end();
+  await ledger.end();
+});
+
+/** What VACUUM says of the ledger's rows. */
+async function vacuum(): Promise<string | undefined> {
+  const said: string[] = [];
+  ledger.on("notice", ({ message }) => said.push(message ?? ""));
+  await ledger.query("VACUUM (VERBOSE) lg_balances");
+  return said.flatMap((text) => /tuples: .*/.exec(text) ?? [])[0];
+}
+
+describe("open: a transaction a user leaves open", () => {
+  beforeEach(() => gatherer.user.query("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1"));
+
+  it("keeps VACUUM from removing what other services deleted, until it ends", async () => {
+    await ledger.query("INSERT INTO lg_balances SELECT generate_series(1, 100); DELETE FROM lg_balances");
+    expect(await vacuum()).toBe("tuples: 0 removed, 100 remain, 100 are dead but not yet removable");
+    await gatherer.user.query("ROLLBACK");
+    expect(await vacuum()).toBe("tuples: 100 removed, 0 remain, 0 are dead but not yet removable");
+  });
+
+  it("keeps CREATE INDEX CONCURRENTLY of other services waiting, for their lock_timeout", async () => {
+    await ledger.query("SET lock_timeout = '200ms'");
+    expect(await answer(ledger, "CREATE INDEX CONCURRENTLY lg_i ON lg_balances (id)")).toBe(
+      "canceling statement due to lock timeout",
+    );
+    await gatherer.user.query("ROLLBACK");
+    expect(await answer(ledger, "REINDEX INDEX CONCURRENTLY lg_i")).toBe("done"); // what was left of it
+    await ledger.query("DROP INDEX lg_i");
+  });
+
+  it("is ended after 60 s by the plan's setting, which any session may SET away", async () => {
+    await gatherer.user.query("ROLLBACK; RESET idle_in_transaction_session_timeout");
+    expect(await answer(gatherer.user, "SHOW idle_in_transaction_session_timeout")).toBe("1min");
+    expect(await answer(gatherer.user, "SET idle_in_transaction_session_timeout = 0")).toBe("done");
+  });
+});
+
+describe("open: transaction ids", () => {
+  it("an owner's loop takes a hundred thousand in a second, an app one for each statement", async () => {
+    const next = async () => Number(await answer(gatherer.app, "SELECT txid_current()"));
+    const before = await next();
+    expect(await next()).toBe(before + 1);
+    await gatherer.owner.query(
+      `DO $$ BEGIN FOR n IN 1..100000 LOOP
+         BEGIN INSERT INTO gt_own VALUES (n); EXCEPTION WHEN division_by_zero THEN NULL; END;
+       END LOOP; END $$`,
+    );
+    expect(await next()).toBe(before + 100_003);
+    expect(await answer(gatherer.app, "DO 'BEGIN END'")).toBe("permission denied for language plpgsql");
+    expect(await answer(gatherer.user, "DO 'BEGIN END'")).toBe("permission denied for language plpgsql");
+  });
+});
+
+describe("open: the disk", () => {
+  it("a user writes to it by its own settings, a megabyte each time", async () => {
+    const size = async () =>
+      Number(await answer(server.superuser, "SELECT pg_total_relation_size('pg_db_role_setting')"));
+    const before = await size();
+    for (let n = 0; n < 5; n++) {
+      const noise = Array.from({ length: 100_000 }, () => Math.random().toString(36).slice(2, 10)).join("-");
+      await gatherer.user.query(`ALTER ROLE gtuser SET search_path = '${noise}'`);
+    }
+    expect((await size()) - before).toBeGreaterThan(2_000_000);
+    await server.apply(plan);
+  });
+
+  it("an app by its rows: a tenth of a gigabyte of WAL and table in one statement", async () => {
+    const written = await answer(server.superuser, "SELECT pg_current_wal_lsn()");
+    await server.as("gtown", "CREATE TABLE gt_flood (x text STORAGE PLAIN)");
+    await gatherer.app.query("INSERT INTO gt_flood SELECT repeat('x', 5000) FROM generate_series(1, 15000)");
+    const sizes = `SELECT pg_relation_size('gt.gt_flood') > 100000000 AND pg_current_wal_lsn() - '${written}'::pg_lsn > 70000000`;
+    expect(await answer(server.superuser, sizes)).toBe("true");
+    await server.as("gtown", "DROP TABLE gt_flood");
+  });
+});
+
+describe("open: autovacuum", () => {
+  it("three tables whose indexes call a function that never returns keep its three workers for ever", async () => {
+    await server.superuser.query("ALTER SYSTEM SET autovacuum_naptime = '1s'");
+    await server.superuser.query("SELECT pg_reload_conf()");
+    await gatherer.owner.query(
+      `CREATE FUNCTION gt_hang(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+         'BEGIN IF session_user = ''postgres'' THEN
+            LOOP BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;
+          END IF; RETURN $1; END'`,
+    );
+    for (const table of ["gt_a", "gt_b", "gt_c"]) {
+      await gatherer.owner.query(
+        `CREATE TABLE ${table} (id int) WITH (autovacuum_analyze_threshold = 0);
+         CREATE INDEX ON ${table} (gt_hang(id)); INSERT INTO ${table} SELECT generate_series(1, 10)`,
+      );
+    }
+    const workers = () =>
+      answer(
+        server.superuser,
+        "SELECT query FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND wait_event = 'PgSleep' ORDER BY 1",
+      );
+    await expect
+      .poll(workers, { timeout: 60_000 })
+      .toBe(["gt_a", "gt_b", "gt_c"].map((table) => `autovacuum: ANALYZE gt.${table}`).join(", "));
+
+    // The way out: a cancel is caught by the function, an end is not; without the table nothing calls it again.
+    const end =
+      "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'";
+    await server.superuser.query(`${end}; DROP TABLE gt.gt_a, gt.gt_b, gt.gt_c`);
+    await expect.poll(workers).toBe("done");
+    await server.superuser.query("ALTER SYSTEM RESET autovacuum_naptime");
+  });
+});

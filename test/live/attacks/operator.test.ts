@@ -1,0 +1,194 @@
+import { Client } from "pg";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { endSessions } from "../../../components/access/end-sessions";
+import { frozenRoles } from "../../../components/access/plan-items";
+import { describeViolation } from "../../../ops/effect-test/attempt";
+import { testEffect } from "../../../ops/effect-test/effect-test";
+import { services } from "../../../services/registry";
+import { answer, takeOver, type Attackers } from "../../support/attackers";
+import { startTestServer, testPlan, type TestServer } from "../../support/server";
+
+// Whether the operator keeps the upper hand: the plan, the freeze, the effect test and the dump, while a taken-over gatherer
+// does what it can against them.
+const registry = services.filter(({ code }) => ["gt", "lg"].includes(code));
+const plan = testPlan(registry);
+const frozen = testPlan(
+  registry.map((service) => (service.code === "gt" ? { ...service, lifecycle: "frozen" as const } : service)),
+);
+let server: TestServer;
+let gatherer: Attackers;
+
+beforeAll(async () => {
+  server = await startTestServer(plan);
+  await server.apply(plan);
+  await server.as("gtown", "CREATE TABLE gt_own (id int); INSERT INTO gt_own VALUES (1)");
+  await server.as("lgown", "CREATE TABLE lg_balances (id int); INSERT INTO lg_balances VALUES (1)");
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  await server.apply(plan);
+  gatherer = await takeOver(server, "gt");
+});
+afterEach(async () => {
+  await server.superuser.query("ROLLBACK");
+  await gatherer.end().catch(() => undefined); // some are ended by the server
+});
+
+const apply = async (applied: typeof plan): Promise<string> =>
+  server.apply(applied).then(
+    () => "applied",
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+
+/** Runs SQL again and again, until the returned function is called. */
+function loop(session: Client, sql: (turn: number) => string): () => Promise<void> {
+  let stopped = false;
+  const run = async () => {
+    for (let turn = 0; !stopped; turn++) await session.query(sql(turn));
+  };
+  const running = run().catch(() => undefined);
+  return async () => {
+    stopped = true;
+    await running;
+  };
+}
+
+describe("the plan is applied", () => {
+  it.each([
+    ["a user sets its own password in a loop", "user", () => "ALTER ROLE gtuser PASSWORD 'x'"],
+    ["an app changes its own settings in a loop", "app", () => "ALTER ROLE gtapp SET work_mem = '1MB'"],
+    [
+      "an owner alters a table in a loop",
+      "owner",
+      (turn: number) => `ALTER TABLE gt_own SET (fillfactor = ${50 + (turn % 50)})`,
+    ],
+    ["an owner makes and drops tables in a loop", "owner", () => "CREATE TABLE gt_x (); DROP TABLE gt_x"],
+    [
+      "an owner makes and drops functions in a loop",
+      "owner",
+      () => "CREATE FUNCTION gt_f() RETURNS int LANGUAGE sql RETURN 1; DROP FUNCTION gt_f()",
+    ],
+  ] as const)("while %s", async (_, tier, sql) => {
+    const stop = loop(gatherer[tier], sql);
+    const outcomes: string[] = [];
+    for (let n = 0; n < 8; n++) outcomes.push(await apply(plan));
+    await stop();
+    expect(outcomes).toEqual(Array<string>(8).fill("applied"));
+  });
+
+  it("where a role holds the lock on its own row: its session is ended, nobody else's", async () => {
+    const bystander = await server.session("lgapp");
+    await gatherer.user.query("BEGIN; ALTER ROLE gtuser SET work_mem = '1MB'");
+    expect(await apply(plan)).toBe("applied");
+    expect(await answer(gatherer.user, "SELECT 1")).not.toBe("1");
+    expect(await answer(gatherer.app, "SELECT 1")).toBe("1");
+    expect(await answer(bystander, "SELECT 1")).toBe("1");
+    await bystander.end();
+  });
+
+  it("not while an owner has altered a table and not committed, which an honest migration does: it says so and changes nothing", async () => {
+    await gatherer.owner.query("BEGIN; ALTER TABLE gt_own ADD COLUMN more int");
+    expect(await apply(plan)).toBe("canceling statement due to lock timeout");
+    await server.superuser.query("ROLLBACK");
+    await gatherer.owner.query("ROLLBACK");
+    expect(await apply(plan)).toBe("applied");
+  });
+
+  it("without a role's own settings, also where they let nobody log in as it", async () => {
+    await gatherer.user.query("ALTER ROLE gtuser SET local_preload_libraries = 'nothing'");
+    await expect(server.as("gtuser", "SELECT 1")).rejects.toThrow('could not access file "$libdir/plugins/nothing"');
+    expect(await apply(plan)).toBe("applied");
+    await server.as("gtuser", "SELECT 1");
+  });
+});
+
+describe("a freeze", () => {
+  it("is applied while an owner holds a table it has altered: its sessions are ended first", async () => {
+    await gatherer.owner.query("BEGIN; ALTER TABLE gt_own ADD COLUMN more int");
+    expect(await apply(frozen)).toBe("applied");
+    expect(await answer(gatherer.owner, "COMMIT")).not.toBe("done");
+    expect(await endSessions(server.superuser, frozenRoles(frozen))).toBe(0);
+  });
+
+  it("is not outlived by a login under way, which pg_stat_activity does not show yet", async () => {
+    const { host, port, database, passwords } = server;
+    const options = "-c post_auth_delay=30";
+    const late = new Client({ host, port, database, user: "gtuser", password: passwords.get("gtuser"), options });
+    late.on("error", () => undefined);
+    const login = late.connect().then(
+      () => "let in",
+      () => "refused",
+    );
+    await sleep(500);
+    expect(await apply(frozen)).toBe("applied");
+    await endSessions(server.superuser, frozenRoles(frozen));
+    await login;
+    expect(await answer(late, "SELECT 1")).not.toBe("1");
+    await late.end().catch(() => undefined);
+  });
+});
+
+describe("the effect test", () => {
+  it("names a role that changed its own settings, and nothing else", async () => {
+    await gatherer.user.query(
+      "ALTER ROLE gtuser SET search_path = pg_catalog; ALTER ROLE gtuser SET statement_timeout = 0",
+    );
+    const { violations } = await testEffect(plan, server, server.superuser);
+    expect(violations.map(describeViolation)).toEqual([
+      "gtuser: setting search_path=gt, extensions: expected set, got not set",
+      "gtuser: setting statement_timeout=30000: expected set, got not set",
+      "gtuser: setting search_path=pg_catalog: expected not set, got set",
+      "gtuser: setting statement_timeout=0: expected not set, got set",
+    ]);
+  });
+
+  it("is not stopped by tables that are locked", async () => {
+    await gatherer.app.query("BEGIN; LOCK TABLE gt_own IN ACCESS EXCLUSIVE MODE");
+    const { violations } = await testEffect(plan, server, server.superuser);
+    expect(violations.map(describeViolation)).toEqual([]);
+  });
+});
+
+describe("a dump as app", () => {
+  /** What pg_dump runs as app, with --lock-wait-timeout, of these schemas. */
+  const dump = async (schemas: readonly string[]): Promise<string> => {
+    const app = await server.session("app");
+    const { rows } = await app.query<{ name: string }>(
+      `SELECT format('%I.%I', n.nspname, relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE nspname = ANY ($1) AND relkind = 'r'`,
+      [schemas],
+    );
+    const tables = rows.map(({ name }) => name);
+    await app.query("SELECT set_config('search_path', '', false); SET row_security = off; SET lock_timeout = '200ms'");
+    await app.query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+    const said = await answer(
+      app,
+      `LOCK TABLE ${tables.join(", ")} IN ACCESS SHARE MODE;
+       ${tables.map((name) => `COPY ${name} TO STDOUT`).join("; ")}; COMMIT`,
+    );
+    await app.end();
+    return said;
+  };
+
+  it("reads every table, whatever policy an owner made", async () => {
+    await gatherer.owner.query(
+      `ALTER TABLE gt_own ENABLE ROW LEVEL SECURITY; ALTER TABLE gt_own FORCE ROW LEVEL SECURITY;
+       CREATE POLICY p ON gt_own USING (1 / (id - 1) = 0)`,
+    );
+    expect(await dump(["gt", "lg"])).toBe("done");
+    await gatherer.owner.query("DROP POLICY p ON gt_own; ALTER TABLE gt_own DISABLE ROW LEVEL SECURITY");
+  });
+
+  it("open: fails whole where one app holds a lock on one table of its own; a dump of each service fails for that one only", async () => {
+    await gatherer.app.query("BEGIN; LOCK TABLE gt_own IN ACCESS EXCLUSIVE MODE");
+    expect(await dump(["gt", "lg"])).toBe("canceling statement due to lock timeout");
+    expect(await dump(["gt"])).toBe("canceling statement due to lock timeout");
+    expect(await dump(["lg"])).toBe("done");
+    await gatherer.app.query("ROLLBACK");
+    expect(await dump(["gt", "lg"])).toBe("done");
+    expect(await answer(gatherer.user, "BEGIN; LOCK TABLE gt_own IN ACCESS EXCLUSIVE MODE")).toBe(
+      "permission denied for table gt_own",
+    );
+  });
+});
