@@ -20,6 +20,7 @@ import {
   revokedFunctions,
   revokedLanguages,
   tierPrivileges,
+  type Keeper,
   type Privilege,
 } from "./privileges";
 
@@ -92,16 +93,7 @@ export function planAccess(services: readonly Service[], options: PlanOptions): 
         to: dumpRole,
         carrier: "tiers",
       },
-      ...revokedFunctions
-        .filter(({ dumpKeeps }) => dumpKeeps)
-        .flatMap(({ functions }) =>
-          functions.map((signature) => ({
-            privileges: ["EXECUTE" as const],
-            on: { type: "function" as const, signature },
-            to: dumpRole,
-            carrier: "tiers" as const,
-          })),
-        ),
+      ...keptFunctions("dump", dumpRole),
       ...resolved.flatMap((service) => tierGrants(service, options.database)),
     ],
     defaultPrivileges: [...resolved.flatMap(serviceDefaultPrivileges), ...reads.defaultPrivileges],
@@ -155,7 +147,7 @@ function publicRevokes(): PlannedRevoke[] {
 }
 
 /** What PUBLIC lost and the tiers need: the database and the extensions for all, for owners also what migrations use. */
-function tierGrants({ code }: ResolvedService, database: string): PlannedGrant[] {
+function tierGrants({ code, reads }: ResolvedService, database: string): PlannedGrant[] {
   const grant = (privilege: Privilege, on: Target, to: string): PlannedGrant => ({
     privileges: [privilege],
     on,
@@ -168,13 +160,26 @@ function tierGrants({ code }: ResolvedService, database: string): PlannedGrant[]
       grant("CONNECT", { type: "database", database }, tierRole(code, tier)),
       grant("USAGE", { type: "schema", schema: extensionsSchema }, tierRole(code, tier)),
     ]),
-    ...revokedFunctions
-      .filter(({ ownersKeep }) => ownersKeep)
-      .flatMap(({ functions }) =>
-        functions.map((signature) => grant("EXECUTE", { type: "function", signature }, owner)),
-      ),
+    ...keptFunctions("owners", owner),
+    ...(reads.length === 0 ? (["app", "user"] as const) : []).flatMap((tier) =>
+      keptFunctions("non-readers", tierRole(code, tier)),
+    ),
     ...revokedLanguages.map((language) => grant("USAGE", { type: "language", language }, owner)),
   ];
+}
+
+/** What `to` gets back of the functions taken from PUBLIC. */
+function keptFunctions(keeper: Keeper, to: string): PlannedGrant[] {
+  return revokedFunctions
+    .filter(({ keptBy = [] }) => keptBy.includes(keeper))
+    .flatMap(({ functions }) =>
+      functions.map((signature) => ({
+        privileges: ["EXECUTE" as const],
+        on: { type: "function" as const, signature },
+        to,
+        carrier: "tiers" as const,
+      })),
+    );
 }
 
 function serviceGrants({ code }: ResolvedService): PlannedGrant[] {

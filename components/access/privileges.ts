@@ -32,15 +32,19 @@ export const tierPrivileges = {
 /** What a service that reads another gets there: exactly what that service's own user tier has. */
 export const readerPrivileges = tierPrivileges.user;
 
+/**
+ * `owners`: their migration tools need it. `non-readers`: the app and user of a service that reads no other, for whom only a
+ * foreign view is a danger. `dump`: the role pg_dump runs as.
+ */
+export type Keeper = "owners" | "non-readers" | "dump";
+
 /** A right every role has by default in PostgreSQL and loses here. */
 export interface PublicFunctions {
   readonly functions: readonly string[];
   /** What somebody could do with it. */
   readonly why: string;
-  /** Owners keep it: their migration tools need it. */
-  readonly ownersKeep?: true;
-  /** The role for dumps keeps it: pg_dump calls it. */
-  readonly dumpKeeps?: true;
+  /** Who gets it back. @default nobody */
+  readonly keptBy?: readonly Keeper[];
 }
 
 const advisoryLocks = [
@@ -60,7 +64,7 @@ export const revokedFunctions: readonly PublicFunctions[] = [
       ["", "_shared"].flatMap((mode) => [`${name}${mode}(bigint)`, `${name}${mode}(integer, integer)`]),
     ),
     why: "a loop of them fills the lock table of the whole server and stops every login",
-    ownersKeep: true,
+    keptBy: ["owners"],
   },
   {
     functions: [
@@ -104,18 +108,17 @@ export const revokedFunctions: readonly PublicFunctions[] = [
   {
     functions: ["set_config(text, text, boolean)"],
     why: "inside a view it changes the reader's search_path, or shows its statistics to all as application_name; SET stays",
-    ownersKeep: true,
-    dumpKeeps: true,
+    keptBy: ["owners", "non-readers", "dump"],
   },
   {
     functions: ["pg_cancel_backend(integer)", "pg_terminate_backend(integer, bigint)"],
     why: "inside a view they end the sessions of whoever reads it",
-    ownersKeep: true,
+    keptBy: ["owners", "non-readers"],
   },
   {
     functions: ["pg_export_snapshot()"],
     why: "each call is a file on the server's disk, which no limit counts",
-    dumpKeeps: true,
+    keptBy: ["dump"],
   },
   {
     functions: ["pg_logical_emit_message(boolean, text, bytea)", "pg_logical_emit_message(boolean, text, text)"],

@@ -28,6 +28,7 @@ export function renderPlan(plan: Plan, verifiers: Verifiers): string {
     ...access(plan),
     ...plannedAccess(plan),
     sqlFile("revoke-unplanned"),
+    sqlFile("revoke-functions"),
   ]);
 }
 
@@ -58,7 +59,14 @@ export function renderFoundation(plan: Plan): string {
 /** What the provider cannot grant to the services' roles, as one idempotent transaction for a superuser. */
 export function renderTiers(plan: Plan): string {
   const mine = carriedBy(plan, "tiers");
-  return transaction([...roleSettings(mine), ...access(mine)]);
+  return transaction([
+    ...roleSettings(mine),
+    ...access(mine),
+    sqlFile("planned"),
+    insert("planned_role", roleRows(plan)),
+    ...plannedAccess(mine),
+    sqlFile("revoke-functions"),
+  ]);
 }
 
 /** Whatever they hold that this transaction needs; a new one waits for the catalogs and finds itself shut out. */
@@ -70,8 +78,11 @@ function endFrozenSessions(plan: Plan): string[] {
 }
 
 function existingRoles(plan: Plan): string[] {
-  const rows = plan.roles.map(({ name }) => [name]);
-  return [sqlFile("planned"), insert("planned_role", rows), sqlFile("create-roles")];
+  return [sqlFile("planned"), insert("planned_role", roleRows(plan)), sqlFile("create-roles")];
+}
+
+function roleRows(plan: Plan): string[][] {
+  return plan.roles.map(({ name }) => [name]);
 }
 
 function access(plan: Plan): string[] {
@@ -124,8 +135,8 @@ function plannedAccess(plan: Plan): string[] {
     insert(
       "planned_privilege",
       plan.grants.flatMap(({ privileges, on, to }) => {
-        if (on.type === "function" || on.type === "language") return [];
-        const name = on.type === "database" ? on.database : on.schema;
+        if (on.type === "language") return [];
+        const name = on.type === "database" ? on.database : on.type === "function" ? on.signature : on.schema;
         return privileges.map((privilege) => [on.type, name, to, privilege]);
       }),
     ),

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { renderFoundation, renderPlan, renderTiers } from "../../components/access/sql";
 import { revokedFunctions } from "../../components/access/privileges";
+import type { Plan } from "../../components/access/plan-items";
 import { createProbes } from "../../ops/effect-test/probes";
 import { keyWords } from "../../services/key-words";
 import { services } from "../../services/registry";
@@ -38,6 +39,27 @@ describe("the plan as SQL", () => {
     await server.superuser.query(renderFoundation(plan));
     await server.superuser.query(renderTiers(plan));
     expect(await access()).toEqual(before);
+  });
+
+  it("takes functions back from a service that begins to read another, and gives them again when it stops", async () => {
+    const [gatherer, aggregator] = services;
+    if (gatherer === undefined || aggregator === undefined) throw new Error("the registry is too short");
+    const may = (role: string) =>
+      server.superuser
+        .query<{ may: boolean }>(
+          "SELECT has_function_privilege($1, 'set_config(text, text, boolean)', 'EXECUTE') AS may",
+          [role],
+        )
+        .then(({ rows }) => rows[0]?.may);
+    const alone = testPlan([gatherer, { ...aggregator, reads: [] }]);
+    const reading = testPlan([gatherer, { ...aggregator, reads: ["gatherer"] }]);
+    for (const apply of [renderTiers, (applied: Plan) => renderPlan(applied, new Map())]) {
+      await server.superuser.query(apply(reading));
+      expect([await may("agapp"), await may("agown"), await may("gtapp")]).toEqual([false, true, true]);
+      await server.superuser.query(apply(alone));
+      expect([await may("agapp"), await may("agown"), await may("gtapp")]).toEqual([true, true, true]);
+    }
+    await server.apply(plan);
   });
 
   // One statement an operator may have typed on a bad day; the next run of the plan takes it back.

@@ -166,8 +166,15 @@ describe("the platform's part", () => {
       `GRANT CONNECT ON DATABASE appdb TO ${role}`,
       `GRANT USAGE ON SCHEMA extensions TO ${role}`,
     ];
-    expect(tiersOf("app")).toEqual(both("gtapp"));
-    expect(tiersOf("user")).toEqual(both("gtuser"));
+    const kept = (role: string) =>
+      ["set_config(text, text, boolean)", "pg_cancel_backend(integer)", "pg_terminate_backend(integer, bigint)"].map(
+        (signature) => `GRANT EXECUTE ON FUNCTION pg_catalog.${signature} TO ${role}`,
+      );
+    expect(tiersOf("app")).toEqual([...both("gtapp"), ...kept("gtapp")]);
+    expect(tiersOf("user")).toEqual([...both("gtuser"), ...kept("gtuser")]);
+    // Who reads another service runs that one's views.
+    const reader = describePlan(carriedBy(plan([{ ...gatherer, reads: ["ledger"] }, ledger]), "tiers"));
+    expect(reader.filter((sentence) => sentence.endsWith("TO gtapp"))).toEqual(both("gtapp"));
     expect(tiersOf("own").slice(0, 2)).toEqual(both("gtown"));
     expect(tiersOf("own").slice(2, 4)).toEqual([
       "GRANT EXECUTE ON FUNCTION pg_catalog.pg_advisory_lock(bigint) TO gtown",

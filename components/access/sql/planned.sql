@@ -5,7 +5,7 @@ CREATE TEMP TABLE planned_role (name text PRIMARY KEY) ON COMMIT DROP;
 CREATE TEMP TABLE planned_membership (role text, member text) ON COMMIT DROP;
 -- What is granted on them and not planned is revoked; on objects in them where the schema is a service's.
 CREATE TEMP TABLE planned_schema (name text PRIMARY KEY, is_service boolean) ON COMMIT DROP;
--- class: database, schema, table, sequence or routine; name: of the database or schema.
+-- class: database, schema, table, sequence, routine or function; name: of the database or schema, or the function's signature.
 CREATE TEMP TABLE planned_privilege (class text, name text, grantee text, privilege text) ON COMMIT DROP;
 -- schema '' is every schema; object_type as in pg_default_acl: r, S, f.
 CREATE TEMP TABLE planned_default_privilege (owner text, schema text, object_type "char", grantee text, privilege text)
