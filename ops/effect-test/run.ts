@@ -35,6 +35,11 @@ async function runInOneSession(target: LoginTarget, attempts: readonly Attempt[]
   const [first] = attempts;
   if (first === undefined) return [];
   const { client, login } = await logIn(target, first.role, first.database ?? target.database);
+  if (login.startsWith("error: ")) {
+    await client.end();
+    const action = `log in to ${first.database ?? target.database}`;
+    return [{ role: first.role, action, expected: "an answer", got: login }];
+  }
   const violations: Violation[] = [];
   // The user tier's default: anybody can change it, so what counts is what happens without.
   if (login === "allowed") await client.query("SET default_transaction_read_only = off");
