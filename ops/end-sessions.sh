@@ -1,16 +1,33 @@
 #!/usr/bin/env bash
-# Ends the sessions of the roles in the arguments by the titles of their processes, and prints how many there were: for the
-# moment in which the server lets nobody in, the superuser neither. What it sends is what pg_terminate_backend sends.
+# Ends the sessions of the roles in the arguments, and logins of theirs under way, by the titles of their processes, and prints
+# how many there were. It needs no login: whoever fills the lock table keeps everybody out, the superuser too. What it sends is
+# what pg_terminate_backend sends. Environment: NODE (the server's cluster_name).
 set -euo pipefail
-ended=0
-for process in /proc/[0-9]*; do
-  title=$(tr '\0' ' ' 2> /dev/null < "$process/cmdline") || continue # it has ended
-  for role in "$@"; do
-    # With cluster_name in front: postgres: pg16-primary: gtapp appdb 172.18.0.1(51234) idle in transaction
-    if [[ $title == "postgres: $NODE: $role "* ]]; then
-      kill -TERM "${process#/proc/}"
-      ended=$((ended + 1))
-    fi
+
+# Process ids, one per line.
+sessions() {
+  local process title role
+  for process in /proc/[0-9]*; do
+    title=$(tr '\0' ' ' 2> /dev/null < "$process/cmdline") || continue # it has ended
+    for role in "$@"; do
+      # postgres: pg16-primary: gtapp appdb 172.18.0.1(51234) idle in transaction
+      [[ $title != "postgres: $NODE: $role "* ]] || echo "${process#/proc/}"
+    done
   done
+}
+
+mapfile -t found < <(sessions "$@")
+[ "${#found[@]}" -eq 0 ] || kill -TERM "${found[@]}" 2> /dev/null || true # some may have ended themselves
+for _ in $(seq 100); do
+  left=0
+  for pid in "${found[@]}"; do
+    ! kill -0 "$pid" 2> /dev/null || left=$((left + 1))
+  done
+  [ "$left" -gt 0 ] || break
+  sleep 0.1
 done
-echo "$ended"
+[ "$left" -eq 0 ] || {
+  echo "$left of ${#found[@]} have not ended after 10 s: they roll back, or run what cannot be interrupted" >&2
+  exit 1
+}
+echo "${#found[@]}"

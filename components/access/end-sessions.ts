@@ -3,9 +3,6 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ClientBase } from "pg";
 
-/** With a list of roles as $1. */
-export const endSessionsSql = sql("end-sessions");
-
 /** A standby replays within moments that a role may no longer log in; a login may take seconds (logins-under-way.sql). */
 const timeoutMs = 30_000;
 
@@ -20,7 +17,7 @@ export async function endSessions(superuser: ClientBase, roles: readonly string[
     return (await superuser.query(mayLogIn, [roles])).rowCount === 0;
   });
   await endLogins(superuser);
-  const { rows } = await superuser.query<{ ended: number }>(endSessionsSql, [roles]);
+  const { rows } = await superuser.query<{ ended: number }>(sql("end-sessions"), [roles]);
   await until("sessions of frozen services do not end", async () => {
     const sessions = "SELECT FROM pg_stat_activity WHERE usename = ANY ($1)";
     return (await superuser.query(sessions, [roles])).rowCount === 0;

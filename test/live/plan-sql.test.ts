@@ -181,7 +181,7 @@ describe("what the sources say about PostgreSQL 16", () => {
     const names = listed.map((signature) => signature.split("(")[0]);
     const { rows } = await server.superuser.query<{ signature: string }>(
       `SELECT oid::regprocedure::text AS signature FROM pg_proc
-        WHERE pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege('gtuser', oid, 'EXECUTE')
+        WHERE pronamespace = 'pg_catalog'::regnamespace AND has_function_privilege('platform', oid, 'EXECUTE')
           AND (proname = ANY ($1) OR proname ~ '_to_xml|^lo_(creat|from|put|trunc|unlink)|^lowrite|advisory.*_lock')
           AND proname !~ 'unlock'`,
       [names],

@@ -61,7 +61,7 @@ describe("a view of the gatherer, read by the aggregator with the aggregator's r
     ["takes locks in its name", "pg_advisory_lock(1)::text", "pg_advisory_lock"],
     ["makes files in its name", "pg_export_snapshot()", "pg_export_snapshot"],
     ["makes large objects in its name", "lo_create(0)", "lo_create"],
-  ])("%s: no, nobody but owners may call the function", async (_, expression, name) => {
+  ])("%s: no, who reads another service may not call the function", async (_, expression, name) => {
     await gatherer.owner.query(`CREATE VIEW gt_view AS SELECT ${expression}`);
     expect(await answer(reader, "SELECT * FROM gt.gt_view")).toBe(`permission denied for function ${name}`);
   });

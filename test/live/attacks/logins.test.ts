@@ -1,7 +1,7 @@
 import { Client } from "pg";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { endSessions, endSessionsSql } from "../../../components/access/end-sessions";
+import { endSessions } from "../../../components/access/end-sessions";
 import { frozenRoles } from "../../../components/access/plan-items";
 import { describeViolation } from "../../../ops/effect-test/attempt";
 import { testEffect } from "../../../ops/effect-test/effect-test";
@@ -51,7 +51,9 @@ describe("a new password", () => {
     const session = await server.session("gtuser");
     await server.apply(plan); // the rotation
     await session.query(giveItself);
-    await server.superuser.query(endSessionsSql, [["gtuser"]]);
+    await server.superuser.query(
+      "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'gtuser'",
+    );
     expect(await comesIn(own)).toBe("let in");
     expect(await comesIn(undefined)).toBe(refused);
     await server.apply(plan);
