@@ -47,6 +47,14 @@ export const majorVersion = 16;
 /** Networks of Docker's own, of which no other can have the name; a stack's network is called like its prefix. */
 const dockersNetworks: readonly string[] = ["bridge", "default", "host", "none"];
 
+/** Extensions whose functions everybody may call, and one service could use against the others. */
+const refusedExtensions: Readonly<Record<string, string>> = {
+  dblink: "it connects from the server to wherever a service wants",
+  lo: "its large objects break pg_dump by a role that is not superuser",
+  tablefunc: "crosstab and connectby run a query given as text: inside a view as whoever reads it",
+  xml2: "xpath_table runs a query given as text: inside a view as whoever reads it",
+};
+
 /** Roles of no service whose passwords a stack's file can renew. */
 const rotatingRoles: readonly string[] = [superuserRole, dumpRole, replicationRole];
 
@@ -116,12 +124,12 @@ const rules: { readonly [Key in keyof Settings]: Rule<Settings[Key]> } = {
     },
   },
   extensions: {
-    expected: "a list of extension names",
+    expected: (text) => `a list of extension names${whyExtensionsAreNone(text)}`,
     parse: (text) => {
       const names = parseJson(text);
       const isName = (name: unknown): name is string =>
         typeof name === "string" && /^[a-z][a-z0-9_-]{0,62}$/.test(name);
-      return Array.isArray(names) && names.every(isName) ? names : undefined;
+      return Array.isArray(names) && names.every(isName) && whyExtensionsAreNone(text) === "" ? names : undefined;
     },
   },
   passwordRotation: {
@@ -211,6 +219,12 @@ function isImage(text: string): boolean {
 function majorOf(image: string): number | undefined {
   const major = /:(\d{1,2})(?=[.-]|$)[^/]*$/.exec(image.replace(/@.*$/, ""))?.[1];
   return major === undefined ? undefined : Number(major);
+}
+
+function whyExtensionsAreNone(text: string): string {
+  const names = parseJson(text);
+  const refused = Object.entries(refusedExtensions).find(([name]) => Array.isArray(names) && names.includes(name));
+  return refused === undefined ? "" : ` without ${refused.join(" (")})`;
 }
 
 /** What is wrong with the first setting that cannot be used, in words that end a sentence; "" where none is. */

@@ -40,6 +40,8 @@ export function renderLogins(plan: Plan, verifiers: Verifiers): string {
     ...existingRoles(mine),
     ...mine.roles.flatMap((role) => roleStatements(role, verifiers.get(role.name))),
     ...(verifier === undefined ? [] : [`ALTER ROLE ${superuserRole} PASSWORD ${escapeLiteral(verifier)}`]),
+    // The provider locks the number of a role before it changes it, and would wait for ever for an owner that has it.
+    `ALTER ROLE ${superuserRole} IN DATABASE ${identifier(plan.database)} SET lock_timeout = '60s'`,
   ]);
 }
 

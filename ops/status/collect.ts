@@ -29,6 +29,12 @@ export interface ServerStatus {
   readonly passwords: readonly { readonly role: string; readonly since: string; readonly ours: boolean }[];
   /** Of the clients; it holds back VACUUM for all. null where none is open. */
   readonly oldestTransaction: { readonly role: string; readonly seconds: number } | null;
+  /** Clients that are being let in and hold a transaction already. */
+  readonly hiddenLogins: number;
+  /** Of the oldest database; at two billion the server stops. */
+  readonly transactionIdAge: number;
+  /** Seconds. */
+  readonly longestAutovacuum: number;
   /** Part of NOTIFY's queue that is in use, from 0 to 1; full, nobody's NOTIFY commits. */
   readonly notificationQueue: number;
   readonly pendingRestart: readonly string[];

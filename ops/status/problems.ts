@@ -78,7 +78,8 @@ const authorityDays = 180;
 const ownCertificates = "give the stack another one (centraldb:certificates)";
 
 /** What a service does to the others, where a number tells. */
-function abuses({ passwords, oldestTransaction, notificationQueue }: ServerStatus, { name }: Stack): string[] {
+function abuses(server: ServerStatus, { name }: Stack): string[] {
+  const { passwords, oldestTransaction, hiddenLogins, transactionIdAge, longestAutovacuum, notificationQueue } = server;
   return [
     ...passwords
       .filter(({ ours }) => !ours)
@@ -91,6 +92,19 @@ function abuses({ passwords, oldestTransaction, notificationQueue }: ServerStatu
           `${oldestTransaction.role} has a transaction open for ${duration(oldestTransaction.seconds)}, which holds back VACUUM for ` +
             `all: npm run ops -- end-sessions --stack ${name}`,
         ]
+      : []),
+    ...(hiddenLogins > 3
+      ? [
+          `${hiddenLogins} logins are under way and hold back VACUUM: npm run ops -- end-sessions ends those of a service`,
+        ]
+      : []),
+    ...(transactionIdAge > 1e9
+      ? [
+          `${Math.round(transactionIdAge / 1e6)} million transaction ids are in use of 2,000: VACUUM does not keep up, or is held back`,
+        ]
+      : []),
+    ...(longestAutovacuum > 6 * 3600
+      ? [`an autovacuum worker is busy for ${duration(longestAutovacuum)}: pg_stat_activity says with which table`]
       : []),
     ...(notificationQueue > 0.5
       ? [`the queue of NOTIFY is ${Math.round(notificationQueue * 100)} % full: a listener is in a long transaction`]

@@ -41,6 +41,14 @@ SELECT json_build_object(
       FROM pg_stat_activity
      WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
      ORDER BY xact_start LIMIT 1),
+  -- A login that takes its time (post_auth_delay) is a transaction that pg_stat_activity does not show.
+  'hiddenLogins', (
+    SELECT count(*) FROM pg_locks
+     WHERE locktype = 'virtualxid' AND granted AND pid NOT IN (SELECT pid FROM pg_stat_activity)),
+  'transactionIdAge', (SELECT max(age(datfrozenxid)) FROM pg_database),
+  'longestAutovacuum', (
+    SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)
+      FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'),
   'notificationQueue', CASE WHEN pg_is_in_recovery() THEN 0 ELSE pg_notification_queue_usage() END,
   'pendingRestart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart),
   'alteredBySystem', (

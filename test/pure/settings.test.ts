@@ -71,6 +71,11 @@ describe("settings", () => {
       "expected an image of PostgreSQL 16; another major version does not read these data, see README, " +
         'Another major version, got "postgres:17.2-bookworm"',
     ],
+    [
+      "extensions",
+      '["citext","dblink"]',
+      'expected a list of extension names without dblink (it connects from the server to wherever a service wants), got "[\\"citext\\",\\"dblink\\"]"',
+    ],
     ["tls", "on", 'expected required or offered, got "on"'],
     ...['["a b"]', '["-x.org"]', '["*.example.org"]', '[""]', '"db.example.org"'].map(
       (names): [keyof Settings, string, string] => [
