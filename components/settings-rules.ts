@@ -1,12 +1,21 @@
 import { isIP, isIPv4 } from "node:net";
 import { asGivenCertificates, whyNotServed, type GivenCertificates } from "./cluster/configuration/given-certificates";
 import { minMemoryMiB } from "./cluster/configuration/memory";
-import { platformSettings } from "./cluster/configuration/restart-settings";
 import { serverNames } from "./cluster/configuration/server-names";
 import { dumpRole, replicationRole, superuserRole } from "./access/plan-items";
 import { maxPrefixLength, nodeNames, type NodeName } from "./naming";
+import {
+  asConfText,
+  isDnsName,
+  isImage,
+  isRecord,
+  majorOf,
+  parseJson,
+  whyExtensionsAreNone,
+  whySettingsAreNone,
+} from "./setting-values";
 import { didYouMean } from "../services/did-you-mean";
-import { isPrintable, printable, show } from "../services/printable";
+import { printable } from "../services/printable";
 
 /** Everything a stack can choose, read once. Keys, descriptions and defaults are in Pulumi.yaml. */
 export interface Settings {
@@ -46,14 +55,6 @@ export const majorVersion = 16;
 
 /** Networks of Docker's own, of which no other can have the name; a stack's network is called like its prefix. */
 const dockersNetworks: readonly string[] = ["bridge", "default", "host", "none"];
-
-/** Extensions whose functions everybody may call, and one service could use against the others. */
-const refusedExtensions: Readonly<Record<string, string>> = {
-  dblink: "it connects from the server to wherever a service wants",
-  lo: "its large objects break pg_dump by a role that is not superuser",
-  tablefunc: "crosstab and connectby run a query given as text: inside a view as whoever reads it",
-  xml2: "xpath_table runs a query given as text: inside a view as whoever reads it",
-};
 
 /** Roles of no service whose passwords a stack's file can renew. */
 const rotatingRoles: readonly string[] = [superuserRole, dumpRole, replicationRole];
@@ -152,7 +153,7 @@ const rules: { readonly [Key in keyof Settings]: Rule<Settings[Key]> } = {
     parse: (text) => {
       const names = parseJson(text);
       const isName = (name: unknown): name is string =>
-        typeof name === "string" && (isIP(name) !== 0 || (name.length <= 253 && dnsName.test(name)));
+        typeof name === "string" && (isIP(name) !== 0 || isDnsName(name));
       return Array.isArray(names) && names.every(isName) ? names : undefined;
     },
   },
@@ -166,8 +167,6 @@ const rules: { readonly [Key in keyof Settings]: Rule<Settings[Key]> } = {
     },
   },
 };
-
-const dnsName = /^(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*$/;
 
 /**
  * Reads every setting from `get`, which returns a value's text (lists as JSON) or undefined where there is none.
@@ -209,55 +208,4 @@ export function parseSettings(
   const own = settings.certificates;
   const why = own === null ? "" : whyNotServed(own, (node) => serverNames(settings, node), new Date());
   return why === "" ? settings : [{ path: "centraldb:certificates", message: why }];
-}
-
-function isImage(text: string): boolean {
-  return /^\w[\w./:@-]{0,254}$/.test(text);
-}
-
-/** The major version a tag begins with: 17 in `registry:5000/postgres:17.2-bookworm`. */
-function majorOf(image: string): number | undefined {
-  const major = /:(\d{1,2})(?=[.-]|$)[^/]*$/.exec(image.replace(/@.*$/, ""))?.[1];
-  return major === undefined ? undefined : Number(major);
-}
-
-function whyExtensionsAreNone(text: string): string {
-  const names = parseJson(text);
-  const refused = Object.entries(refusedExtensions).find(([name]) => Array.isArray(names) && names.includes(name));
-  return refused === undefined ? "" : ` without ${refused.join(" (")})`;
-}
-
-/** What is wrong with the first setting that cannot be used, in words that end a sentence; "" where none is. */
-function whySettingsAreNone(text: string): string {
-  const settings = parseJson(text);
-  if (!isRecord(settings)) return "";
-  for (const [name, value] of Object.entries(settings)) {
-    if (!/^[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?$/i.test(name)) {
-      return ` (${show(name)} is no setting's name)`;
-    }
-    const owner = Object.entries(platformSettings).find(([known]) => known === name.toLowerCase())?.[1];
-    if (owner !== undefined) return ` (not ${name}, which the platform sets: ${owner})`;
-    // One line of at most 1,000 printable characters: the file is read line by line.
-    const isValue = ["string", "boolean"].includes(typeof value) || Number.isFinite(value);
-    if (!isValue || asConfText(value).length > 1000 || !isPrintable(asConfText(value))) {
-      return ` (the value of ${name} is none)`;
-    }
-  }
-  return "";
-}
-
-function asConfText(value: unknown): string {
-  return typeof value === "boolean" ? (value ? "on" : "off") : String(value);
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -18,17 +18,20 @@ const parallel = 4;
 
 /** Tries everything as the role concerned and returns what came out otherwise than expected. Every attempt is rolled back. */
 export async function runAttempts(target: LoginTarget, attempts: readonly Attempt[]): Promise<readonly Violation[]> {
-  const waiting = groupBy(attempts, ({ role }) => role);
-  const violations: Violation[] = [];
+  const groups = groupBy(attempts, ({ role }) => role);
+  // In the attempts' order, whoever is done first.
+  const violations = groups.map((): Violation[] => []);
+  const waiting = [...groups.entries()];
   const worker = async () => {
-    for (let ofRole = waiting.shift(); ofRole !== undefined; ofRole = waiting.shift()) {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [index, ofRole] = next;
       for (const ofDatabase of groupBy(ofRole, ({ database }) => database ?? target.database)) {
-        violations.push(...(await runInOneSession(target, ofDatabase)));
+        violations[index]?.push(...(await runInOneSession(target, ofDatabase)));
       }
     }
   };
   await Promise.all(Array.from({ length: parallel }, worker));
-  return violations;
+  return violations.flat();
 }
 
 async function runInOneSession(target: LoginTarget, attempts: readonly Attempt[]): Promise<Violation[]> {
