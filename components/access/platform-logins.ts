@@ -4,7 +4,7 @@ import { dockerVariables } from "../cluster/docker-cli";
 import { dockerNames, nodeNames } from "../naming";
 import { database, type Settings } from "../settings-rules";
 import type { Passwords } from "./passwords";
-import { carriedBy, superuserRole, type Plan } from "./plan-items";
+import { carriedBy, dumpRole, superuserRole, type Plan } from "./plan-items";
 import { renderLogins } from "./sql";
 
 export interface PlatformLoginsArgs {
@@ -18,7 +18,7 @@ export interface PlatformLoginsArgs {
 /**
  * The logins that belong to no service: the superuser, `app` for dumps and monitoring, `repl` for replication. They get their
  * passwords over the primary's socket, where the system user is asked and no password: a new one locks nobody out, also
- * where the old one is lost.
+ * where the old one is lost. Then `app` and `repl` log in with theirs.
  */
 export class PlatformLogins extends pulumi.ComponentResource {
   /** Known when the logins have their passwords. */
@@ -33,7 +33,10 @@ export class PlatformLogins extends pulumi.ComponentResource {
       `${name}-apply`,
       {
         create: "node --import tsx components/cluster/jobs/socket-sql.ts",
-        stdin: passwords.verifiersOf(roles).apply((verifiers) => renderLogins(plan, verifiers)),
+        stdin: pulumi.jsonStringify({
+          sql: passwords.verifiersOf(roles).apply((verifiers) => renderLogins(plan, verifiers)),
+          appPassword: passwords.of(dumpRole),
+        }),
         environment: {
           // Which of them is the primary they say themselves: a failover changes nothing here.
           NODES: nodeNames.map((node) => names[node].container).join(" "),

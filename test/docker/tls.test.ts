@@ -7,6 +7,7 @@ import type { NodeName } from "../../components/naming";
 import { services } from "../../services/registry";
 import { newKey, publicKeyOf, selfSigned, signed } from "../support/certificates";
 import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
+import { fakePassword } from "../support/mocks";
 import { run } from "../support/run";
 
 // A cluster whose stack requires encryption, as prod does.
@@ -106,6 +107,52 @@ describe("replication", () => {
   it("is encrypted", () => {
     const query = "SELECT application_name, ssl FROM pg_stat_replication JOIN pg_stat_ssl USING (pid)";
     expect(cluster.ask("primary", query)).toBe(`${cluster.names.replica.container}|t`);
+  });
+});
+
+describe("the jobs that try passwords", () => {
+  const job = (script: string, input: object, variables: Record<string, string>) =>
+    run("node", ["--import", "tsx", script], { env: { ...process.env, ...variables }, input: JSON.stringify(input) });
+  const logins = (appPassword: string) =>
+    job(
+      "components/cluster/jobs/socket-sql.ts",
+      { sql: "SELECT 1", appPassword },
+      {
+        NODES: nodes.map((node) => cluster.names[node].container).join(" "),
+        DATABASE: "appdb",
+      },
+    );
+  const tierLogins = (input: Record<string, string>) => {
+    const { host, port, database, authority = "" } = cluster.target("primary");
+    return job("components/access/jobs/check-logins.ts", input, {
+      ...{ PGHOST: host, PGPORT: `${cluster.settings.replicaPort},${port}`, PGDATABASE: database, PGUSER: "postgres" },
+      ...{ PGPASSWORD: fakePassword("postgres-password"), CA_CERTIFICATE: authority },
+    });
+  };
+
+  it("let the right ones pass, and note since when they hold", () => {
+    const { passwords } = cluster.target("primary");
+    expect(logins(passwords.get("app") ?? "")).toMatchObject({ status: 0, output: "" });
+    const given = Object.fromEntries(["gtown", "gtapp", "gtuser"].map((role) => [role, passwords.get(role) ?? ""]));
+    expect(tierLogins(given)).toMatchObject({ status: 0, output: "" });
+    const noted =
+      "SELECT string_agg(role, ' ' ORDER BY role) FROM platform.password WHERE since > now() - interval '1 hour'";
+    expect(cluster.ask("primary", noted)).toBe(
+      "agapp aguser agown app gtapp gtown gtuser postgres repl".split(" ").sort().join(" "),
+    );
+  });
+
+  it("fail with the roles that do not get in, and say what to do", () => {
+    expect(logins("wrong")).toMatchObject({
+      status: 1,
+      output: expect.stringContaining('password authentication failed for user "app"') as string,
+    });
+    const wrong = tierLogins({ gtapp: "wrong", gtuser: cluster.target("primary").passwords.get("gtuser") ?? "" });
+    expect(wrong.status).toBe(1);
+    expect(wrong.output).toBe(
+      'a login failed: gtapp: password authentication failed for user "gtapp"\n' +
+        "  a role may have changed its own: give its service another rotation in services/registry.ts\n",
+    );
   });
 });
 

@@ -107,7 +107,10 @@ export async function prepareCluster(services: readonly Service[]): Promise<Test
     exec,
     ask,
     login,
-    target: (node) => ({ host: "127.0.0.1", port: ports()[node], database, passwords: passwords() }),
+    target: (node) => ({
+      ...{ host: "127.0.0.1", port: ports()[node], database, passwords: passwords() },
+      authority: authority(),
+    }),
     logs: (node) => run("docker", ["logs", names[node].container]).output,
     up: async (changes = {}) => {
       settings = { ...settings, ...changes };
