@@ -62,9 +62,12 @@ export function problemsOf(nodes: readonly NodeStatus[], stack: Stack): readonly
 function certificateProblems(container: string, certificates: CertificateStatus | undefined, stack: Stack): string[] {
   if (certificates === undefined) return [];
   const [server, authority] = [daysUntil(certificates.server), daysUntil(certificates.authority)];
-  const renewal = stack.settings.certificates === null ? `npm run up -- ${stack.name} renews it` : ownCertificates;
   return [
-    ...(server < serverDays ? [`the certificate of ${container} ends in ${server} days: ${renewal}`] : []),
+    ...(server < serverDays
+      ? [
+          `the certificate of ${container} ends in ${server} days: npm run up -- ${stack.name} renews it, or centraldb:certificates has it`,
+        ]
+      : []),
     ...(authority < authorityDays
       ? [`the authority of ${container}'s certificate ends in ${authority} days: see README, Certificates`]
       : []),
@@ -75,7 +78,6 @@ function certificateProblems(container: string, certificates: CertificateStatus 
 const serverDays = 30;
 /** Every client must get the next one first. */
 const authorityDays = 180;
-const ownCertificates = "give the stack another one (centraldb:certificates)";
 
 /** What a service does to the others, where a number tells. */
 function abuses(server: ServerStatus, { name }: Stack): string[] {

@@ -169,7 +169,7 @@ describe("status", () => {
       "certificates that end soon, before a client notices",
       [node({ server, certificates: { server: daysFromNow(29), authority: daysFromNow(179) } }), replica],
       [
-        "the certificate of pg16-primary ends in 29 days: npm run up -- prod renews it",
+        "the certificate of pg16-primary ends in 29 days: npm run up -- prod renews it, or centraldb:certificates has it",
         "the authority of pg16-primary's certificate ends in 179 days: see README, Certificates",
       ],
     ],
