@@ -151,7 +151,7 @@ describe("the jobs that try passwords", () => {
     expect(wrong.status).toBe(1);
     expect(wrong.output).toBe(
       'a login failed: gtapp: password authentication failed for user "gtapp"\n' +
-        "  a role may have changed its own: give its service another rotation in services/registry.ts\n",
+        "  a role may have changed its own, or an earlier up failed at it: give its service another rotation in services/registry.ts\n",
     );
   });
 });
