@@ -19,7 +19,8 @@ runOnServers("a login failed", async (servers) => {
     if (failure !== undefined) failures.push(`${role}: ${failure}`);
   }
   if (failures.length > 0) {
-    const cure = "a role may have changed its own, or an earlier up failed at it: give its service another rotation in services/registry.ts";
+    const cure =
+      "a role may have changed its own, or an earlier up failed at it: give its service another rotation in services/registry.ts";
     throw new Error([...failures, cure].join("\n"));
   }
   await primary.client.query(readFileSync(join(__dirname, "..", "sql", "note-passwords.sql"), "utf8"));
