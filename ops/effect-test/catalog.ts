@@ -28,6 +28,7 @@ export async function catalogViolations(plan: Plan, superuser: ClientBase): Prom
     ...(await platformRoleViolations(plan, superuser)),
     ...(await platformFunctionViolations(plan, superuser)),
     ...(await roleSettingViolations(plan, superuser)),
+    ...(await borrowedCodeViolations(superuser)),
   ];
 }
 
@@ -142,6 +143,19 @@ async function platformFunctionViolations(plan: Plan, superuser: ClientBase): Pr
     const action = `EXECUTE ${signature}`;
     return expected === may ? [] : [{ role, action, expected: word(expected), got: word(may) }];
   });
+}
+
+/** Code that runs without anybody asking for the right to execute it: the guard refuses what it sees made. */
+async function borrowedCodeViolations(superuser: ClientBase): Promise<Violation[]> {
+  const { rows } = await superuser.query<{ kind: string; name: string; code: string }>(
+    "SELECT kind, name, code FROM platform.borrowed_code ORDER BY 1, 2, 3",
+  );
+  return rows.map(({ kind, name, code }) => ({
+    role: "the guard",
+    action: `${kind} ${name}`,
+    expected: "no code of a service",
+    got: code,
+  }));
 }
 
 /** Settings of the tier roles: a role may change most of its own, and what it changed outlives its next password. */

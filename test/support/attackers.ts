@@ -58,3 +58,10 @@ export async function inTransaction(session: Client, sql: string): Promise<strin
     await session.query("ROLLBACK");
   }
 }
+
+/** What was made before the guard was there, or beside it. */
+export async function pastTheGuard({ superuser }: TestServer, role: string, sql: string): Promise<void> {
+  await superuser.query(
+    `SET session_replication_role = replica; SET ROLE ${role}; ${sql}; RESET ROLE; RESET session_replication_role`,
+  );
+}

@@ -69,17 +69,47 @@ BEGIN
   THEN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
-      MESSAGE = format('%s is not for %s: grants come from services/registry.ts', tg_tag, current_user),
-      HINT = 'Declare it there; the platform applies it.';
+      MESSAGE = format('%s is not for %s: %s', tg_tag, current_user,
+                       CASE WHEN tg_tag IN ('CREATE CAST', 'CREATE TRANSFORM', 'CREATE CONVERSION')
+                            THEN 'its code would run as whoever reads' ELSE 'grants come from services/registry.ts' END),
+      HINT = CASE WHEN tg_tag IN ('CREATE CAST', 'CREATE TRANSFORM', 'CREATE CONVERSION')
+                  THEN 'Write a function, and call it.' ELSE 'Declare it there; the platform applies it.' END;
   END IF;
 END
 $refuse_grants$;
 REVOKE ALL ON FUNCTION platform.refuse_grants() FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION platform.refuse_borrowed_code() RETURNS event_trigger
+LANGUAGE plpgsql
+-- Nobody sees the schema of the view. It reads catalogs and calls nothing that is an owner's.
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $refuse_borrowed_code$
+DECLARE
+  bad record;
+BEGIN
+  WITH touched AS MATERIALIZED (SELECT objid FROM pg_event_trigger_ddl_commands())
+  SELECT kind, name, code INTO bad
+    FROM platform.borrowed_code
+   WHERE object IN (SELECT objid FROM touched) OR relation IN (SELECT objid FROM touched)
+   ORDER BY name, code
+   LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_name',
+      MESSAGE = format('%s %s uses %s, which would run without a session of its own or as somebody else', bad.kind, bad.name, bad.code),
+      HINT = 'A generated column may use it, and be indexed.';
+  END IF;
+END
+$refuse_borrowed_code$;
+REVOKE ALL ON FUNCTION platform.refuse_borrowed_code() FROM PUBLIC;
 
 -- No WHEN TAG on the first: ALTER INDEX … RENAME renames tables and views too.
 DROP EVENT TRIGGER IF EXISTS enforce_prefix;
 CREATE EVENT TRIGGER enforce_prefix ON ddl_command_end EXECUTE FUNCTION platform.enforce_prefix();
 DROP EVENT TRIGGER IF EXISTS refuse_grants;
 CREATE EVENT TRIGGER refuse_grants ON ddl_command_start
-  WHEN TAG IN ('GRANT', 'REVOKE', 'ALTER DEFAULT PRIVILEGES', 'DROP OWNED')
+  WHEN TAG IN ('GRANT', 'REVOKE', 'ALTER DEFAULT PRIVILEGES', 'DROP OWNED', 'CREATE CAST', 'CREATE TRANSFORM', 'CREATE CONVERSION')
   EXECUTE FUNCTION platform.refuse_grants();
+DROP EVENT TRIGGER IF EXISTS refuse_borrowed_code;
+CREATE EVENT TRIGGER refuse_borrowed_code ON ddl_command_end EXECUTE FUNCTION platform.refuse_borrowed_code();

@@ -88,11 +88,6 @@ describe("no tier reaches files, programs and libraries", () => {
       'permission denied to create access method "a"',
     ],
     [
-      "a transform of a built-in type",
-      "CREATE TRANSFORM FOR int LANGUAGE plpgsql (FROM SQL WITH FUNCTION int4send(int))",
-      "must be owner of type integer",
-    ],
-    [
       "an event trigger",
       "CREATE EVENT TRIGGER e ON sql_drop EXECUTE FUNCTION gt.f()",
       'permission denied to create event trigger "e"',

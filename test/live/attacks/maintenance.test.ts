@@ -100,37 +100,3 @@ describe("open: the disk", () => {
     await server.as("gtown", "DROP TABLE gt_flood");
   });
 });
-
-describe("open: autovacuum", () => {
-  it("three tables whose indexes call a function that never returns keep its three workers for ever", async () => {
-    await server.superuser.query("ALTER SYSTEM SET autovacuum_naptime = '1s'");
-    await server.superuser.query("SELECT pg_reload_conf()");
-    await gatherer.owner.query(
-      `CREATE FUNCTION gt_hang(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
-         'BEGIN IF session_user = ''postgres'' THEN
-            LOOP BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;
-          END IF; RETURN $1; END'`,
-    );
-    for (const table of ["gt_a", "gt_b", "gt_c"]) {
-      await gatherer.owner.query(
-        `CREATE TABLE ${table} (id int) WITH (autovacuum_analyze_threshold = 0);
-         CREATE INDEX ON ${table} (gt_hang(id)); INSERT INTO ${table} SELECT generate_series(1, 10)`,
-      );
-    }
-    const workers = () =>
-      answer(
-        server.superuser,
-        "SELECT query FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND wait_event = 'PgSleep' ORDER BY 1",
-      );
-    await expect
-      .poll(workers, { timeout: 60_000 })
-      .toBe(["gt_a", "gt_b", "gt_c"].map((table) => `autovacuum: ANALYZE gt.${table}`).join(", "));
-
-    // The way out: a cancel is caught by the function, an end is not; without the table nothing calls it again.
-    const end =
-      "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'";
-    await server.superuser.query(`${end}; DROP TABLE gt.gt_a, gt.gt_b, gt.gt_c`);
-    await expect.poll(workers).toBe("done");
-    await server.superuser.query("ALTER SYSTEM RESET autovacuum_naptime");
-  });
-});
