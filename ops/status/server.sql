@@ -1,4 +1,6 @@
 -- What one server says of itself, as one JSON object; as role app, which reads statistics and no service's relation.
+SET lock_timeout = '5s';
+SET statement_timeout = '30s';
 SELECT json_build_object(
   'version', current_setting('server_version'),
   'role', CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END,
@@ -23,11 +25,15 @@ SELECT json_build_object(
       FROM pg_replication_slots),
   'databaseBytes', pg_database_size(current_database()),
   'walBytes', (SELECT sum(size) FROM pg_ls_waldir()),
+  -- As of the last VACUUM or ANALYZE: pg_total_relation_size waits for whoever has locked a table.
   'schemas', (
     SELECT coalesce(json_agg(json_build_object('name', nspname, 'bytes', bytes) ORDER BY nspname), '[]')
-      FROM (SELECT n.nspname, coalesce(sum(pg_total_relation_size(c.oid)), 0) AS bytes
+      FROM (SELECT n.nspname, coalesce(sum(c.pages), 0) * current_setting('block_size')::bigint AS bytes
               FROM pg_namespace n
-              LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'm', 'S')
+              LEFT JOIN (SELECT relnamespace, relpages::bigint AS pages FROM pg_class
+                         UNION ALL
+                         SELECT r.relnamespace, t.relpages FROM pg_class r JOIN pg_class t ON t.oid = r.reltoastrelid) c
+                ON c.relnamespace = n.oid
              WHERE pg_get_userbyid(n.nspowner) = 'platform'
              GROUP BY n.nspname) AS per_schema),
   -- Only what was noted when the stack set it; see note-passwords.sql.
@@ -45,7 +51,7 @@ SELECT json_build_object(
   'hiddenLogins', (
     SELECT count(*) FROM pg_locks
      WHERE locktype = 'virtualxid' AND granted AND pid NOT IN (SELECT pid FROM pg_stat_activity)),
-  'transactionIdAge', (SELECT max(age(datfrozenxid)) FROM pg_database),
+  'transactionIdAge', (SELECT max(greatest(age(datfrozenxid), mxid_age(datminmxid))) FROM pg_database),
   'longestAutovacuum', (
     SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)
       FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'),

@@ -1,6 +1,7 @@
 import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { endSessionsOfService } from "../../ops/end-sessions";
+import { collectStatus } from "../../ops/status/collect";
 import { services } from "../../services/registry";
 import { tiers } from "../../services/service";
 import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
@@ -43,6 +44,19 @@ describe("a session that takes the lock table", () => {
     ]);
     await waitFor(async () => (await logIn("agapp")) === "let in");
     await expect(owner.query("SELECT 1")).rejects.toThrow();
+  });
+});
+
+describe("a table that is locked", () => {
+  it("does not keep status waiting", async () => {
+    const owner = await cluster.login("primary", "gtown");
+    await owner.query("CREATE TABLE gt_locked (id int); BEGIN; LOCK TABLE gt_locked IN ACCESS EXCLUSIVE MODE");
+    const nodes = collectStatus({ name: "dev", settings: cluster.settings, dockerHost: undefined });
+    expect(nodes.map(({ server }) => server?.schemas.map(({ name }) => name))).toEqual([
+      ["ag", "gt"],
+      ["ag", "gt"],
+    ]);
+    await owner.end();
   });
 });
 
