@@ -20,6 +20,14 @@ BEGIN
     END;
   END LOOP;
   SET LOCAL lock_timeout = '10s';
-  LOCK TABLE pg_namespace, pg_class, pg_attribute, pg_proc, pg_default_acl IN SHARE ROW EXCLUSIVE MODE;
+  FOR attempt IN 1..5 LOOP
+    BEGIN
+      LOCK TABLE pg_namespace, pg_class, pg_attribute, pg_proc, pg_default_acl IN SHARE ROW EXCLUSIVE MODE;
+      EXIT;
+    EXCEPTION WHEN deadlock_detected THEN
+      -- Autovacuum on one of them waits for pg_class, to write down what it did: it gets it now.
+      IF attempt = 5 THEN RAISE; END IF;
+    END;
+  END LOOP;
 END
 $hold_catalogs$;
