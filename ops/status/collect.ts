@@ -37,6 +37,8 @@ export interface ServerStatus {
   readonly longestAutovacuum: number;
   /** Part of NOTIFY's queue that is in use, from 0 to 1; full, nobody's NOTIFY commits. */
   readonly notificationQueue: number;
+  /** Part of the table that is in use; full, SERIALIZABLE transactions fail. */
+  readonly predicateLocks: number;
   readonly pendingRestart: readonly string[];
   readonly alteredBySystem: readonly string[];
 }

@@ -81,7 +81,15 @@ const authorityDays = 180;
 
 /** What a service does to the others, where a number tells. */
 function abuses(server: ServerStatus, { name }: Stack): string[] {
-  const { passwords, oldestTransaction, hiddenLogins, transactionIdAge, longestAutovacuum, notificationQueue } = server;
+  const {
+    passwords,
+    oldestTransaction,
+    hiddenLogins,
+    transactionIdAge,
+    longestAutovacuum,
+    notificationQueue,
+    predicateLocks,
+  } = server;
   return [
     ...passwords
       .filter(({ ours }) => !ours)
@@ -110,6 +118,12 @@ function abuses(server: ServerStatus, { name }: Stack): string[] {
       : []),
     ...(notificationQueue > 0.5
       ? [`the queue of NOTIFY is ${Math.round(notificationQueue * 100)} % full: a listener is in a long transaction`]
+      : []),
+    ...(predicateLocks > 0.5
+      ? [
+          `the table of predicate locks is ${Math.round(predicateLocks * 100)} % full, which SERIALIZABLE transactions of all share: ` +
+            `pg_locks says whose they are, npm run ops -- end-sessions --stack ${name} ends them`,
+        ]
       : []),
   ];
 }

@@ -56,6 +56,11 @@ SELECT json_build_object(
     SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)
       FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'),
   'notificationQueue', CASE WHEN pg_is_in_recovery() THEN 0 ELSE pg_notification_queue_usage() END,
+  -- Of SERIALIZABLE transactions; the table is as large as PostgreSQL makes it of these settings, and somewhat larger.
+  'predicateLocks', (
+    SELECT count(*)::float / (current_setting('max_pred_locks_per_transaction')::int
+                              * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int))
+      FROM pg_locks WHERE mode = 'SIReadLock'),
   'pendingRestart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart),
   'alteredBySystem', (
     SELECT coalesce(json_agg(name ORDER BY name), '[]')

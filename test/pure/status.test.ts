@@ -33,6 +33,7 @@ const server: ServerStatus = {
   transactionIdAge: 1000,
   longestAutovacuum: 60,
   notificationQueue: 0,
+  predicateLocks: 0,
   pendingRestart: [],
   alteredBySystem: [],
 };
@@ -152,6 +153,7 @@ describe("status", () => {
             transactionIdAge: 1_200_000_000,
             longestAutovacuum: 7 * 3600,
             notificationQueue: 0.8,
+            predicateLocks: 0.9,
           },
         }),
         replica,
@@ -163,6 +165,7 @@ describe("status", () => {
         "1200 million transaction ids are in use of 2,000: VACUUM does not keep up, or is held back",
         "an autovacuum worker is busy for 7 h 0 min: pg_stat_activity says with which table",
         "the queue of NOTIFY is 80 % full: a listener is in a long transaction",
+        "the table of predicate locks is 90 % full, which SERIALIZABLE transactions of all share: pg_locks says whose they are, npm run ops -- end-sessions --stack prod ends them",
       ],
     ],
     [

@@ -1,0 +1,97 @@
+import type { Client } from "pg";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { endSessionsOfService } from "../../ops/end-sessions";
+import { services } from "../../services/registry";
+import { tiers } from "../../services/service";
+import { answer } from "../support/attackers";
+import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
+import { run } from "../support/run";
+
+// What a taken-over gatherer does to the replica, where all three of its roles may log in and read.
+const [gatherer, aggregator] = services;
+if (gatherer?.code !== "gt" || aggregator?.code !== "ag") throw new Error("the registry begins with others");
+let cluster: TestCluster;
+let reader: Client;
+
+beforeAll(async () => {
+  cluster = await prepareCluster([gatherer, aggregator]);
+  expect(await cluster.up()).toEqual({ status: 0, stdout: "", output: "" });
+  await onPrimary("gtown", "CREATE TABLE gt_own (id int)");
+  await onPrimary("agown", "CREATE TABLE ag_results AS SELECT generate_series(1, 1000) AS id");
+});
+afterAll(() => cluster.clean());
+beforeEach(async () => {
+  await cluster.caughtUp("primary");
+  reader = await cluster.login("replica", "aguser");
+});
+afterEach(() => reader.end().catch(() => undefined)); // some are ended by the server
+
+async function onPrimary(role: string, ...statements: readonly string[]): Promise<void> {
+  const session = await cluster.login("primary", role);
+  for (const sql of statements) await session.query(sql);
+  await session.end();
+}
+
+const readOnReplica = async (): Promise<string> => {
+  const session = await cluster.login("replica", "aguser");
+  const said = await answer(session, "SELECT count(*) FROM ag_results");
+  await session.end();
+  return said;
+};
+
+describe("reads on the replica", () => {
+  it("hold up what is replayed for all, 30 s; then they are ended, and everybody's whose rows a VACUUM on the primary removes", async () => {
+    expect(cluster.ask("replica", "SHOW max_standby_streaming_delay")).toBe("30s");
+    const session = await cluster.login("replica", "gtuser");
+    await session.query("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0");
+    await session.query("BEGIN; SELECT count(*) FROM gt_own");
+    await reader.query("SET statement_timeout = 0");
+    const reading = answer(reader, "SELECT count(*), pg_sleep(300) FROM ag_results");
+    await onPrimary("gtown", "ALTER TABLE gt_own ADD COLUMN more int");
+    await onPrimary("agown", "DELETE FROM ag_results WHERE id <= 500", "VACUUM ag_results");
+    await cluster.caughtUp("primary");
+    expect(cluster.logs("replica")).toMatch(
+      /gtuser@appdb \S+ FATAL: {2}terminating connection due to conflict with recovery/,
+    );
+    expect(await reading).toBe("canceling statement due to conflict with recovery");
+    expect(await answer(session, "SELECT 1")).not.toBe("1");
+    expect(await readOnReplica()).toBe("500");
+  });
+});
+
+describe("a standby whose lock table is full", () => {
+  it("open: stops where a table of the primary is locked exclusively, which ends all its sessions; it restarts and follows", async () => {
+    const owner = await cluster.login("replica", "gtown");
+    expect(await answer(owner, "SELECT count(pg_advisory_lock(g)) FROM generate_series(1, 100000) g")).toBe(
+      "out of shared memory",
+    );
+    await onPrimary("gtown", "TRUNCATE gt_own");
+    await waitFor(async () => (await answer(reader, "SELECT 1")) !== "1");
+    await waitFor(() => cluster.caughtUp("primary").then(() => true));
+    expect(await readOnReplica()).toBe("500");
+    expect(cluster.logs("replica")).toContain("shutting down due to startup process failure");
+  });
+});
+
+describe("a transaction with more than 64 savepoints that write, left open", () => {
+  it("open: keeps a standby that starts from letting anybody in, until end-sessions ends it on the primary", async () => {
+    const app = await cluster.login("primary", "gtapp");
+    await app.query("SET idle_in_transaction_session_timeout = 0; BEGIN");
+    for (let n = 0; n <= 64; n++) await app.query(`SAVEPOINT s${n}; INSERT INTO gt_own VALUES (${n})`);
+    cluster.ask("primary", "CHECKPOINT"); // the standby starts from what the primary notes here
+    await cluster.caughtUp("primary");
+    cluster.ask("replica", "CHECKPOINT");
+    expect(run("docker", ["restart", cluster.names.replica.container]).status).toBe(0);
+    const refused = "the database system is not yet accepting connections";
+    await waitFor(() =>
+      readOnReplica().then(
+        () => false,
+        (error: Error) => error.message === refused,
+      ),
+    );
+
+    const stack = { name: "dev", settings: cluster.settings, dockerHost: undefined };
+    endSessionsOfService(gatherer, tiers, stack, () => undefined);
+    await waitFor(async () => (await readOnReplica()) === "500");
+  });
+});
