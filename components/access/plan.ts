@@ -161,6 +161,7 @@ function tierGrants({ code, reads }: ResolvedService, database: string): Planned
       grant("USAGE", { type: "schema", schema: extensionsSchema }, tierRole(code, tier)),
     ]),
     ...keptFunctions("owners", owner),
+    ...keptFunctions("apps", tierRole(code, "app")),
     ...(reads.length === 0 ? (["app", "user"] as const) : []).flatMap((tier) =>
       keptFunctions("non-readers", tierRole(code, tier)),
     ),

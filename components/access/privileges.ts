@@ -33,10 +33,10 @@ export const tierPrivileges = {
 export const readerPrivileges = tierPrivileges.user;
 
 /**
- * `owners`: their migration tools need it. `non-readers`: the app and user of a service that reads no other, for whom only a
- * foreign view is a danger. `dump`: the role pg_dump runs as.
+ * `owners`: their migration tools need it. `apps`: whoever writes rows needs it. `non-readers`: the app and user of a service
+ * that reads no other, for whom only a foreign view is a danger. `dump`: the role pg_dump runs as.
  */
-export type Keeper = "owners" | "non-readers" | "dump";
+export type Keeper = "owners" | "apps" | "non-readers" | "dump";
 
 /** A right every role has by default in PostgreSQL and loses here. */
 export interface PublicFunctions {
@@ -123,6 +123,26 @@ export const revokedFunctions: readonly PublicFunctions[] = [
   {
     functions: ["pg_logical_emit_message(boolean, text, bytea)", "pg_logical_emit_message(boolean, text, text)"],
     why: "it writes gigabytes of WAL in seconds",
+  },
+  {
+    functions: [
+      "currval(regclass)",
+      "nextval(regclass)",
+      "pg_sequence_last_value(regclass)",
+      "setval(regclass, bigint)",
+      "setval(regclass, bigint, boolean)",
+    ],
+    why: "they lock whatever relation they are given, also where it is another service's or a catalog, before they ask for a right",
+    keptBy: ["owners", "apps"],
+  },
+  {
+    functions: [
+      "brin_desummarize_range(regclass, bigint)",
+      "brin_summarize_new_values(regclass)",
+      "brin_summarize_range(regclass, bigint)",
+      "gin_clean_pending_list(regclass)",
+    ],
+    why: "they lock any service's index before they ask whose it is, and autovacuum makes way: in a loop it never gets done",
   },
 ];
 

@@ -37,7 +37,7 @@ export function boundaryAttempts(plan: Plan): readonly Attempt[] {
       attempt("CREATE SCHEMA", "CREATE SCHEMA probe_schema", false),
       attempt("CREATE EXTENSION", "CREATE EXTENSION tablefunc", false),
       attempt("NOTIFY", "NOTIFY probe", true),
-      attempt("DROP EVENT TRIGGER", "DROP EVENT TRIGGER refuse_grants", false),
+      attempt("DROP EVENT TRIGGER", "DROP EVENT TRIGGER refuse_commands", false),
       attempt("SET of a superuser's setting", "SET log_statement = 'none'", false),
       attempt("SET of its temp_file_limit", "SET temp_file_limit = -1", false),
       attempt("read pg_authid", "SELECT FROM pg_authid", false),
@@ -56,7 +56,8 @@ function ownSchema(code: string, tier: Tier, attempt: Try): Attempt[] {
     attempt("CREATE TABLE without the prefix", "CREATE TABLE probe_boundary ()", misnamed),
     attempt("CREATE VIEW without the prefix", "CREATE VIEW probe_boundary AS SELECT 1 AS one", misnamed),
     attempt("CREATE FUNCTION", `CREATE FUNCTION ${code}_probe() RETURNS integer LANGUAGE sql RETURN 1`, isOwner),
-    attempt("DROP SCHEMA", `DROP SCHEMA ${code} CASCADE`, false),
+    // Only to an owner it already has; DROP SCHEMA would wait for whoever is making something in it.
+    attempt("ALTER SCHEMA OWNER", `ALTER SCHEMA ${code} OWNER TO CURRENT_USER`, false),
     attempt("ALTER SCHEMA RENAME", `ALTER SCHEMA ${code} RENAME TO ${code}x`, false),
   ];
 }

@@ -28,7 +28,7 @@ export async function catalogViolations(plan: Plan, superuser: ClientBase): Prom
     ...(await platformRoleViolations(plan, superuser)),
     ...(await platformFunctionViolations(plan, superuser)),
     ...(await roleSettingViolations(plan, superuser)),
-    ...(await borrowedCodeViolations(superuser)),
+    ...(await refusedObjectViolations(superuser)),
   ];
 }
 
@@ -145,16 +145,16 @@ async function platformFunctionViolations(plan: Plan, superuser: ClientBase): Pr
   });
 }
 
-/** Code that runs without anybody asking for the right to execute it: the guard refuses what it sees made. */
-async function borrowedCodeViolations(superuser: ClientBase): Promise<Violation[]> {
-  const { rows } = await superuser.query<{ kind: string; name: string; code: string }>(
-    "SELECT kind, name, code FROM platform.borrowed_code ORDER BY 1, 2, 3",
+/** What the guard refuses, where it came in before the guard or past it. */
+async function refusedObjectViolations(superuser: ClientBase): Promise<Violation[]> {
+  const { rows } = await superuser.query<{ kind: string; name: string; uses: string }>(
+    "SELECT kind, name, uses FROM platform.refused_objects() ORDER BY 1, 2, 3",
   );
-  return rows.map(({ kind, name, code }) => ({
+  return rows.map(({ kind, name, uses }) => ({
     role: "the guard",
     action: `${kind} ${name}`,
-    expected: "no code of a service",
-    got: code,
+    expected: "refused",
+    got: `uses ${uses}`,
   }));
 }
 

@@ -4,6 +4,7 @@ import { endSessionsOfService } from "../../ops/end-sessions";
 import { collectStatus } from "../../ops/status/collect";
 import { services } from "../../services/registry";
 import { tiers } from "../../services/service";
+import { answer } from "../support/attackers";
 import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
 
 // What a taken-over gatherer does to the machine, where the container's limits and the network matter.
@@ -75,21 +76,22 @@ describe("memory", () => {
   });
 });
 
-describe("half-open logins", () => {
-  /** A client that says who it wants to be, and then nothing: it holds a connection before any limit of a role counts. */
-  const halfOpen = (port: number): Promise<Socket> =>
-    new Promise((resolve, reject) => {
-      const socket = connect(port, "127.0.0.1", () => {
-        const body = Buffer.from("\0\x03\0\0user\0gtapp\0database\0appdb\0\0", "latin1");
-        const length = Buffer.alloc(4);
-        length.writeInt32BE(body.length + 4);
-        socket.write(Buffer.concat([length, body]));
-      });
-      socket.once("data", () => resolve(socket));
-      socket.once("error", reject);
-      socket.on("error", () => undefined);
+/** A client that says who it wants to be, and then nothing: it holds a connection before any limit of a role counts. */
+function halfOpen(port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1", () => {
+      const body = Buffer.from("\0\x03\0\0user\0gtapp\0database\0appdb\0\0", "latin1");
+      const length = Buffer.alloc(4);
+      length.writeInt32BE(body.length + 4);
+      socket.write(Buffer.concat([length, body]));
     });
+    socket.once("data", () => resolve(socket));
+    socket.once("error", reject);
+    socket.on("error", () => undefined);
+  });
+}
 
+describe("half-open logins", () => {
   it("of whoever reaches the port hold the others up for authentication_timeout, 10 s, and no longer", async () => {
     const established = await cluster.login("primary", "agapp");
     const sockets = await Promise.allSettled(
@@ -103,5 +105,51 @@ describe("half-open logins", () => {
     expect(Date.now() - since).toBeLessThan(20_000); // the timeout, with all its processes ending on a busy machine
     for (const socket of sockets) if (socket.status === "fulfilled") socket.value.destroy();
     await established.end();
+  });
+});
+
+describe("what all share", () => {
+  it("open: the log has lines that whoever reaches the port makes up, and colours a terminal", async () => {
+    const line = "LOG:  made up \u001b[31m";
+    await expect(cluster.login("primary", `x\n${line}`, "no password")).rejects.toThrow("authentication failed");
+    await waitFor(() =>
+      cluster
+        .logs("primary")
+        .split("\n")
+        .some((logged) => logged.startsWith(line)),
+    );
+  });
+
+  it("open: pg_stat_statements forgets the others' where a user runs many, and its text file grows by what they are long", async () => {
+    const known =
+      "SELECT count(*) FROM platform.pg_stat_statements s JOIN pg_roles r ON r.oid = s.userid WHERE rolname = 'agapp'";
+    const aggregator = await cluster.login("primary", "agapp");
+    for (let n = 1; n <= 20; n++) await aggregator.query(`SELECT ${Array.from({ length: n }, () => 1).join(" + ")}`);
+    expect(Number(cluster.ask("primary", known))).toBeGreaterThan(15);
+    const user = await cluster.login("primary", "gtuser");
+    const different = Array.from(
+      { length: 8192 },
+      (_, n) => `SELECT 1${Array.from({ length: 13 }, (_, bit) => ((n >> bit) & 1 ? " + 1" : " - 1")).join("")}`,
+    );
+    for (let again = 0; again < 3; again++) await user.query(different.join(";"));
+    expect(Number(cluster.ask("primary", known))).toBeLessThan(5);
+    const size = () =>
+      Number(cluster.ask("primary", "SELECT size FROM pg_stat_file('pg_stat_tmp/pgss_query_texts.stat')"));
+    await user.query(`SELECT 1 * 1 * 1 ${"/**/ ".repeat(1e6)} AS long`);
+    expect(size()).toBeGreaterThan(5_000_000);
+    await Promise.all([aggregator.end(), user.end()]);
+  });
+});
+
+// The last of this file: the server restarts.
+describe("memory of several sessions", () => {
+  it("open: that each want a little less than their share, together more than the container has: the server restarts", async () => {
+    const sessions = await Promise.all(Array.from({ length: 5 }, () => cluster.login("primary", "gtapp")));
+    const rows = "SELECT DISTINCT repeat(i::text, 300) FROM generate_series(1, 2e5) i";
+    const hungry = `SET work_mem = '100GB'; SELECT count(*), pg_sleep(3) FROM (${rows}) t`;
+    const said = await Promise.all(sessions.map((session) => answer(session, hungry)));
+    expect(said).toContain("Connection terminated unexpectedly");
+    await waitFor(async () => (await logIn("agapp")) === "let in");
+    expect(cluster.logs("primary")).toContain("was terminated by signal 9: Killed");
   });
 });

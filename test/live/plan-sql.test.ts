@@ -101,7 +101,7 @@ describe("the plan as SQL", () => {
     "REVOKE CONNECT ON DATABASE appdb FROM gtuser",
     "REVOKE EXECUTE ON FUNCTION pg_advisory_lock(bigint) FROM gtown",
     'SET ROLE gtown; ALTER TABLE gt.gt_probe_new_table ADD COLUMN IF NOT EXISTS "a) TABLE b" int; RESET ROLE; GRANT SELECT ("a) TABLE b") ON gt.gt_probe_new_table TO aguser',
-    "DROP EVENT TRIGGER refuse_grants",
+    "DROP EVENT TRIGGER refuse_commands",
   ])("takes back %s", async (deviation) => {
     const before = await access();
     await server.superuser.query(deviation);

@@ -31,15 +31,13 @@ BEGIN
      AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
      AND n.nspowner = (SELECT oid FROM pg_roles WHERE rolname = 'platform')
      AND NOT starts_with(c.relname::text, n.nspname || '_')
-     -- Free: what an extension brings, and the sequence of an identity or serial column (in a snapshot that is not older
-     -- than the sequence's release from its column).
+     -- Free: what an extension brings, and the sequence of an identity or serial column.
      AND NOT EXISTS (
            SELECT FROM pg_depend p
             WHERE p.classid = 'pg_class'::regclass AND p.objid = c.oid AND p.objsubid = 0
               AND (p.deptype = 'e'
                    OR c.relkind = 'S' AND p.deptype IN ('a', 'i')
-                      AND p.refclassid = 'pg_class'::regclass AND p.refobjsubid > 0
-                      AND current_setting('transaction_isolation') IN ('read committed', 'read uncommitted')))
+                      AND p.refclassid = 'pg_class'::regclass AND p.refobjsubid > 0))
    ORDER BY c.relname
    LIMIT 1;
   IF FOUND THEN
@@ -52,64 +50,112 @@ END
 $enforce_prefix$;
 REVOKE ALL ON FUNCTION platform.enforce_prefix() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION platform.refuse_grants() RETURNS event_trigger
+CREATE OR REPLACE FUNCTION platform.refuse_commands() RETURNS event_trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
-AS $refuse_grants$
+AS $refuse_commands$
+DECLARE
+  tier text;
+  why text;
+  cure text;
 BEGIN
-  -- Both users count. SET ROLE and SECURITY DEFINER change current_user and leave session_user; where autovacuum or a
-  -- superuser runs the function of an owner's index, session_user is postgres and current_user the owner.
-  IF EXISTS (
-       SELECT FROM pg_roles actor
-         JOIN pg_namespace n ON n.nspowner = (SELECT oid FROM pg_roles WHERE rolname = 'platform')
-         JOIN pg_roles tier ON tier.rolname IN (n.nspname || 'own', n.nspname || 'app', n.nspname || 'user')
-        WHERE actor.rolname IN (session_user, current_user)
-          AND NOT actor.rolsuper
-          AND pg_has_role(actor.oid, tier.oid, 'MEMBER'))
-  THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'insufficient_privilege',
-      MESSAGE = format('%s is not for %s: %s', tg_tag, current_user,
-                       CASE WHEN tg_tag IN ('CREATE CAST', 'CREATE TRANSFORM', 'CREATE CONVERSION')
-                            THEN 'its code would run as whoever reads' ELSE 'grants come from services/registry.ts' END),
-      HINT = CASE WHEN tg_tag IN ('CREATE CAST', 'CREATE TRANSFORM', 'CREATE CONVERSION')
-                  THEN 'Write a function, and call it.' ELSE 'Declare it there; the platform applies it.' END;
+  SELECT CASE WHEN bool_or(actor.rolname = current_user AND t.suffix <> 'own') THEN 'other' ELSE 'own' END INTO tier
+    FROM pg_roles actor
+    JOIN pg_namespace n ON n.nspowner = (SELECT oid FROM pg_roles WHERE rolname = 'platform')
+   CROSS JOIN (VALUES ('own'), ('app'), ('user')) AS t(suffix)
+    JOIN pg_roles role ON role.rolname = n.nspname || t.suffix
+   -- Both users count. SET ROLE and SECURITY DEFINER change current_user and leave session_user; where autovacuum or a
+   -- superuser runs the function of an owner's index, session_user is postgres and current_user the owner.
+   WHERE actor.rolname IN (session_user, current_user)
+     AND NOT actor.rolsuper
+     AND pg_has_role(actor.oid, role.oid, 'MEMBER')
+  HAVING count(*) > 0;
+  IF tier IS NULL THEN
+    RETURN;
   END IF;
+  IF tg_tag IN ('GRANT', 'REVOKE', 'ALTER DEFAULT PRIVILEGES', 'DROP OWNED') THEN
+    why := 'grants come from services/registry.ts';
+    cure := 'Declare it there; the platform applies it.';
+  ELSIF tg_tag IN ('CREATE CAST', 'CREATE TRANSFORM', 'CREATE CONVERSION') THEN
+    why := 'its code would run as whoever reads';
+    cure := 'Write a function, and call it.';
+  ELSIF tg_tag IN ('CREATE TEXT SEARCH DICTIONARY', 'ALTER TEXT SEARCH DICTIONARY') THEN
+    why := 'one that leads to itself ends the server';
+    cure := 'The platform makes it, in schema extensions.';
+  -- These two wait for the lock on any table or catalog, and everybody behind them, before they ask whose it is.
+  ELSIF tg_tag = 'CREATE RULE' THEN
+    why := 'it would lock what is not its own';
+    cure := 'A trigger does the same, INSTEAD OF on a view.';
+  ELSIF tg_tag = 'CREATE TRIGGER' AND tier = 'other' THEN
+    why := 'it would lock what is not its own';
+    cure := 'Migrations run as the owner.';
+  -- It leaves the index behind where the guard refuses its code, and can be stopped halfway. It stands alone in its text: plain
+  -- columns, and conditions that call nothing (table.name may be a function of that table).
+  ELSIF tg_tag = 'CREATE INDEX' AND current_query() ~* 'concurrently' AND NOT (
+          current_query() !~ $re$['$]|--|/\*$re$
+          AND regexp_replace(current_query(), '"[^"]*"', 'x', 'g')
+              ~* $re$^\s*create\s+(unique\s+)?index\s+concurrently[^()]*\([^()]*\)(\s*include\s*\([^()]*\))?(\s*nulls\s+(not\s+)?distinct)?(\s*with\s*\([^()]*\))?(\s*where\s+\w+(\s+is\s+(not\s+)?null)?(\s+(and|or)\s+\w+(\s+is\s+(not\s+)?null)?)*)?\s*;?\s*$$re$)
+  THEN
+    why := 'CONCURRENTLY is for columns, and for WHERE with columns that are true or IS NULL';
+    cure := 'Without CONCURRENTLY it may have expressions; a generated column can be indexed.';
+  ELSE
+    RETURN;
+  END IF;
+  RAISE EXCEPTION USING
+    ERRCODE = 'insufficient_privilege',
+    MESSAGE = format('%s is not for %s: %s', tg_tag, current_user, why),
+    HINT = cure;
 END
-$refuse_grants$;
-REVOKE ALL ON FUNCTION platform.refuse_grants() FROM PUBLIC;
+$refuse_commands$;
+REVOKE ALL ON FUNCTION platform.refuse_commands() FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION platform.refuse_borrowed_code() RETURNS event_trigger
+CREATE OR REPLACE FUNCTION platform.refuse_objects() RETURNS event_trigger
 LANGUAGE plpgsql
--- Nobody sees the schema of the view. It reads catalogs and calls nothing that is an owner's.
+-- Nobody may call the function it asks. It reads catalogs and calls nothing that is an owner's.
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
-AS $refuse_borrowed_code$
+AS $refuse_objects$
 DECLARE
   bad record;
 BEGIN
-  WITH touched AS MATERIALIZED (SELECT objid FROM pg_event_trigger_ddl_commands())
-  SELECT kind, name, code INTO bad
-    FROM platform.borrowed_code
-   WHERE object IN (SELECT objid FROM touched) OR relation IN (SELECT objid FROM touched)
-   ORDER BY name, code
+  -- The plan's grants touch no object of a kind that is refused.
+  IF NOT EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE objid IS NOT NULL) THEN
+    RETURN;
+  END IF;
+  -- In another the guard would look with a snapshot that is older than what the statement uses.
+  IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('%s is not for a transaction that is %s', tg_tag, upper(current_setting('transaction_isolation'))),
+      HINT = 'Migrations run in READ COMMITTED, the default.';
+  END IF;
+  WITH touched AS MATERIALIZED (
+    SELECT d.objid, c.relnamespace
+      FROM pg_event_trigger_ddl_commands() d
+      LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+  )
+  SELECT kind, name, uses, why, cure INTO bad
+    FROM platform.refused_objects()
+   WHERE object IN (SELECT objid FROM touched)
+      OR relation IN (SELECT objid FROM touched)
+      -- What a refresh's own query creates is not reported to event triggers: look at the whole schema.
+      OR tg_tag = 'REFRESH MATERIALIZED VIEW' AND schema IN (SELECT relnamespace FROM touched)
+   ORDER BY name, uses
    LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION USING
-      ERRCODE = 'invalid_name',
-      MESSAGE = format('%s %s uses %s, which would run without a session of its own or as somebody else', bad.kind, bad.name, bad.code),
-      HINT = 'A generated column may use it, and be indexed.';
+      ERRCODE = 'insufficient_privilege',
+      MESSAGE = format('%s %s uses %s, %s', bad.kind, bad.name, bad.uses, bad.why),
+      HINT = bad.cure;
   END IF;
 END
-$refuse_borrowed_code$;
-REVOKE ALL ON FUNCTION platform.refuse_borrowed_code() FROM PUBLIC;
+$refuse_objects$;
+REVOKE ALL ON FUNCTION platform.refuse_objects() FROM PUBLIC;
 
 -- No WHEN TAG on the first: ALTER INDEX … RENAME renames tables and views too.
 DROP EVENT TRIGGER IF EXISTS enforce_prefix;
 CREATE EVENT TRIGGER enforce_prefix ON ddl_command_end EXECUTE FUNCTION platform.enforce_prefix();
-DROP EVENT TRIGGER IF EXISTS refuse_grants;
-CREATE EVENT TRIGGER refuse_grants ON ddl_command_start
-  WHEN TAG IN ('GRANT', 'REVOKE', 'ALTER DEFAULT PRIVILEGES', 'DROP OWNED', 'CREATE CAST', 'CREATE TRANSFORM', 'CREATE CONVERSION')
-  EXECUTE FUNCTION platform.refuse_grants();
-DROP EVENT TRIGGER IF EXISTS refuse_borrowed_code;
-CREATE EVENT TRIGGER refuse_borrowed_code ON ddl_command_end EXECUTE FUNCTION platform.refuse_borrowed_code();
+DROP EVENT TRIGGER IF EXISTS refuse_commands;
+CREATE EVENT TRIGGER refuse_commands ON ddl_command_start EXECUTE FUNCTION platform.refuse_commands();
+DROP EVENT TRIGGER IF EXISTS refuse_objects;
+CREATE EVENT TRIGGER refuse_objects ON ddl_command_end EXECUTE FUNCTION platform.refuse_objects();

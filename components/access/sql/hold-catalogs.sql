@@ -5,29 +5,28 @@ DO $hold_catalogs$
 BEGIN
   FOR attempt IN 1..5 LOOP
     BEGIN
-      -- A role can hold these for ever by a change to itself in an open transaction. Nothing honest does that.
       SET LOCAL lock_timeout = '2s';
-      LOCK TABLE pg_authid, pg_auth_members, pg_db_role_setting IN SHARE ROW EXCLUSIVE MODE;
+      LOCK TABLE pg_authid, pg_auth_members, pg_db_role_setting,
+                 pg_namespace, pg_class, pg_attribute, pg_proc, pg_default_acl IN SHARE ROW EXCLUSIVE MODE;
       EXIT;
-    EXCEPTION WHEN lock_not_available THEN
-      IF attempt = 5 THEN RAISE; END IF;
-      PERFORM pg_terminate_backend(l.pid, 1000)
-         FROM pg_locks l
-         JOIN pg_stat_activity a ON a.pid = l.pid
-         JOIN pg_roles r ON r.oid = a.usesysid AND NOT r.rolsuper
-        WHERE l.relation IN ('pg_authid'::regclass, 'pg_auth_members'::regclass, 'pg_db_role_setting'::regclass)
-          AND l.mode = 'RowExclusiveLock' AND l.granted;
+    EXCEPTION
+      WHEN lock_not_available THEN
+        IF attempt = 5 THEN RAISE; END IF;
+        -- Some role has one of them for as long as it likes: by a change to itself in an open transaction, or by nextval() of
+        -- the catalog, which locks before it looks. An honest statement is done with a catalog in no time.
+        PERFORM pg_terminate_backend(l.pid, 1000)
+           FROM pg_locks l
+           JOIN pg_stat_activity a ON a.pid = l.pid
+           JOIN pg_roles r ON r.oid = a.usesysid AND NOT r.rolsuper
+          WHERE l.relation IN ('pg_authid'::regclass, 'pg_auth_members'::regclass, 'pg_db_role_setting'::regclass,
+                               'pg_namespace'::regclass, 'pg_class'::regclass, 'pg_attribute'::regclass,
+                               'pg_proc'::regclass, 'pg_default_acl'::regclass)
+            AND l.mode = 'RowExclusiveLock' AND l.granted;
+      WHEN deadlock_detected THEN
+        -- Autovacuum on one of them waits for pg_class, to write down what it did: it gets it now.
+        IF attempt = 5 THEN RAISE; END IF;
     END;
   END LOOP;
   SET LOCAL lock_timeout = '10s';
-  FOR attempt IN 1..5 LOOP
-    BEGIN
-      LOCK TABLE pg_namespace, pg_class, pg_attribute, pg_proc, pg_default_acl IN SHARE ROW EXCLUSIVE MODE;
-      EXIT;
-    EXCEPTION WHEN deadlock_detected THEN
-      -- Autovacuum on one of them waits for pg_class, to write down what it did: it gets it now.
-      IF attempt = 5 THEN RAISE; END IF;
-    END;
-  END LOOP;
 END
 $hold_catalogs$;

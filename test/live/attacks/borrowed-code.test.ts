@@ -60,20 +60,59 @@ describe("in a cast, which to_json looks for, or in the planner", () => {
 
   it("nor is a range type with a difference function of its own", async () => {
     expect(await answer(gatherer.owner, "CREATE TYPE gt.r AS RANGE (subtype = int4, subtype_diff = gt.gt_diff)")).toBe(
-      "range type gt.r uses gt.gt_diff(integer,integer), which would run without a session of its own or as somebody else",
+      "range type gt.r uses gt.gt_diff(integer,integer), which the planner would run as whoever reads",
     );
     expect(
       await answer(gatherer.owner, "CREATE TYPE gt.r AS RANGE (subtype = int4, subtype_diff = int4range_subdiff)"),
     ).toBe("done");
   });
 
-  it("made before the guard it hands over the reader's rows, and the effect test names it", async () => {
+  it.each([
+    [
+      "CREATE OPERATOR gt.<<<",
+      "CREATE OPERATOR gt.<<< (FUNCTION = gt_eq, LEFTARG = int, RIGHTARG = int, RESTRICT = eqsel)",
+    ],
+    [
+      "one with a negator",
+      "CREATE OPERATOR gt.<<< (FUNCTION = int4ne, LEFTARG = int, RIGHTARG = int, RESTRICT = neqsel, NEGATOR = OPERATOR(gt.###))",
+    ],
+    ["one of joins", "CREATE OPERATOR gt.<<< (FUNCTION = gt_eq, LEFTARG = int, RIGHTARG = int, JOIN = eqjoinsel)"],
+    ["ALTER OPERATOR", "ALTER OPERATOR gt.### (int, int) SET (RESTRICT = matchingsel)"],
+  ])("nor is an operator with an estimator, which calls its function: %s", async (_, sql) => {
+    expect(await answer(gatherer.owner, sql)).toMatch(
+      /^operator gt\.(<<<|###)\(integer,integer\) uses the estimator \w+, with which the planner would run it as whoever reads$/,
+    );
+  });
+
+  it("made before the guard an estimator hands over the reader's rows, also where the reader asks for none", async () => {
+    await gatherer.owner.query(
+      `CREATE FUNCTION gt_spy(int, int) RETURNS boolean LANGUAGE plpgsql AS
+         $$ BEGIN
+              IF current_user = 'agapp' THEN UPDATE ag.ag_results SET source = 'overwritten by the planner'; END IF;
+              RETURN true;
+            END $$;
+       CREATE OPERATOR gt.=== (FUNCTION = gt_spy, LEFTARG = int, RIGHTARG = int);
+       CREATE TABLE gt_common AS SELECT 1 + n % 3 AS id FROM generate_series(1, 300) n; ANALYZE gt_common;
+       CREATE VIEW gt_view AS SELECT t.id FROM gt_t t LEFT JOIN (SELECT * FROM gt_common WHERE id OPERATOR(gt.===) 5) c ON false`,
+    );
+    const sources = "SELECT source FROM ag_results";
+    expect(await answer(reader, `SELECT count(*) FROM gt.gt_view; ${sources}`)).toBe("a secret");
+    await pastTheGuard(server, "gtown", "ALTER OPERATOR gt.=== (int, int) SET (RESTRICT = eqsel)");
+    expect(await answer(reader, `SELECT count(*) FROM gt.gt_view; ${sources}`)).toBe("overwritten by the planner");
+    expect((await catalogViolations(plan, server.superuser)).map(describeViolation)).toEqual([
+      "the guard: operator gt.===(integer,integer): expected refused, got uses the estimator eqsel",
+    ]);
+    await gatherer.owner.query("DROP VIEW gt_view; DROP OPERATOR gt.=== (int, int)");
+    await reader.query("UPDATE ag_results SET source = 'a secret'");
+  });
+
+  it("made before the guard a cast hands over the reader's rows, and the effect test names it", async () => {
     await pastTheGuard(server, "gtown", "CREATE CAST (gt.letter AS json) WITH FUNCTION gt.gt_json(gt.letter)");
     await gatherer.owner.query("CREATE TABLE gt_letters (l gt.letter); INSERT INTO gt_letters VALUES ('a')");
     expect(await answer(reader, "SELECT to_json(l) FROM gt.gt_letters")).toBe("a secret");
     expect(await answer(reader, "SELECT source FROM ag_results")).toBe("overwritten");
     expect((await catalogViolations(plan, server.superuser)).map(describeViolation)).toEqual([
-      "the guard: cast gt.letter AS json: expected no code of a service, got gt.gt_json(gt.letter)",
+      "the guard: cast gt.letter AS json: expected refused, got uses gt.gt_json(gt.letter)",
     ]);
     await gatherer.owner.query("DROP CAST (gt.letter AS json)");
   });
@@ -100,7 +139,7 @@ describe("in autovacuum, with no session to end", () => {
     ["statistics", "CREATE STATISTICS gt.gt_s ON (gt_f(id)) FROM gt_t", "statistics gt.gt_s", "gt.gt_f(integer)"],
   ])("it would run as its owner for ever: %s is refused", async (_, sql, what, code) => {
     expect(await answer(gatherer.owner, sql)).toBe(
-      `${what} uses ${code}, which would run without a session of its own or as somebody else`,
+      `${what} uses ${code}, which autovacuum would run as the owner, with no session to end`,
     );
   });
 
@@ -113,8 +152,99 @@ describe("in autovacuum, with no session to end", () => {
   it("made before the guard it is named by the effect test", async () => {
     await pastTheGuard(server, "gtown", "CREATE INDEX gt_i ON gt.gt_t (gt.gt_f(id))");
     expect((await catalogViolations(plan, server.superuser)).map(describeViolation)).toEqual([
-      "the guard: index gt.gt_i: expected no code of a service, got gt.gt_f(integer)",
+      "the guard: index gt.gt_i: expected refused, got uses gt.gt_f(integer)",
     ]);
     await gatherer.owner.query("DROP INDEX gt_i");
+  });
+});
+
+describe("an index made CONCURRENTLY", () => {
+  it.each([
+    ["an expression", "(gt_f(id))"],
+    ["a condition", "(id) WHERE id > 7"],
+    ["a literal", "(id) WHERE state = 'a'"],
+    ["a quoted name that closes a parenthesis", '(")", gt_f(id))'],
+    ["a comment", "(id /* ( */) WHERE gt_ok(id)"],
+    ["a function in the shape of a column", "(id) WHERE gt_t.gt_ok"],
+  ])("is refused before it begins, since it stays where it fails: %s", async (_, columns) => {
+    expect(await answer(gatherer.owner, `CREATE INDEX CONCURRENTLY gt_c ON gt_t ${columns}`)).toBe(
+      "CREATE INDEX is not for gtown: CONCURRENTLY is for columns, and for WHERE with columns that are true or IS NULL",
+    );
+    expect(await answer(server.superuser, "SELECT count(*) FROM pg_class WHERE relname = 'gt_c'")).toBe("0");
+  });
+
+  it.each([
+    "CREATE INDEX CONCURRENTLY gt_c ON gt_c_t (id)",
+    "create unique index concurrently if not exists gt_c on only gt.gt_c_t using btree (id desc nulls last, b text_pattern_ops) include (c) nulls not distinct with (fillfactor = 70);",
+    'CREATE INDEX CONCURRENTLY gt_c ON gt_c_t (id) WHERE "c" IS NOT NULL AND d AND b IS NULL',
+  ])("may be of columns: %s", async (sql) => {
+    await gatherer.owner.query("CREATE TABLE IF NOT EXISTS gt_c_t (id int, b text, c int, d boolean)");
+    expect(await answer(gatherer.owner, sql)).toBe("done");
+    expect(await answer(gatherer.owner, "DROP INDEX CONCURRENTLY gt_c")).toBe("done");
+  });
+});
+
+describe("the guard", () => {
+  it.each(["REPEATABLE READ", "SERIALIZABLE"])("does not look with an old snapshot: no DDL in %s", async (level) => {
+    const second = await server.session("gtown");
+    await gatherer.owner.query(`BEGIN ISOLATION LEVEL ${level}; SELECT 1`);
+    await second.query("CREATE FUNCTION gt_new(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1; END'");
+    expect(await answer(gatherer.owner, "CREATE INDEX gt_i ON gt_t (gt_new(id))")).toBe(
+      `CREATE INDEX is not for a transaction that is ${level}`,
+    );
+    await gatherer.owner.query("ROLLBACK");
+    await second.query("DROP FUNCTION gt_new");
+    await second.end();
+  });
+
+  it.each([
+    ["an index", "CREATE INDEX gt_hidden ON gt.gt_t (gt.gt_f(id))", /^index gt.gt_hidden uses/],
+    [
+      "a range type",
+      "CREATE TYPE gt.gt_hidden AS RANGE (subtype = int4, subtype_diff = gt.gt_diff)",
+      /^range type gt.gt_hidden uses/,
+    ],
+    [
+      "an operator",
+      "CREATE OPERATOR gt.<<< (FUNCTION = gt.gt_eq, LEFTARG = int, RIGHTARG = int, RESTRICT = eqsel)",
+      /^operator gt.<<<\(integer,integer\) uses/,
+    ],
+  ])("looks at what a refresh's own query makes: %s", async (_, sql, message) => {
+    await gatherer.owner.query(
+      `CREATE OR REPLACE FUNCTION gt_hide() RETURNS int LANGUAGE plpgsql AS $f$ BEGIN EXECUTE $s$${sql}$s$; RETURN 1; END $f$;
+       CREATE MATERIALIZED VIEW gt_m AS SELECT gt_hide() AS x WITH NO DATA`,
+    );
+    expect(await answer(gatherer.owner, "REFRESH MATERIALIZED VIEW gt_m")).toMatch(message);
+    await gatherer.owner.query("DROP MATERIALIZED VIEW gt_m");
+  });
+});
+
+describe("what all share", () => {
+  it.each([
+    ["CREATE", "CREATE TEXT SEARCH DICTIONARY gt_d (TEMPLATE = simple)"],
+    ["ALTER", "ALTER TEXT SEARCH DICTIONARY pg_catalog.simple RENAME TO gt_d"],
+  ])("is not ended by a dictionary that leads to itself: %s is refused", async (command, sql) => {
+    expect(await answer(gatherer.owner, sql)).toBe(
+      `${command} TEXT SEARCH DICTIONARY is not for gtown: one that leads to itself ends the server`,
+    );
+  });
+
+  it.each([
+    [
+      "CREATE TABLE gt_slow (id int) WITH (autovacuum_vacuum_cost_delay = 100)",
+      "gt.gt_slow",
+      "autovacuum_vacuum_cost_delay=100",
+    ],
+    ["ALTER TABLE gt_t SET (autovacuum_vacuum_cost_limit = 1)", "gt.gt_t", "autovacuum_vacuum_cost_limit=1"],
+    [
+      "CREATE TABLE gt_slow (t text) WITH (toast.autovacuum_vacuum_cost_limit = 1)",
+      "gt.gt_slow",
+      "autovacuum_vacuum_cost_limit=1",
+    ],
+  ])("autovacuum's workers are not made slow: %s", async (sql, name, option) => {
+    expect(await answer(gatherer.owner, sql)).toBe(
+      `table ${name} uses ${option}, with which a worker of autovacuum, of which all have three, would be busy with it for days`,
+    );
+    expect(await answer(gatherer.owner, "ALTER TABLE gt_t SET (autovacuum_vacuum_scale_factor = 0.01)")).toBe("done");
   });
 });

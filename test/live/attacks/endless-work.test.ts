@@ -70,6 +70,33 @@ describe("temporary files", () => {
   });
 });
 
+describe("parallel workers", () => {
+  it("open: one session takes all of the server's, which no connection limit counts; others' queries run without", async () => {
+    // A row to a page: each worker gets some.
+    const table = (name: string) =>
+      `CREATE TABLE ${name} (id int, filler text STORAGE PLAIN) WITH (parallel_workers = 8);
+       INSERT INTO ${name} SELECT id, repeat('x', 5000) FROM generate_series(1, 1000) id`;
+    await server.as("gtown", table("gt_parallel"));
+    await server.as("lgown", table("lg_parallel"));
+    const ledger = await server.session("lgapp");
+    const settings = `SET max_parallel_workers_per_gather = 1000; SET max_parallel_workers = 1000; SET parallel_setup_cost = 0;
+      SET parallel_tuple_cost = 0`;
+    for (const session of [gatherer.user, ledger]) await session.query(settings);
+    const launched = async () => {
+      const plan = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) SELECT * FROM lg_parallel WHERE id > 0";
+      return /Workers Launched: (\d)/.exec(await answer(ledger, plan))?.[1];
+    };
+    expect(Number(await launched())).toBeGreaterThan(1);
+    const asleep = answer(gatherer.user, "SELECT pg_sleep(60) FROM gt_parallel");
+    const workers = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'";
+    await expect.poll(() => answer(server.superuser, workers)).not.toBe("0");
+    await expect.poll(launched).toBe("0");
+    await server.superuser.query("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'gtuser'");
+    await asleep;
+    await ledger.end();
+  });
+});
+
 // The last of this file: the server restarts.
 describe("open: strpos of a long text in a longer one", () => {
   it("is ended by no timeout and no signal but SIGKILL, keeps the plan from what it holds, and the server restarts", async () => {

@@ -96,6 +96,33 @@ describe("a login that takes its time (post_auth_delay, which anybody may ask fo
   });
 });
 
+describe("DROP DATABASE, which asks for its lock before it asks whose it is", () => {
+  it("open: behind a login that takes its time it keeps everybody from logging in, the superuser too, until its process is ended", async () => {
+    const dropping = await server.session("gtuser");
+    const pid = Number(await answer(dropping, "SELECT pg_backend_pid()"));
+    await dropping.query("SET default_transaction_read_only = off; SET lock_timeout = 0");
+    const late = login({ options: "-c post_auth_delay=60" });
+    const connected = late.connect().catch(String);
+    await sleep(500);
+    const dropped = answer(dropping, "DROP DATABASE appdb");
+    await sleep(500);
+    let came = false;
+    const ledger = server.session("lgapp").then(async (session) => {
+      came = true;
+      await session.end();
+    });
+    await sleep(3000);
+    expect(came).toBe(false);
+    process.kill(pid, "SIGTERM"); // ops end-sessions gatherer
+    await ledger;
+    expect(await dropped).toBe("terminating connection due to administrator command");
+    const underWay =
+      "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'virtualxid' AND pid NOT IN (SELECT pid FROM pg_stat_activity)";
+    await server.superuser.query(underWay);
+    await connected;
+  });
+});
+
 describe("connections that are all taken", () => {
   it("make the effect test say so of that role, in a line for each database, and of nobody else", async () => {
     const taken = [await server.session("gtuser"), await server.session("gtuser")];

@@ -155,6 +155,29 @@ describe("the effect test", () => {
     ]);
   });
 
+  it("is not stopped by a name that an open transaction has taken, where the role set its timeouts away", async () => {
+    await gatherer.owner.query("ALTER ROLE gtown SET lock_timeout = 0");
+    await gatherer.owner.query("BEGIN; CREATE TABLE gt_probe_boundary ()");
+    const { violations } = await testEffect(plan, server, server.superuser);
+    expect(violations.map(describeViolation)).toEqual([
+      "gtown: setting lock_timeout=10s: expected set, got not set",
+      "gtown: setting lock_timeout=0: expected not set, got set",
+    ]);
+  });
+
+  it("tries again where tables are dropped and made under its hands, as migrations do", async () => {
+    await gatherer.owner.query("CREATE TABLE gt_there (id int)");
+    // The drop comes when the tables are listed and the logins have begun.
+    const began = "SELECT FROM pg_stat_activity WHERE usename = 'lgown'";
+    const migration = (async () => {
+      while ((await gatherer.owner.query(began)).rowCount === 0) await sleep(1);
+      await gatherer.owner.query("DROP TABLE gt_there");
+    })();
+    const { violations } = await testEffect(plan, server, server.superuser);
+    await migration;
+    expect(violations.map(describeViolation)).toEqual([]);
+  });
+
   it("is not stopped by tables that are locked", async () => {
     await gatherer.app.query("BEGIN; LOCK TABLE gt_own IN ACCESS EXCLUSIVE MODE");
     const { violations } = await testEffect(plan, server, server.superuser);

@@ -76,12 +76,12 @@ describe("no tier takes what is not its own", () => {
     ["DROP EXTENSION", "DROP EXTENSION citext", "must be owner of extension citext"],
     [
       "ALTER EVENT TRIGGER",
-      "ALTER EVENT TRIGGER refuse_grants DISABLE",
-      "must be owner of event trigger refuse_grants",
+      "ALTER EVENT TRIGGER refuse_commands DISABLE",
+      "must be owner of event trigger refuse_commands",
     ],
     [
       "a function of the guard",
-      "ALTER FUNCTION platform.refuse_grants() RENAME TO x",
+      "ALTER FUNCTION platform.refuse_commands() RENAME TO x",
       "permission denied for schema platform",
     ],
     ["COMMENT ON DATABASE", "COMMENT ON DATABASE appdb IS 'x'", "must be owner of database appdb"],

@@ -73,9 +73,7 @@ describe("another service's rows", () => {
       "CREATE FUNCTION gt.f() RETURNS bigint LANGUAGE sql SECURITY DEFINER RETURN (SELECT count(*) FROM lg.lg_balances)",
     ],
     ["a policy", "CREATE POLICY p ON gt.gt_own USING (EXISTS (SELECT FROM lg.lg_balances))"],
-    ["a rule", "CREATE RULE r AS ON INSERT TO gt.gt_own DO ALSO DELETE FROM lg.lg_balances"],
     ["a sequence owned by its column", "CREATE SEQUENCE gt.gt_s OWNED BY lg.lg_balances.id"],
-    ["a rule on its table", "CREATE RULE r AS ON UPDATE TO lg.lg_balances DO INSTEAD NOTHING"],
     [
       "a trigger on its table",
       "CREATE TRIGGER t BEFORE UPDATE ON lg.lg_balances EXECUTE FUNCTION suppress_redundant_updates_trigger()",
@@ -87,13 +85,27 @@ describe("another service's rows", () => {
   });
 
   it.each([
-    ["nextval", "nextval($)"],
-    ["setval", "setval($, 1)"],
-    ["currval", "currval($)"],
-    ["pg_sequence_last_value", "pg_sequence_last_value($)"],
-  ])("are not reached by a sequence's number, which %s takes without asking for the schema", async (_, call) => {
-    const sql = `SELECT ${call.replace("$", "(SELECT oid FROM pg_class WHERE relname = 'lg_balances_id_seq')::regclass")}`;
-    expect(await answers(gatherer, sql)).toBe("permission denied for sequence lg_balances_id_seq");
+    ["own", "CREATE RULE r AS ON INSERT TO gt.gt_own DO ALSO DELETE FROM lg.lg_balances"],
+    ["their", "CREATE RULE r AS ON UPDATE TO lg.lg_balances DO INSTEAD NOTHING"],
+  ])("are not reached by an owner through a rule on %s table", async (_, sql) => {
+    expect(await inTransaction(gatherer.owner, sql)).toBe(
+      "CREATE RULE is not for gtown: it would lock what is not its own",
+    );
+  });
+
+  it.each([
+    ["nextval", ""],
+    ["setval", ", 1"],
+    ["currval", ""],
+    ["pg_sequence_last_value", ""],
+  ])("are not reached by a sequence's number, which %s takes without asking for the schema", async (name, more) => {
+    const sql = `SELECT ${name}((SELECT oid FROM pg_class WHERE relname = 'lg_balances_id_seq')::regclass${more})`;
+    const refused = "permission denied for sequence lg_balances_id_seq";
+    expect(await answers(gatherer, sql)).toEqual({
+      owner: refused,
+      app: refused,
+      user: `permission denied for function ${name}`,
+    });
   });
 
   it("do not show in what the planner knows of them", async () => {

@@ -1,0 +1,70 @@
+-- What privileges cannot refuse an owner, as rows: code of services that runs without anybody asking for the right to execute it,
+-- and what takes the autovacuum all services share. The guard refuses it, the effect test names what is there all the same.
+-- A function, not a view: anybody can lock a view, and so keep it from being replaced.
+CREATE OR REPLACE FUNCTION platform.refused_objects()
+RETURNS TABLE (kind text, schema oid, object oid, relation oid, name text, uses text, why text, cure text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $refused_objects$
+-- Names are made of what is found only: the guard asks at every DDL of everybody.
+WITH service_code(class, oid) AS (
+  SELECT 'pg_proc'::regclass, p.oid
+    FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner AND NOT r.rolsuper
+  UNION ALL
+  SELECT 'pg_operator'::regclass, o.oid
+    FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode JOIN pg_roles r ON r.oid = p.proowner AND NOT r.rolsuper
+  UNION ALL
+  -- Its checks run where something becomes one; a row type may have such a column.
+  SELECT 'pg_type'::regclass, t.oid
+    FROM pg_type t JOIN pg_roles r ON r.oid = t.typowner AND NOT r.rolsuper
+   WHERE t.typtype IN ('d', 'c')
+), expression(kind, class, object, schema, relation) AS (
+  SELECT 'index', 'pg_class'::regclass, c.oid, c.relnamespace, i.indrelid
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+  UNION ALL
+  SELECT 'statistics', 'pg_statistic_ext'::regclass, e.oid, e.stxnamespace, e.stxrelid
+    FROM pg_statistic_ext e
+)
+SELECT e.kind, e.schema, e.object, e.relation, (pg_identify_object(e.class, e.object, 0)).identity,
+       CASE s.class WHEN 'pg_proc'::regclass THEN s.oid::regprocedure::text
+                    WHEN 'pg_operator'::regclass THEN s.oid::regoperator::text
+                    ELSE s.oid::regtype::text END,
+       'which autovacuum would run as the owner, with no session to end', 'A generated column may use it, and be indexed.'
+  FROM expression e
+  JOIN pg_depend d ON d.classid = e.class AND d.objid = e.object
+  JOIN service_code s ON s.class = d.refclassid AND s.oid = d.refobjid
+UNION ALL
+SELECT 'range type', t.typnamespace, r.rngtypid, 0, r.rngtypid::regtype::text, r.rngsubdiff::regprocedure::text,
+       'which the planner would run as whoever reads', 'Leave it out.'
+  FROM pg_range r
+  JOIN pg_type t ON t.oid = r.rngtypid
+  JOIN service_code s ON s.class = 'pg_proc'::regclass AND s.oid = r.rngsubdiff
+UNION ALL
+-- An estimator calls the operator's function, or that of its negator or commutator, with values from the statistics.
+SELECT 'operator', o.oprnamespace, o.oid, 0, o.oid::regoperator::text,
+       'the estimator ' || CASE WHEN o.oprrest <> 0 THEN o.oprrest ELSE o.oprjoin END,
+       'with which the planner would run it as whoever reads', 'Leave RESTRICT and JOIN out.'
+  FROM pg_operator o JOIN pg_roles r ON r.oid = o.oprowner AND NOT r.rolsuper
+ WHERE o.oprrest <> 0 OR o.oprjoin <> 0
+UNION ALL
+SELECT 'cast', 0, c.oid, 0, format('%s AS %s', c.castsource::regtype, c.casttarget::regtype), c.castfunc::regprocedure::text,
+       'which functions such as to_json would run as whoever reads', 'Write a function, and call it.'
+  FROM pg_cast c JOIN service_code s ON s.class = 'pg_proc'::regclass AND s.oid = c.castfunc
+UNION ALL
+-- Any role may use a dictionary; one that leads to itself ends the server.
+SELECT 'dictionary', d.dictnamespace, d.oid, 0, d.oid::regdictionary::text,
+       t.tmplname || ' as template', 'and is not of the platform', 'The platform makes it, in schema extensions.'
+  FROM pg_ts_dict d
+  JOIN pg_ts_template t ON t.oid = d.dicttemplate
+  JOIN pg_roles r ON r.oid = d.dictowner AND NOT r.rolsuper
+UNION ALL
+SELECT 'table', c.relnamespace, c.oid, coalesce(t.oid, 0), coalesce(t.oid, c.oid)::regclass::text, o.option,
+       'with which a worker of autovacuum, of which all have three, would be busy with it for days',
+       'Thresholds and scale factors are yours, the speed is the server''s.'
+  FROM pg_class c
+  JOIN pg_roles r ON r.oid = c.relowner AND NOT r.rolsuper
+  LEFT JOIN pg_class t ON c.relkind = 't' AND t.reltoastrelid = c.oid
+ CROSS JOIN unnest(c.reloptions) AS o(option)
+ WHERE starts_with(o.option, 'autovacuum_vacuum_cost_')
+$refused_objects$;
+REVOKE ALL ON FUNCTION platform.refused_objects() FROM PUBLIC;

@@ -1,0 +1,136 @@
+import type { Client } from "pg";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { services } from "../../../services/registry";
+import { answer, answers, takeOver, type Attackers } from "../../support/attackers";
+import { startTestServer, testPlan, type TestServer } from "../../support/server";
+
+// Built-in functions that lock what they are given before they ask for a right to it.
+const plan = testPlan(services.filter(({ code }) => ["gt", "lg"].includes(code)));
+let server: TestServer;
+let gatherer: Attackers;
+let ledger: Client;
+
+beforeAll(async () => {
+  server = await startTestServer(plan);
+  await server.apply(plan);
+  await server.as(
+    "lgown",
+    "CREATE TABLE lg_balances (id int PRIMARY KEY, note text); CREATE VIEW lg_view AS SELECT * FROM lg_balances",
+  );
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  gatherer = await takeOver(server, "gt");
+  ledger = await server.session("lgown");
+  await ledger.query("SET lock_timeout = '300ms'");
+});
+afterEach(async () => {
+  await gatherer.end().catch(() => undefined); // some are ended by the plan
+  await ledger.end();
+});
+
+const oid = (name: string) => `(SELECT oid FROM pg_class WHERE relname = '${name}')::regclass`;
+
+/** Which locks `session` has on a relation, with what it did rolled back to a savepoint. */
+async function locksAfter(session: Client, relation: string, sql: string): Promise<string> {
+  await session.query("BEGIN; SAVEPOINT s");
+  await answer(session, sql);
+  await session.query("ROLLBACK TO s");
+  return answer(
+    session,
+    `SELECT coalesce(string_agg(mode, ' '), 'none') FROM pg_locks
+      WHERE pid = pg_backend_pid() AND relation = ${oid(relation)} AND relation <> 'pg_class'::regclass`,
+  );
+}
+
+describe("another service's table", () => {
+  it.each([
+    ["nextval", `nextval(${oid("lg_balances")})`],
+    ["currval", `currval(${oid("lg_balances")})`],
+    ["setval", `setval(${oid("lg_balances")}, 1)`],
+    ["pg_sequence_last_value", `pg_sequence_last_value(${oid("lg_balances")})`],
+  ])(
+    "is not locked by a user through %s; open: by an app or owner, and its owner's DDL waits for its lock_timeout",
+    async (name, call) => {
+      expect(await answer(gatherer.user, `SELECT ${call}`)).toBe(`permission denied for function ${name}`);
+      for (const session of [gatherer.app, gatherer.owner]) {
+        expect(await locksAfter(session, "lg_balances", `SELECT ${call}`)).toBe("RowExclusiveLock");
+        expect(await answer(ledger, "CREATE INDEX ON lg_balances (note)")).toBe(
+          "canceling statement due to lock timeout",
+        );
+        expect(await answer(ledger, "INSERT INTO lg_balances VALUES (1); DELETE FROM lg_balances")).toBe("done");
+        await session.query("ROLLBACK");
+      }
+    },
+  );
+
+  it("open: is locked as by a reader where anybody asks for a definition that names it, and ALTER TABLE waits for its lock_timeout", async () => {
+    await gatherer.user.query(`BEGIN; SELECT pg_get_viewdef(${oid("lg_view")})`);
+    expect(await answer(ledger, "ALTER TABLE lg_balances ADD COLUMN more int")).toBe(
+      "canceling statement due to lock timeout",
+    );
+    expect(await answer(ledger, "CREATE INDEX ON lg_balances (note)")).toBe("done");
+    await gatherer.user.query("ROLLBACK");
+  });
+
+  it.each([
+    "brin_summarize_new_values($)",
+    "brin_summarize_range($, 0)",
+    "brin_desummarize_range($, 0)",
+    "gin_clean_pending_list($)",
+  ])("is not kept from autovacuum by %s, which waits for a lock on the index of anybody", async (call) => {
+    const [name = ""] = call.split("(");
+    expect(await answers(gatherer, `SELECT ${call.replace("$", oid("lg_balances_pkey"))}`)).toBe(
+      `permission denied for function ${name}`,
+    );
+  });
+});
+
+describe("the catalogs", () => {
+  it.each([
+    ["nextval", "SELECT nextval('pg_class'::regclass)"],
+    ["PREPARE", "PREPARE p AS DELETE FROM pg_catalog.pg_proc"],
+  ])("locked in an open transaction do not keep the plan waiting: by %s", async (_, sql) => {
+    await gatherer.owner.query("BEGIN; SAVEPOINT s");
+    if ((await answer(gatherer.owner, sql)) !== "done") await gatherer.owner.query("ROLLBACK TO s");
+    expect(
+      await answer(
+        gatherer.owner,
+        "SELECT mode FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'RowExclusiveLock'",
+      ),
+    ).toBe("RowExclusiveLock");
+    await server.apply(plan);
+    expect(await answer(gatherer.owner, "SELECT 1")).not.toBe("1");
+    expect(await answer(gatherer.app, "SELECT 1")).toBe("1");
+  });
+
+  it.each([
+    ["CREATE RULE", "CREATE RULE r AS ON INSERT TO pg_catalog.pg_class DO NOTHING"],
+    [
+      "CREATE TRIGGER",
+      "CREATE TRIGGER t BEFORE INSERT ON pg_catalog.pg_class EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    ],
+  ])("are not locked against everybody: %s is refused before it waits for whoever reads them", async (command, sql) => {
+    const second = await server.session("gtown");
+    await second.query("BEGIN; SELECT FROM pg_class LIMIT 1; PREPARE p AS DELETE FROM pg_catalog.pg_class");
+    for (const tier of command === "CREATE RULE" ? (["owner", "app", "user"] as const) : (["app", "user"] as const)) {
+      const role = { owner: "gtown", app: "gtapp", user: "gtuser" }[tier];
+      expect(await answer(gatherer[tier], sql)).toBe(
+        `${command} is not for ${role}: it would lock what is not its own`,
+      );
+    }
+    await second.end();
+  });
+
+  it("open: an owner's trigger or foreign key on one that its other session has locked keeps everybody's DDL waiting, for their lock_timeout", async () => {
+    const second = await server.session("gtown");
+    await second.query("BEGIN; PREPARE p AS DELETE FROM pg_catalog.pg_class");
+    const waiting = answer(gatherer.owner, "CREATE TABLE gt_f (id oid REFERENCES pg_catalog.pg_class (oid))");
+    const queued = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'pg_class'::regclass";
+    await expect.poll(() => answer(server.superuser, queued)).toBe("1");
+    expect(await answer(ledger, "CREATE TABLE lg_new ()")).toBe("canceling statement due to lock timeout");
+    expect(await answer(ledger, "SELECT count(*) FROM lg_balances")).toBe("0");
+    await second.end();
+    expect(await waiting).toBe('permission denied: "pg_class" is a system catalog');
+  });
+});
