@@ -166,15 +166,25 @@ describe("the platform's part", () => {
       `GRANT CONNECT ON DATABASE appdb TO ${role}`,
       `GRANT USAGE ON SCHEMA extensions TO ${role}`,
     ];
-    const kept = (role: string) =>
-      ["set_config(text, text, boolean)", "pg_cancel_backend(integer)", "pg_terminate_backend(integer, bigint)"].map(
-        (signature) => `GRANT EXECUTE ON FUNCTION pg_catalog.${signature} TO ${role}`,
-      );
-    expect(tiersOf("app")).toEqual([...both("gtapp"), ...kept("gtapp")]);
-    expect(tiersOf("user")).toEqual([...both("gtuser"), ...kept("gtuser")]);
+    const execute = (role: string, signatures: readonly string[]) =>
+      signatures.map((signature) => `GRANT EXECUTE ON FUNCTION pg_catalog.${signature} TO ${role}`);
+    const sequences = [
+      "currval(regclass)",
+      "nextval(regclass)",
+      "pg_sequence_last_value(regclass)",
+      "setval(regclass, bigint)",
+      "setval(regclass, bigint, boolean)",
+    ];
+    const signals = ["pg_cancel_backend(integer)", "pg_terminate_backend(integer, bigint)"];
+    const kept = ["set_config(text, text, boolean)", ...signals];
+    expect(tiersOf("app")).toEqual([...both("gtapp"), ...execute("gtapp", [...sequences, ...kept])]);
+    expect(tiersOf("user")).toEqual([...both("gtuser"), ...execute("gtuser", kept)]);
     // Who reads another service runs that one's views.
     const reader = describePlan(carriedBy(plan([{ ...gatherer, reads: ["ledger"] }, ledger]), "tiers"));
-    expect(reader.filter((sentence) => sentence.endsWith("TO gtapp"))).toEqual(both("gtapp"));
+    expect(reader.filter((sentence) => sentence.endsWith("TO gtapp"))).toEqual([
+      ...both("gtapp"),
+      ...execute("gtapp", sequences),
+    ]);
     expect(tiersOf("own").slice(0, 2)).toEqual(both("gtown"));
     expect(tiersOf("own").slice(2, 4)).toEqual([
       "GRANT EXECUTE ON FUNCTION pg_catalog.pg_advisory_lock(bigint) TO gtown",
@@ -184,7 +194,7 @@ describe("the platform's part", () => {
       "GRANT USAGE ON LANGUAGE plpgsql TO gtown",
       "GRANT USAGE ON LANGUAGE sql TO gtown",
     ]);
-    expect(tiersOf("own")).toHaveLength(2 + 16 + 3 + 2);
+    expect(tiersOf("own")).toHaveLength(2 + 16 + 5 + 3 + 2);
     expect(renderTiers(plan([gatherer]))).toContain("GRANT CONNECT ON DATABASE appdb TO gtapp;");
   });
 });

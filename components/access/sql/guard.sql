@@ -94,7 +94,7 @@ BEGIN
   ELSIF tg_tag = 'CREATE INDEX' AND current_query() ~* 'concurrently' AND NOT (
           current_query() !~ $re$['$]|--|/\*$re$
           AND regexp_replace(current_query(), '"[^"]*"', 'x', 'g')
-              ~* $re$^\s*create\s+(unique\s+)?index\s+concurrently[^()]*\([^()]*\)(\s*include\s*\([^()]*\))?(\s*nulls\s+(not\s+)?distinct)?(\s*with\s*\([^()]*\))?(\s*where\s+\w+(\s+is\s+(not\s+)?null)?(\s+(and|or)\s+\w+(\s+is\s+(not\s+)?null)?)*)?\s*;?\s*$$re$)
+              ~* $re$^\s*CREATE\s+(UNIQUE\s+)?INDEX\s+CONCURRENTLY[^()]*\([^()]*\)(\s*INCLUDE\s*\([^()]*\))?(\s*NULLS\s+(NOT\s+)?DISTINCT)?(\s*WITH\s*\([^()]*\))?(\s*WHERE\s+\w+(\s+IS\s+(NOT\s+)?NULL)?(\s+(AND|OR)\s+\w+(\s+IS\s+(NOT\s+)?NULL)?)*)?\s*;?\s*$$re$)
   THEN
     why := 'CONCURRENTLY is for columns, and for WHERE with columns that are true or IS NULL';
     cure := 'Without CONCURRENTLY it may have expressions; a generated column can be indexed.';
