@@ -32,6 +32,8 @@ export function describeTarget(on: Target): string {
       return `SCHEMA ${identifier(on.schema)}`;
     case "function":
       return `FUNCTION pg_catalog.${on.signature}`;
+    case "view":
+      return `TABLE pg_catalog.${on.view}`;
     case "language":
       return `LANGUAGE ${identifier(on.language)}`;
     default:

@@ -22,6 +22,8 @@ function isBuiltIn(privilege: Privilege, on: Target): boolean {
       return privilege === "USAGE" && on.schema === "public";
     case "function":
       return privilege === "EXECUTE";
+    case "view":
+      return privilege === "SELECT";
     case "language":
       return privilege === "USAGE";
     default:

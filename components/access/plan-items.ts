@@ -16,6 +16,8 @@ export type Target =
   | { readonly type: ObjectType; readonly schema: string }
   /** `signature` with argument types, e.g. `pg_notify(text, text)`; in pg_catalog. */
   | { readonly type: "function"; readonly signature: string }
+  /** In pg_catalog. */
+  | { readonly type: "view"; readonly view: string }
   | { readonly type: "language"; readonly language: string };
 
 /** The name that stands for everybody in a grant. */

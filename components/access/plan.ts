@@ -19,6 +19,7 @@ import {
   readerPrivileges,
   revokedFunctions,
   revokedLanguages,
+  revokedViews,
   tierPrivileges,
   type Keeper,
   type Privilege,
@@ -138,6 +139,11 @@ function publicRevokes(): PlannedRevoke[] {
         carrier: "foundation" as const,
       })),
     ),
+    ...revokedViews.map((view) => ({
+      privileges: ["SELECT" as const],
+      on: { type: "view" as const, view },
+      carrier: "foundation" as const,
+    })),
     ...revokedLanguages.map((language) => ({
       privileges: ["USAGE" as const],
       on: { type: "language" as const, language },

@@ -116,6 +116,22 @@ export const revokedFunctions: readonly PublicFunctions[] = [
     keptBy: ["owners", "non-readers"],
   },
   {
+    functions: [
+      "current_query()",
+      "pg_cursor()",
+      "pg_prepared_statement()",
+      "pg_stat_get_activity(integer)",
+      "pg_stat_get_backend_activity(integer)",
+    ],
+    why: "inside a view they show it what its reader asks, with the values in it",
+    keptBy: ["owners", "non-readers", "dump"],
+  },
+  {
+    functions: ["setseed(double precision)"],
+    why: "inside a view it tells its owner what random() will be for the reader",
+    keptBy: ["owners", "non-readers"],
+  },
+  {
     functions: ["pg_export_snapshot()"],
     why: "each call is a file on the server's disk, which no limit counts",
     keptBy: ["dump"],
@@ -145,6 +161,12 @@ export const revokedFunctions: readonly PublicFunctions[] = [
     why: "they lock any service's index before they ask whose it is, and autovacuum makes way: in a loop it never gets done",
   },
 ];
+
+/**
+ * Views of pg_catalog taken from PUBLIC: they show values out of the tables that whoever runs the query may read, and inside a
+ * foreign view that is its reader.
+ */
+export const revokedViews = ["pg_stats", "pg_stats_ext", "pg_stats_ext_exprs"] as const;
 
 /** Languages taken from PUBLIC and kept by owners: a DO loop burns transaction ids. Calling a function stays possible. */
 export const revokedLanguages = ["plpgsql", "sql"] as const;

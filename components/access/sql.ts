@@ -14,23 +14,27 @@ export type Verifiers = ReadonlyMap<string, string>;
  * roles have and the plan lacks is revoked; objects and data are never touched.
  */
 export function renderPlan(plan: Plan, verifiers: Verifiers): string {
-  return transaction([
-    ...endFrozenSessions(plan),
-    ...existingRoles(plan),
-    ...plan.schemas.flatMap(({ name, owner }) => [
-      `CREATE SCHEMA IF NOT EXISTS ${identifier(name)}`,
-      `ALTER SCHEMA ${identifier(name)} OWNER TO ${identifier(owner)}`,
-    ]),
-    ...plan.roles.flatMap((role) => roleStatements(role, verifiers.get(role.name))),
-    ...roleSettings(plan),
-    sqlFile("refused-objects"),
-    sqlFile("guard"),
-    sqlFile("passwords"),
-    ...access(plan),
-    ...plannedAccess(plan),
-    sqlFile("revoke-unplanned"),
-    sqlFile("revoke-functions"),
-  ]);
+  const endFrozen = endFrozenSessions(plan);
+  return transaction(
+    [
+      ...endFrozen,
+      ...existingRoles(plan),
+      ...plan.schemas.flatMap(({ name, owner }) => [
+        `CREATE SCHEMA IF NOT EXISTS ${identifier(name)}`,
+        `ALTER SCHEMA ${identifier(name)} OWNER TO ${identifier(owner)}`,
+      ]),
+      ...plan.roles.flatMap((role) => roleStatements(role, verifiers.get(role.name))),
+      ...roleSettings(plan),
+      sqlFile("refused-objects"),
+      sqlFile("guard"),
+      sqlFile("passwords"),
+      ...access(plan),
+      ...plannedAccess(plan),
+      sqlFile("revoke-unplanned"),
+      sqlFile("revoke-functions"),
+    ],
+    endFrozen,
+  );
 }
 
 /** The roles that belong to no service and log in, and the superuser's password, as one idempotent transaction. */
@@ -73,7 +77,7 @@ export function renderTiers(plan: Plan): string {
   ]);
 }
 
-/** Whatever they hold that this transaction needs; a new one waits for the catalogs and finds itself shut out. */
+/** Whatever they hold that this transaction needs, the catalogs too; a new one waits for these and finds itself shut out. */
 function endFrozenSessions(plan: Plan): string[] {
   const roles = frozenRoles(plan).map((role) => escapeLiteral(role));
   return roles.length === 0
@@ -139,7 +143,7 @@ function plannedAccess(plan: Plan): string[] {
     insert(
       "planned_privilege",
       plan.grants.flatMap(({ privileges, on, to }) => {
-        if (on.type === "language") return [];
+        if (on.type === "language" || on.type === "view") return [];
         const name = on.type === "database" ? on.database : on.type === "function" ? on.signature : on.schema;
         return privileges.map((privilege) => [on.type, name, to, privilege]);
       }),
@@ -165,12 +169,11 @@ function insert(table: string, rows: readonly (readonly string[])[]): string {
   return `INSERT INTO pg_temp.${table} VALUES\n  ${values.join(",\n  ")}`;
 }
 
-function transaction(statements: readonly string[]): string {
-  const terminated = statements.map((statement) => (/;\s*$/.test(statement) ? statement.trimEnd() : `${statement};`));
+function transaction(statements: readonly string[], before: readonly string[] = []): string {
+  const all = ["SET LOCAL lock_timeout = '10s'", ...before, sqlFile("hold-catalogs"), ...statements];
+  const terminated = all.map((statement) => (/;\s*$/.test(statement) ? statement.trimEnd() : `${statement};`));
   // An owner can hold a lock for ever; better an error than an `up` that hangs.
-  return ["BEGIN;", "SET LOCAL lock_timeout = '10s';", sqlFile("hold-catalogs"), ...terminated, "COMMIT;", ""].join(
-    "\n",
-  );
+  return ["BEGIN;", ...terminated, "COMMIT;", ""].join("\n");
 }
 
 function sqlFile(name: string): string {

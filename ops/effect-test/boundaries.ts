@@ -1,6 +1,6 @@
 import { isGranted } from "../../components/access/expectation";
 import { extensionsSchema, platformSchema, type Plan } from "../../components/access/plan-items";
-import { revokedFunctions } from "../../components/access/privileges";
+import { revokedFunctions, revokedViews } from "../../components/access/privileges";
 import { tierRole, type Tier } from "../../services/service";
 import type { Attempt, Outcome } from "./attempt";
 
@@ -98,6 +98,13 @@ function functionsAndLanguages(plan: Plan, role: string, attempt: Try): Attempt[
         `EXECUTE ${signature}`,
         call(signature),
         isGranted(plan, role, "EXECUTE", { type: "function", signature }),
+      ),
+    ),
+    ...revokedViews.map((view) =>
+      attempt(
+        `SELECT on pg_catalog.${view}`,
+        `SELECT FROM pg_catalog.${view} LIMIT 0`,
+        isGranted(plan, role, "SELECT", { type: "view", view }),
       ),
     ),
     attempt("DO", "DO 'BEGIN END'", isGranted(plan, role, "USAGE", { type: "language", language: "plpgsql" })),

@@ -123,8 +123,8 @@ describe("the platform's part", () => {
     const grants = plan([gatherer]).grants.filter(({ to }) => to === "app" || to === "repl");
     expect(grants.map((grant) => `${grant.privileges.join()} ${grant.on.type} ${grant.to}`)).toEqual([
       "CONNECT database app",
-      "EXECUTE function app", // set_config and pg_export_snapshot, for pg_dump
-      "EXECUTE function app",
+      // set_config and pg_export_snapshot for pg_dump, and five to look at sessions.
+      ...Array<string>(7).fill("EXECUTE function app"),
     ]);
   });
 
@@ -176,7 +176,15 @@ describe("the platform's part", () => {
       "setval(regclass, bigint, boolean)",
     ];
     const signals = ["pg_cancel_backend(integer)", "pg_terminate_backend(integer, bigint)"];
-    const kept = ["set_config(text, text, boolean)", ...signals];
+    const ofTheSession = [
+      "current_query()",
+      "pg_cursor()",
+      "pg_prepared_statement()",
+      "pg_stat_get_activity(integer)",
+      "pg_stat_get_backend_activity(integer)",
+      "setseed(double precision)",
+    ];
+    const kept = ["set_config(text, text, boolean)", ...signals, ...ofTheSession];
     expect(tiersOf("app")).toEqual([...both("gtapp"), ...execute("gtapp", [...sequences, ...kept])]);
     expect(tiersOf("user")).toEqual([...both("gtuser"), ...execute("gtuser", kept)]);
     // Who reads another service runs that one's views.
@@ -194,7 +202,7 @@ describe("the platform's part", () => {
       "GRANT USAGE ON LANGUAGE plpgsql TO gtown",
       "GRANT USAGE ON LANGUAGE sql TO gtown",
     ]);
-    expect(tiersOf("own")).toHaveLength(2 + 16 + 5 + 3 + 2);
+    expect(tiersOf("own")).toHaveLength(2 + 16 + 5 + kept.length + 2);
     expect(renderTiers(plan([gatherer]))).toContain("GRANT CONNECT ON DATABASE appdb TO gtapp;");
   });
 });

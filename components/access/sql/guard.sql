@@ -82,23 +82,32 @@ BEGIN
   ELSIF tg_tag IN ('CREATE TEXT SEARCH DICTIONARY', 'ALTER TEXT SEARCH DICTIONARY') THEN
     why := 'one that leads to itself ends the server';
     cure := 'The platform makes it, in schema extensions.';
-  -- These two wait for the lock on any table or catalog, and everybody behind them, before they ask whose it is.
+  -- These wait for the lock on any table or catalog, and everybody behind them, before they ask whose it is.
   ELSIF tg_tag = 'CREATE RULE' THEN
     why := 'it would lock what is not its own';
     cure := 'A trigger does the same, INSTEAD OF on a view.';
-  ELSIF tg_tag = 'CREATE TRIGGER' AND tier = 'other' THEN
+  ELSIF tier = 'other' AND tg_tag IN ('CREATE TRIGGER', 'ALTER TABLE', 'ALTER INDEX', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW',
+                                      'ALTER SEQUENCE', 'ALTER FOREIGN TABLE') THEN
     why := 'it would lock what is not its own';
     cure := 'Migrations run as the owner.';
-  -- It leaves the index behind where the guard refuses its code, and can be stopped halfway. It stands alone in its text: plain
-  -- columns, and conditions that call nothing (table.name may be a function of that table).
-  ELSIF tg_tag = 'CREATE INDEX' AND current_query() ~* 'concurrently' AND NOT (
-          current_query() !~ $re$['$]|--|/\*$re$
-          AND regexp_replace(current_query(), '"[^"]*"', 'x', 'g')
-              ~* $re$^\s*CREATE\s+(UNIQUE\s+)?INDEX\s+CONCURRENTLY[^()]*\([^()]*\)(\s*INCLUDE\s*\([^()]*\))?(\s*NULLS\s+(NOT\s+)?DISTINCT)?(\s*WITH\s*\([^()]*\))?(\s*WHERE\s+\w+(\s+IS\s+(NOT\s+)?NULL)?(\s+(AND|OR)\s+\w+(\s+IS\s+(NOT\s+)?NULL)?)*)?\s*;?\s*$$re$)
-  THEN
-    why := 'CONCURRENTLY is for columns, and for WHERE with columns that are true or IS NULL';
-    cure := 'Without CONCURRENTLY it may have expressions; a generated column can be indexed.';
-  ELSE
+  ELSIF tg_tag = 'CREATE INDEX' AND tier = 'own' THEN
+    -- It leaves the index behind where the guard refuses its code, and can be stopped halfway. It stands alone in its text: plain
+    -- columns, and conditions that call nothing (table.name may be a function of that table).
+    -- An expression of its own: who reads another service may not call current_query.
+    IF current_query() ~* 'concurrently' AND NOT (
+       current_query() !~ $re$['$]|--|/\*$re$
+       AND regexp_replace(current_query(), '"[^"]*"', 'x', 'g')
+           ~* $re$^\s*CREATE\s+(UNIQUE\s+)?INDEX\s+CONCURRENTLY[^()]*\([^()]*\)(\s*INCLUDE\s*\([^()]*\))?(\s*NULLS\s+(NOT\s+)?DISTINCT)?(\s*WITH\s*\([^()]*\))?(\s*WHERE\s+\w+(\s+IS\s+(NOT\s+)?NULL)?(\s+(AND|OR)\s+\w+(\s+IS\s+(NOT\s+)?NULL)?)*)?\s*;?\s*$$re$)
+    THEN
+      why := 'CONCURRENTLY is for columns, and for WHERE with columns that are true or IS NULL';
+      cure := 'Without CONCURRENTLY it may have expressions; a generated column can be indexed.';
+    END IF;
+  END IF;
+  IF why IS NULL THEN
+    -- So does DDL of owners (ALTER TABLE … DETACH PARTITION of a catalog), as long as they like: no longer than by the plan.
+    IF current_setting('lock_timeout')::interval NOT BETWEEN '1 ms' AND '10 s' THEN
+      SET LOCAL lock_timeout = '10s';
+    END IF;
     RETURN;
   END IF;
   RAISE EXCEPTION USING
@@ -130,16 +139,17 @@ BEGIN
       HINT = 'Migrations run in READ COMMITTED, the default.';
   END IF;
   WITH touched AS MATERIALIZED (
-    SELECT d.objid, c.relnamespace
+    SELECT d.objid, n.oid AS schema
       FROM pg_event_trigger_ddl_commands() d
-      LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+      LEFT JOIN pg_namespace n ON n.nspname = d.schema_name
   )
   SELECT kind, name, uses, why, cure INTO bad
-    FROM platform.refused_objects()
+    FROM platform.refused_objects() AS refused
    WHERE object IN (SELECT objid FROM touched)
       OR relation IN (SELECT objid FROM touched)
-      -- What a refresh's own query creates is not reported to event triggers: look at the whole schema.
-      OR tg_tag = 'REFRESH MATERIALIZED VIEW' AND schema IN (SELECT relnamespace FROM touched)
+      -- The whole schema: what a refresh's own query creates is not reported to event triggers, nor are a table's children and what
+      -- is of a type, whose expressions are read anew with the new type.
+      OR tg_tag IN ('REFRESH MATERIALIZED VIEW', 'ALTER TABLE', 'ALTER TYPE') AND refused.schema IN (SELECT schema FROM touched)
    ORDER BY name, uses
    LIMIT 1;
   IF FOUND THEN

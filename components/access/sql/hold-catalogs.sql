@@ -21,7 +21,9 @@ BEGIN
           WHERE l.relation IN ('pg_authid'::regclass, 'pg_auth_members'::regclass, 'pg_db_role_setting'::regclass,
                                'pg_namespace'::regclass, 'pg_class'::regclass, 'pg_attribute'::regclass,
                                'pg_proc'::regclass, 'pg_default_acl'::regclass)
-            AND l.mode = 'RowExclusiveLock' AND l.granted;
+            -- Or waits in front: by DDL on a catalog, which asks for its lock before it is refused.
+            AND (l.mode = 'RowExclusiveLock' AND l.granted
+                 OR l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'));
       WHEN deadlock_detected THEN
         -- Autovacuum on one of them waits for pg_class, to write down what it did: it gets it now.
         IF attempt = 5 THEN RAISE; END IF;

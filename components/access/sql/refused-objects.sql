@@ -14,25 +14,30 @@ WITH service_code(class, oid) AS (
   SELECT 'pg_operator'::regclass, o.oid
     FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode JOIN pg_roles r ON r.oid = p.proowner AND NOT r.rolsuper
   UNION ALL
-  -- Its checks run where something becomes one; a row type may have such a column.
+  -- A domain's checks run where something becomes one: itself, or inside a row, an array or a range.
   SELECT 'pg_type'::regclass, t.oid
-    FROM pg_type t JOIN pg_roles r ON r.oid = t.typowner AND NOT r.rolsuper
-   WHERE t.typtype IN ('d', 'c')
-), expression(kind, class, object, schema, relation) AS (
-  SELECT 'index', 'pg_class'::regclass, c.oid, c.relnamespace, i.indrelid
-    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-  UNION ALL
-  SELECT 'statistics', 'pg_statistic_ext'::regclass, e.oid, e.stxnamespace, e.stxrelid
-    FROM pg_statistic_ext e
+    FROM pg_type t
+    JOIN pg_roles r ON r.oid = t.typowner AND NOT r.rolsuper
+    LEFT JOIN pg_type element ON element.oid = t.typelem AND t.typcategory = 'A'
+   WHERE coalesce(element.typtype, t.typtype) IN ('d', 'c', 'r', 'm')
 )
-SELECT e.kind, e.schema, e.object, e.relation, (pg_identify_object(e.class, e.object, 0)).identity,
+SELECT 'index', c.relnamespace, c.oid, i.indrelid, c.oid::regclass::text,
        CASE s.class WHEN 'pg_proc'::regclass THEN s.oid::regprocedure::text
                     WHEN 'pg_operator'::regclass THEN s.oid::regoperator::text
                     ELSE s.oid::regtype::text END,
        'which autovacuum would run as the owner, with no session to end', 'A generated column may use it, and be indexed.'
-  FROM expression e
-  JOIN pg_depend d ON d.classid = e.class AND d.objid = e.object
+  FROM pg_index i
+  JOIN pg_class c ON c.oid = i.indexrelid
+  JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
   JOIN service_code s ON s.class = d.refclassid AND s.oid = d.refobjid
+UNION ALL
+-- Not only IMMUTABLE functions may stand in it: some find an owner's type by its name, in a text.
+SELECT 'statistics', e.stxnamespace, e.oid, e.stxrelid, format('%I.%I', n.nspname, e.stxname), 'an expression',
+       'which autovacuum would run as the owner, with no session to end', 'A generated column may have it, and statistics.'
+  FROM pg_statistic_ext e
+  JOIN pg_namespace n ON n.oid = e.stxnamespace
+  JOIN pg_roles r ON r.oid = e.stxowner AND NOT r.rolsuper
+ WHERE e.stxexprs IS NOT NULL
 UNION ALL
 SELECT 'range type', t.typnamespace, r.rngtypid, 0, r.rngtypid::regtype::text, r.rngsubdiff::regprocedure::text,
        'which the planner would run as whoever reads', 'Leave it out.'

@@ -136,7 +136,19 @@ describe("in autovacuum, with no session to end", () => {
       "index gt.gt_n_gt_f_excl",
       "gt.gt_f(integer)",
     ],
-    ["statistics", "CREATE STATISTICS gt.gt_s ON (gt_f(id)) FROM gt_t", "statistics gt.gt_s", "gt.gt_f(integer)"],
+    [
+      "a domain's check in an array",
+      "CREATE INDEX gt_i ON gt_t ((ARRAY[id]::gt.checked[]))",
+      "index gt.gt_i",
+      "gt.checked",
+    ],
+    ["statistics", "CREATE STATISTICS gt.gt_s ON (gt_f(id)) FROM gt_t", "statistics gt.gt_s", "an expression"],
+    [
+      "a type's name in statistics",
+      "CREATE STATISTICS gt.gt_s ON (pg_input_is_valid(id::text, 'gt.checked')), id FROM gt_t",
+      "statistics gt.gt_s",
+      "an expression",
+    ],
   ])("it would run as its owner for ever: %s is refused", async (_, sql, what, code) => {
     expect(await answer(gatherer.owner, sql)).toBe(
       `${what} uses ${code}, which autovacuum would run as the owner, with no session to end`,
@@ -155,6 +167,32 @@ describe("in autovacuum, with no session to end", () => {
       "the guard: index gt.gt_i: expected refused, got uses gt.gt_f(integer)",
     ]);
     await gatherer.owner.query("DROP INDEX gt_i");
+  });
+});
+
+describe("what is read anew with another type", () => {
+  it.each([
+    [
+      "a table's child",
+      `CREATE TABLE gt_parent (id int); CREATE TABLE gt_child () INHERITS (gt_parent); CREATE INDEX gt_anew ON gt_child (abs(id))`,
+      "ALTER TABLE gt_parent ALTER COLUMN id TYPE gt.letter USING 'a'::gt.letter",
+    ],
+    [
+      "a table of a type",
+      `CREATE TYPE gt.row AS (id int); CREATE TABLE gt_typed OF gt.row; CREATE INDEX gt_anew ON gt_typed (abs(id))`,
+      "ALTER TYPE gt.row ALTER ATTRIBUTE id TYPE gt.plain CASCADE",
+    ],
+  ])("must not come to call an own function: %s", async (_, before, sql) => {
+    await gatherer.owner.query("BEGIN; CREATE DOMAIN gt.plain AS int");
+    for (const type of ["gt.letter", "gt.plain"])
+      await gatherer.owner.query(
+        `CREATE FUNCTION gt.abs(${type}) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 1; END'`,
+      );
+    await gatherer.owner.query(before);
+    expect(await answer(gatherer.owner, sql)).toMatch(
+      /^index gt.gt_anew uses gt.abs\(gt.\w+\), which autovacuum would run/,
+    );
+    await gatherer.owner.query("ROLLBACK");
   });
 });
 

@@ -41,22 +41,15 @@ describe("a view of the gatherer, read by the aggregator with the aggregator's r
       "set_config('search_path', 'gt, pg_catalog, ag', false)",
       "set_config",
     ],
-    [
-      "shows the aggregator's statistics, which are its data, to all as application_name",
-      "set_config('application_name', (SELECT most_common_vals::text FROM pg_stats WHERE tablename = 'ag_results'), false)",
-      "set_config",
-    ],
-    [
-      "ends the aggregator's sessions",
-      "pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user",
-      "pg_terminate_backend",
-    ],
-    [
-      "cancels its queries",
-      "pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = current_user",
-      "pg_cancel_backend",
-    ],
+    ["shows what it finds to all, as application_name", "set_config('application_name', 'found', false)", "set_config"],
+    ["ends the aggregator's sessions", "pg_terminate_backend(pid) FROM pg_locks", "pg_terminate_backend"],
+    ["cancels its queries", "pg_cancel_backend(pid) FROM pg_locks", "pg_cancel_backend"],
     ["tells it to whoever listens", "pg_notify('gatherer', current_query())::text", "pg_notify"],
+    ["looks at the statement that reads it", "current_query()", "current_query"],
+    ["looks at those of its other sessions", "query FROM pg_stat_activity", "pg_stat_get_activity"],
+    ["looks at what it has prepared", "statement FROM pg_prepared_statements", "pg_prepared_statement"],
+    ["looks at its cursors", "statement FROM pg_cursors", "pg_cursor"],
+    ["knows its random numbers", "setseed(0.5)::text", "setseed"],
     ["runs a query given as text", "query_to_xml('SELECT source FROM ag.ag_results', true, true, '')", "query_to_xml"],
     ["takes locks in its name", "pg_advisory_lock(1)::text", "pg_advisory_lock"],
     ["makes files in its name", "pg_export_snapshot()", "pg_export_snapshot"],
@@ -65,6 +58,14 @@ describe("a view of the gatherer, read by the aggregator with the aggregator's r
     await gatherer.owner.query(`CREATE VIEW gt_view AS SELECT ${expression}`);
     expect(await answer(reader, "SELECT * FROM gt.gt_view")).toBe(`permission denied for function ${name}`);
   });
+
+  it.each(["pg_stats", "pg_stats_ext", "pg_stats_ext_exprs"])(
+    "sees none of the aggregator's values in %s, which shows them to whoever runs the query",
+    async (view) => {
+      await gatherer.owner.query(`CREATE VIEW gt_view AS SELECT count(*) FROM ${view} WHERE tablename = 'ag_results'`);
+      expect(await answer(reader, "SELECT * FROM gt.gt_view")).toBe(`permission denied for view ${view}`);
+    },
+  );
 
   it.each([
     ["a function of the gatherer", "CREATE VIEW gt_view AS SELECT gt_f(1)", "gt_f"],
@@ -103,6 +104,22 @@ describe("a view of the gatherer, read by the aggregator with the aggregator's r
     );
     expect(await answer(reader, "SELECT * FROM gt.gt_view")).toBe("1000");
     expect(await answer(reader, "INSERT INTO ag_results (source) VALUES ('b') RETURNING id")).toBe("1101");
+  });
+
+  it("tells what it learns of the reader's session by counting rows: whoever owns a table sees how often it is read", async () => {
+    await gatherer.owner.query(
+      `CREATE TABLE gt_count AS SELECT generate_series(1, 1000) AS n; ALTER TABLE gt_count SET (autovacuum_enabled = off);
+       CREATE VIEW gt_view AS SELECT count(*) FROM
+         (SELECT FROM gt_count LIMIT (SELECT length(current_setting('search_path')))) t`,
+    );
+    const read = async () => {
+      await gatherer.owner.query("SELECT pg_stat_clear_snapshot()");
+      return answer(gatherer.owner, "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'gt_count'");
+    };
+    await expect.poll(read).toBe("0");
+    await reader.query("SELECT * FROM gt.gt_view; SELECT pg_stat_force_next_flush()");
+    await expect.poll(read).toBe(String("ag, extensions".length));
+    await gatherer.owner.query("DROP VIEW gt_view; DROP TABLE gt_count");
   });
 
   it("can take its time and its memory, and shows the aggregator what it likes", async () => {
@@ -145,6 +162,7 @@ describe("a superuser, autovacuum and the role for dumps", () => {
     await pastTheGuard(server, "gtown", "CREATE INDEX ON gt.gt_indexed (gt.gt_note(id)); DELETE FROM gt.gt_who");
     await server.superuser.query("REINDEX TABLE gt.gt_indexed; ANALYZE gt.gt_indexed");
     expect(await answers(gatherer, "SELECT DISTINCT who FROM gt.gt_who")).toBe("gtown");
+    await gatherer.owner.query("DROP TABLE gt_indexed");
   });
 
   it("are not let out of that by SET ROLE or RESET", async () => {
@@ -159,6 +177,7 @@ describe("a superuser, autovacuum and the role for dumps", () => {
     expect(await answer(server.superuser, "REINDEX TABLE gt.gt_escape")).toBe(
       'cannot set parameter "role" within security-restricted operation',
     );
+    await gatherer.owner.query("DROP TABLE gt_escape");
   });
 
   it("dump rows that a policy hides, and run no policy", async () => {

@@ -122,6 +122,51 @@ describe("the catalogs", () => {
     await second.end();
   });
 
+  it.each([
+    "ALTER MATERIALIZED VIEW pg_catalog.pg_class DEPENDS ON EXTENSION plpgsql",
+    "ALTER INDEX pg_catalog.pg_class_oid_index DEPENDS ON EXTENSION plpgsql",
+    "ALTER TABLE gt.gt_own DETACH PARTITION pg_catalog.pg_class",
+  ])(
+    "are not locked against everybody by an app or user, by an owner for 10 s at a time, whatever its lock_timeout: %s",
+    async (sql) => {
+      for (const [tier, role] of [
+        ["app", "gtapp"],
+        ["user", "gtuser"],
+      ] as const)
+        expect(await answer(gatherer[tier], sql)).toMatch(`is not for ${role}: it would lock what is not its own`);
+      await gatherer.owner.query("CREATE TABLE IF NOT EXISTS gt_own (id int) PARTITION BY LIST (id)");
+      const second = await server.session("gtown");
+      await second.query("BEGIN; SELECT FROM pg_class LIMIT 1");
+      await gatherer.owner.query("SET lock_timeout = 0");
+      expect(await answer(gatherer.owner, `BEGIN; SET LOCAL lock_timeout = 0; ${sql}`)).toBe(
+        "canceling statement due to lock timeout",
+      );
+      await gatherer.owner.query("ROLLBACK");
+      await second.end();
+    },
+  );
+
+  it("asked for behind a session that reads them do not keep the plan waiting, nor a freeze", async () => {
+    const frozen = testPlan(
+      services
+        .filter(({ code }) => ["gt", "lg"].includes(code))
+        .map((service) => (service.code === "gt" ? { ...service, lifecycle: "frozen" as const } : service)),
+    );
+    await gatherer.end();
+    for (const applied of [plan, frozen]) {
+      gatherer = await takeOver(server, "gt");
+      await gatherer.app.query("BEGIN; SELECT FROM pg_proc LIMIT 1");
+      const waiting = answer(gatherer.owner, "ALTER MATERIALIZED VIEW pg_catalog.pg_proc DEPENDS ON EXTENSION plpgsql");
+      const queued = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'pg_proc'::regclass";
+      await expect.poll(() => answer(server.superuser, queued)).toBe("1");
+      await server.apply(applied);
+      // Ended, or at the end of its 10 s: before the plan's, which come later.
+      expect(await waiting).toMatch(/terminating connection|lock timeout/);
+      await gatherer.end().catch(() => undefined);
+    }
+    await server.apply(plan);
+  });
+
   it("open: an owner's trigger or foreign key on one that its other session has locked keeps everybody's DDL waiting, for their lock_timeout", async () => {
     const second = await server.session("gtown");
     await second.query("BEGIN; PREPARE p AS DELETE FROM pg_catalog.pg_class");

@@ -110,8 +110,7 @@ describe("another service's rows", () => {
 
   it("do not show in what the planner knows of them", async () => {
     const sql = "SELECT most_common_vals FROM pg_stats WHERE schemaname = 'lg' AND attname = 'id'";
-    expect(await answers(gatherer, sql)).toBe("done");
-    expect(await inTransaction(ledger, sql)).toBe("null");
+    expect(await answers(gatherer, sql)).toBe("permission denied for view pg_stats");
     expect(await answers(gatherer, "SELECT FROM pg_statistic")).toBe("permission denied for table pg_statistic");
   });
 

@@ -1,0 +1,119 @@
+-- Who may do what on what, and from which grant; effective: ownership, grants, memberships and predefined roles count. What PostgreSQL
+-- gives by itself to PUBLIC, and to the bootstrap superuser, is left out; what of it is taken away is a row with "taken".
+-- $1: the roles, PUBLIC is always in. One row for each role, object, source and whether it may be granted on.
+WITH grantee_role AS (
+  SELECT oid, rolname::text AS name FROM pg_roles WHERE rolname = ANY ($1)
+), object(type, name, owner, acl, initial) AS (
+  SELECT 'database', format('%I', datname), datdba, datacl, acldefault('d', datdba)
+    FROM pg_database
+  UNION ALL
+  SELECT 'schema', format('%I', nspname), nspowner, nspacl,
+         -- initdb notes what it grants, but not of this one.
+         coalesce(i.initprivs, acldefault('n', nspowner)
+                    || CASE WHEN nspname = 'information_schema' THEN ARRAY[makeaclitem(0, nspowner, 'USAGE', false)] ELSE '{}' END)
+    FROM pg_namespace n
+    LEFT JOIN pg_init_privs i ON i.classoid = 'pg_namespace'::regclass AND i.objoid = n.oid
+   WHERE nspname !~ '^pg_(toast|temp)'
+  UNION ALL
+  SELECT CASE relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+                      WHEN 'f' THEN 'foreign table' ELSE 'table' END,
+         format('%I.%I', nspname, relname), relowner, relacl,
+         coalesce(i.initprivs, acldefault(CASE relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, relowner)
+                    || CASE WHEN nspname = 'information_schema' THEN ARRAY[makeaclitem(0, relowner, 'SELECT', false)] ELSE '{}' END)
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = relnamespace
+    LEFT JOIN pg_init_privs i ON i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0
+   WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND nspname !~ '^pg_(toast|temp)'
+  UNION ALL
+  SELECT 'column', format('%I.%I.%I', nspname, relname, attname), relowner, attacl, i.initprivs
+    FROM pg_attribute a
+    JOIN pg_class c ON c.oid = attrelid
+    JOIN pg_namespace n ON n.oid = relnamespace
+    LEFT JOIN pg_init_privs i ON i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = attnum
+   WHERE attacl IS NOT NULL
+  UNION ALL
+  SELECT CASE prokind WHEN 'p' THEN 'procedure' ELSE 'function' END,
+         format('%I.%I(%s)', nspname, proname, oidvectortypes(proargtypes)), proowner, proacl,
+         coalesce(i.initprivs, acldefault('f', proowner))
+    FROM pg_proc p
+    JOIN pg_namespace n ON n.oid = pronamespace
+    LEFT JOIN pg_init_privs i ON i.classoid = 'pg_proc'::regclass AND i.objoid = p.oid
+  UNION ALL
+  SELECT 'type', format('%I.%I', nspname, typname), typowner, typacl, acldefault('T', typowner)
+    FROM pg_type t
+    JOIN pg_namespace n ON n.oid = typnamespace
+   -- Row types and arrays go with what they are made of.
+   WHERE typacl IS NOT NULL OR NOT (typtype = 'c' OR typcategory = 'A')
+  UNION ALL
+  SELECT 'language', format('%I', lanname), lanowner, lanacl, acldefault('l', lanowner) FROM pg_language WHERE lanpltrusted
+  UNION ALL
+  SELECT 'foreign-data wrapper', format('%I', fdwname), fdwowner, fdwacl, acldefault('F', fdwowner) FROM pg_foreign_data_wrapper
+  UNION ALL
+  SELECT 'foreign server', format('%I', srvname), srvowner, srvacl, acldefault('S', srvowner) FROM pg_foreign_server
+  UNION ALL
+  SELECT 'tablespace', format('%I', spcname), spcowner, spcacl, acldefault('t', spcowner) FROM pg_tablespace
+  UNION ALL
+  SELECT 'parameter', parname, 10, paracl, acldefault('p', 10) FROM pg_parameter_acl
+  UNION ALL
+  SELECT 'large object', m.oid::text, lomowner, lomacl, acldefault('L', lomowner) FROM pg_largeobject_metadata m
+), granted AS (
+  SELECT o.type, o.name, o.owner, a.grantee, a.privilege_type AS privilege, a.is_grantable AS grantable,
+         EXISTS (SELECT FROM aclexplode(o.initial) i
+                  WHERE i.grantee = a.grantee AND i.privilege_type = a.privilege_type
+                    AND i.is_grantable = a.is_grantable AND a.grantee <> o.owner) AS built_in
+    FROM object o CROSS JOIN aclexplode(coalesce(o.acl, o.initial)) a
+), data_role(name, types, privileges) AS (
+  VALUES ('pg_read_all_data', '{table,view,materialized view,foreign table,sequence}'::text[], '{SELECT}'::text[]),
+         ('pg_read_all_data', '{schema}', '{USAGE}'),
+         ('pg_write_all_data', '{table,view,materialized view,foreign table}', '{INSERT,UPDATE,DELETE}'),
+         ('pg_write_all_data', '{sequence}', '{UPDATE}'),
+         ('pg_write_all_data', '{schema}', '{USAGE}')
+), effective AS (
+  SELECT coalesce(r.name, 'PUBLIC') AS role, g.type, g.name, g.privilege, g.grantable,
+         CASE WHEN g.grantee = g.owner THEN 'owner' ELSE 'grant' END
+           || CASE WHEN g.grantee = 0 OR r.oid = g.grantee THEN '' ELSE ' to ' || g.grantee::regrole END AS source
+    FROM granted g
+    LEFT JOIN grantee_role r ON g.grantee <> 0 AND pg_has_role(r.oid, g.grantee, 'USAGE')
+   WHERE NOT g.built_in AND (g.grantee = 0 OR r.oid IS NOT NULL)
+  UNION ALL
+  SELECT r.name, o.type, o.name, p.privilege, false, 'member of ' || d.name
+    FROM grantee_role r
+    JOIN data_role d ON pg_has_role(r.oid, d.name, 'USAGE')
+    JOIN object o ON o.type = ANY (d.types) AND o.name !~ '^(pg_catalog|information_schema)(\.|$)'
+   CROSS JOIN unnest(d.privileges) AS p(privilege)
+  UNION ALL
+  SELECT 'PUBLIC', o.type, o.name, i.privilege_type, false, 'taken'
+    FROM object o CROSS JOIN aclexplode(o.initial) i
+   -- What the platform makes and keeps to itself is nobody's loss.
+   WHERE o.acl IS NOT NULL AND i.grantee = 0 AND o.name !~ '^platform(\.|$)'
+     AND NOT EXISTS (SELECT FROM aclexplode(o.acl) a WHERE a.grantee = 0 AND a.privilege_type = i.privilege_type)
+  UNION ALL
+  SELECT coalesce(r.name, 'PUBLIC'),
+         CASE d.defaclobjtype WHEN 'r' THEN 'future tables' WHEN 'S' THEN 'future sequences' WHEN 'f' THEN 'future routines'
+                              WHEN 'T' THEN 'future types' ELSE 'future schemas' END,
+         d.defaclrole::regrole || CASE WHEN n.oid IS NULL THEN '' ELSE ' in schema ' || quote_ident(n.nspname) END,
+         a.privilege_type, a.is_grantable, 'default'
+    FROM pg_default_acl d
+    LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
+   CROSS JOIN aclexplode(d.defaclacl) a
+    LEFT JOIN grantee_role r ON r.oid = a.grantee
+   WHERE a.grantee <> d.defaclrole AND (a.grantee = 0 OR r.oid IS NOT NULL)
+  UNION ALL
+  -- An entry for all schemas replaces PostgreSQL's own default: what it lacks is taken.
+  SELECT 'PUBLIC', CASE d.defaclobjtype WHEN 'f' THEN 'future routines' ELSE 'future types' END,
+         d.defaclrole::regrole::text, i.privilege_type, false, 'taken'
+    FROM pg_default_acl d CROSS JOIN aclexplode(acldefault(CASE d.defaclobjtype WHEN 'S' THEN 's' ELSE d.defaclobjtype END, d.defaclrole)) i
+   WHERE d.defaclnamespace = 0 AND i.grantee = 0
+     AND NOT EXISTS (SELECT FROM aclexplode(d.defaclacl) a WHERE a.grantee = 0 AND a.privilege_type = i.privilege_type)
+  UNION ALL
+  SELECT r.name, 'role', m.roleid::regrole::text, p.privilege, m.admin_option, 'member'
+    FROM pg_auth_members m
+    JOIN grantee_role r ON r.oid = m.member
+   CROSS JOIN LATERAL (SELECT 'INHERIT' WHERE m.inherit_option UNION ALL SELECT 'SET' WHERE m.set_option
+                       UNION ALL SELECT 'ADMIN' WHERE m.admin_option) AS p(privilege)
+)
+SELECT role, type, name, source, grantable, array_agg(DISTINCT privilege ORDER BY privilege) AS privileges
+  FROM effective
+ WHERE NOT (type = 'database' AND name = 'template0')
+ GROUP BY role, type, name, source, grantable
+ ORDER BY role, type, name, source, grantable;
