@@ -17,6 +17,8 @@ const program = new Command("npm run access --")
 async function main(): Promise<void> {
   const { check } = program.parse().opts<{ readonly check?: true }>();
   forgetLibpqVariables(process.env);
+  // Its end takes the server with it; nothing is written before all is computed.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(130));
   const settings = readStackSettings("dev");
   const { plan, matrix } = await computeAccess(await readRegistry(settings), settings);
   const files = { "services/ACCESS.md": formatPage(plan, matrix), "services/access.json": formatDocument(matrix) };

@@ -34,6 +34,9 @@ export async function startThrowawayServer(): Promise<ThrowawayServer> {
     rmSync(folder, { recursive: true, force: true });
     throw error;
   });
+  // A program that ends without stop() ends the server with it; see startEmbeddedServer.
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", remove);
   const connect = async (user: string, password: string | undefined, to: string) => {
     const client = new Client({ host: "127.0.0.1", port, user, password, database: to });
     client.on("error", () => undefined); // the server's stop ends it
@@ -52,7 +55,8 @@ export async function startThrowawayServer(): Promise<ThrowawayServer> {
     stop: async () => {
       await superuser.end();
       await server.stop();
-      rmSync(folder, { recursive: true });
+      process.off("exit", remove);
+      remove();
     },
   };
 }
