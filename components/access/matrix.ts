@@ -26,7 +26,7 @@ export interface AccessRow {
   /** With its schema: `gt.gt_raw_data`; of what is created later, whose and where: `gtown in schema gt`. */
   readonly name: string;
   readonly source: Source;
-  /** Alphabetically. */
+  /** In the order people name them: {@link privilegeOrder}. */
   readonly privileges: readonly string[];
   /** `WITH GRANT OPTION` */
   readonly grantable: boolean;
@@ -157,7 +157,7 @@ export function inOrder(plan: Plan, rows: readonly AccessRow[]): readonly Access
   for (const row of rows) {
     const key = [row.role, row.type, row.name, row.source, row.grantable].join("\0");
     const privileges = new Set([...(merged.get(key)?.privileges ?? []), ...row.privileges]);
-    merged.set(key, { ...row, privileges: [...privileges].sort() });
+    merged.set(key, { ...row, privileges: [...privileges].sort(byPrivilege) });
   }
   const place = (values: readonly string[], value: string) =>
     values.includes(value) ? values.indexOf(value) : Infinity;
@@ -169,6 +169,18 @@ export function inOrder(plan: Plan, rows: readonly AccessRow[]): readonly Access
     if (typeA !== typeB) return typeA - typeB;
     return compare(`${a.type} ${a.name} ${a.source}`, `${b.type} ${b.name} ${b.source}`);
   });
+}
+
+/** As PostgreSQL's manual lists them; others after these. */
+const privilegeOrder = [
+  ...["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "USAGE", "CREATE", "CONNECT"],
+  ...["TEMPORARY", "EXECUTE", "SET", "ALTER SYSTEM", "INHERIT", "ADMIN"],
+];
+
+function byPrivilege(a: string, b: string): number {
+  const place = (privilege: string) =>
+    privilegeOrder.includes(privilege) ? privilegeOrder.indexOf(privilege) : privilegeOrder.length;
+  return place(a) - place(b) || compare(a, b);
 }
 
 function compare(a: string, b: string): number {
