@@ -59,16 +59,15 @@ function formatRoles(names: readonly string[], { roles, access }: AccessMatrix, 
       ...found.map((role) => [code(role.role), attributes(role), limit(role), role.settings.map(code).join(", ")]),
     ]),
     "",
-    markdownTable([
-      ["role", "on", "may", "from"],
-      ...rights.map((row) => [
-        code(row.role),
-        `${row.type} ${code(row.name)}`,
-        privileges(row),
-        code(describeSource(row)),
-      ]),
-    ]),
+    rightsTable(rights),
   ];
+}
+
+function rightsTable(rows: readonly AccessRow[]): string {
+  return markdownTable([
+    ["role", "on", "may", "from"],
+    ...rows.map((row) => [code(row.role), `${row.type} ${code(row.name)}`, privileges(row), code(describeSource(row))]),
+  ]);
 }
 
 const attributes = ({ attributes: has }: RoleRow) => (has.length === 0 ? "NOLOGIN" : has.join(", "));
@@ -90,17 +89,7 @@ function formatReads({ services }: Plan, { access }: AccessMatrix): string[] {
     }),
   );
   if (rows.length === 0) return ["None does."];
-  return [
-    markdownTable([
-      ["role", "on", "may", "from"],
-      ...rows.map((row) => [
-        code(row.role),
-        `${row.type} ${code(row.name)}`,
-        privileges(row),
-        code(describeSource(row)),
-      ]),
-    ]),
-  ];
+  return [rightsTable(rows)];
 }
 
 function formatTaken(plan: Plan, { access }: AccessMatrix): string[] {
