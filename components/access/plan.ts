@@ -9,21 +9,11 @@ import {
   type Plan,
   type PlannedDefaultPrivileges,
   type PlannedGrant,
-  type PlannedRevoke,
   type PlannedRole,
   type PlannedRoleSetting,
-  type Target,
 } from "./plan-items";
-import {
-  objectTypes,
-  readerPrivileges,
-  revokedFunctions,
-  revokedLanguages,
-  revokedViews,
-  tierPrivileges,
-  type Keeper,
-  type Privilege,
-} from "./privileges";
+import { dumpGrants, publicRevokes, tierGrants } from "./plan-public";
+import { objectTypes, readerPrivileges, tierPrivileges } from "./privileges";
 
 export interface PlanOptions {
   readonly database: string;
@@ -88,13 +78,7 @@ export function planAccess(services: readonly Service[], options: PlanOptions): 
     grants: [
       ...resolved.flatMap(serviceGrants),
       ...reads.grants,
-      {
-        privileges: ["CONNECT"],
-        on: { type: "database", database: options.database },
-        to: dumpRole,
-        carrier: "tiers",
-      },
-      ...keptFunctions("dump", dumpRole),
+      ...dumpGrants(options.database),
       ...resolved.flatMap((service) => tierGrants(service, options.database)),
     ],
     defaultPrivileges: [...resolved.flatMap(serviceDefaultPrivileges), ...reads.defaultPrivileges],
@@ -126,67 +110,6 @@ function serviceRoleSettings({ code, tempFileLimitMiB }: ResolvedService): Plann
       ...(tier === "user" ? [["default_transaction_read_only", "on"]] : []),
     ].map(([setting = "", value = ""]) => ({ role: tierRole(code, tier), setting, value, carrier: "tiers" as const })),
   );
-}
-
-function publicRevokes(): PlannedRevoke[] {
-  return [
-    { privileges: ["CONNECT", "TEMPORARY"], on: { type: "every database" }, carrier: "foundation" },
-    { privileges: ["USAGE", "CREATE"], on: { type: "schema", schema: "public" }, carrier: "foundation" },
-    ...revokedFunctions.flatMap(({ functions }) =>
-      functions.map((signature) => ({
-        privileges: ["EXECUTE" as const],
-        on: { type: "function" as const, signature },
-        carrier: "foundation" as const,
-      })),
-    ),
-    ...revokedViews.map((view) => ({
-      privileges: ["SELECT" as const],
-      on: { type: "view" as const, view },
-      carrier: "foundation" as const,
-    })),
-    ...revokedLanguages.map((language) => ({
-      privileges: ["USAGE" as const],
-      on: { type: "language" as const, language },
-      carrier: "foundation" as const,
-    })),
-  ];
-}
-
-/** What PUBLIC lost and the tiers need: the database and the extensions for all, for owners also what migrations use. */
-function tierGrants({ code, reads }: ResolvedService, database: string): PlannedGrant[] {
-  const grant = (privilege: Privilege, on: Target, to: string): PlannedGrant => ({
-    privileges: [privilege],
-    on,
-    to,
-    carrier: "tiers",
-  });
-  const owner = tierRole(code, "owner");
-  return [
-    ...tiers.flatMap((tier) => [
-      grant("CONNECT", { type: "database", database }, tierRole(code, tier)),
-      grant("USAGE", { type: "schema", schema: extensionsSchema }, tierRole(code, tier)),
-    ]),
-    ...keptFunctions("owners", owner),
-    ...keptFunctions("apps", tierRole(code, "app")),
-    ...(reads.length === 0 ? (["app", "user"] as const) : []).flatMap((tier) =>
-      keptFunctions("non-readers", tierRole(code, tier)),
-    ),
-    ...revokedLanguages.map((language) => grant("USAGE", { type: "language", language }, owner)),
-  ];
-}
-
-/** What `to` gets back of the functions taken from PUBLIC. */
-function keptFunctions(keeper: Keeper, to: string): PlannedGrant[] {
-  return revokedFunctions
-    .filter(({ keptBy = [] }) => keptBy.includes(keeper))
-    .flatMap(({ functions }) =>
-      functions.map((signature) => ({
-        privileges: ["EXECUTE" as const],
-        on: { type: "function" as const, signature },
-        to,
-        carrier: "tiers" as const,
-      })),
-    );
 }
 
 function serviceGrants({ code }: ResolvedService): PlannedGrant[] {
