@@ -38,5 +38,6 @@ function isRevoked(plan: Plan, privilege: Privilege, on: Target): boolean {
 }
 
 function sameTarget(a: Target, b: Target): boolean {
-  return JSON.stringify(Object.entries(a).sort()) === JSON.stringify(Object.entries(b).sort());
+  const [fields, others] = [a, b].map((target) => target as unknown as Readonly<Record<string, string>>);
+  return fields !== undefined && Object.keys({ ...a, ...b }).every((key) => fields[key] === others?.[key]);
 }

@@ -101,8 +101,14 @@ describe("npm start", () => {
     expect(readFileSync(join(folder, "server.log"), "utf8")).toContain("database system is shut down");
   });
 
-  it("keeps data and passwords between runs, stops on Ctrl-C, and cleans up after a crash", async () => {
+  it("keeps data and passwords between runs, stops on Ctrl-C, and cleans up after a crash; not twice in one folder", async () => {
     const first = await start();
+    expect(run("--once")).toEqual({
+      status: 1,
+      output: expect.stringMatching(
+        /^a sandbox is running in this folder already \(process \d+\): use it, or stop it first; .*\n$/,
+      ) as string,
+    });
     await query("gtown", "CREATE TABLE gt_raw_data (id int)");
     await query("gtapp", "INSERT INTO gt_raw_data VALUES (1)");
     // The socket asks for the password too: nobody on this machine gets in unasked.
@@ -143,18 +149,6 @@ describe("npm start", () => {
       .toEqual([{ id: 1 }, { id: 3 }]);
   });
 
-  it("does not start twice in one folder, and leaves the running one alone", async () => {
-    await start();
-    const second = run("--once");
-    expect(second).toEqual({
-      status: 1,
-      output: expect.stringMatching(
-        /^a sandbox is running in this folder already \(process \d+\): use it, or stop it first; .*\n$/,
-      ) as string,
-    });
-    expect(await query("gtuser", "SELECT 1 AS one")).toEqual([{ one: 1 }]);
-  });
-
   it("says in one line that a port is in use, and which other could be taken", async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(port, "127.0.0.1", resolve));
@@ -166,21 +160,23 @@ describe("npm start", () => {
     });
   });
 
-  it("refuses data of another version, and keeps them", () => {
+  it("keeps what it cannot serve and says what to do; asks before --reset, and deletes nothing but its own files", () => {
     expect(run("--once").status).toBe(0);
-    writeFileSync(join(folder, "data", "PG_VERSION"), "15\n");
-    const { status, output } = run("--once");
-    expect(status).toBe(1);
-    expect(output).toBe(
-      `${join(folder, "data")} holds data of PostgreSQL 15, this is 16: keep the folder and move it away, or start with --reset to delete it\n`,
-    );
-    expect(existsSync(join(folder, "data", "base"))).toBe(true);
-  });
-
-  it("asks before --reset, and deletes nothing but its own files", () => {
-    expect(run("--once").status).toBe(0);
-    writeFileSync(join(folder, "notes.txt"), "mine");
     const before = readFileSync(join(folder, "credentials.env"), "utf8");
+    writeFileSync(join(folder, "data", "PG_VERSION"), "15\n");
+    expect(run("--once")).toEqual({
+      status: 1,
+      output: `${join(folder, "data")} holds data of PostgreSQL 15, this is 16: keep the folder and move it away, or start with --reset to delete it\n`,
+    });
+    writeFileSync(join(folder, "data", "PG_VERSION"), "16\n");
+
+    rmSync(join(folder, "credentials.env"));
+    const { status, output } = run("--once");
+    expect(output).toContain("put the file back, or delete the data with --reset");
+    expect(status).toBe(1);
+    writeFileSync(join(folder, "credentials.env"), before);
+
+    writeFileSync(join(folder, "notes.txt"), "mine");
     expect(run("--once", "--reset")).toEqual({
       status: 1,
       output: `--reset deletes ${folder}: add --yes to confirm\n`,
@@ -189,14 +185,6 @@ describe("npm start", () => {
     expect(run("--once", "--reset", "--yes").status).toBe(0);
     expect(readFileSync(join(folder, "credentials.env"), "utf8")).not.toBe(before);
     expect(readFileSync(join(folder, "notes.txt"), "utf8")).toBe("mine");
-  });
-
-  it("says what to do when the passwords are gone but the data are not", () => {
-    expect(run("--once").status).toBe(0);
-    rmSync(join(folder, "credentials.env"));
-    const { status, output } = run("--once");
-    expect(status).toBe(1);
-    expect(output).toContain("put the file back, or delete the data with --reset");
   });
 
   it("refuses a bad port and unknown options with one line", () => {

@@ -21,8 +21,8 @@ export async function effectOf(server: TestServer, applied: Plan, expected: Plan
     ],
     defaultPrivileges: [],
   };
-  await server.apply(bare);
-  await server.superuser.query(`DROP OWNED BY ${owners.join(", ")}`);
+  const { rowCount } = await server.superuser.query("SELECT FROM pg_roles WHERE rolname = ANY ($1)", [owners]);
+  if (rowCount !== 0) await server.superuser.query(`DROP OWNED BY ${owners.join(", ")}`);
   await server.apply(bare);
   for (const { code } of expected.services) await makeProbes(server, code, "old");
   await server.apply(applied);
