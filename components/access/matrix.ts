@@ -1,4 +1,4 @@
-import { tierRole } from "../../services/service";
+import { tierRole, type Tier } from "../../services/service";
 import { grantee, identifier } from "./describe";
 import {
   dumpRole,
@@ -37,6 +37,8 @@ export interface RoleRow {
   readonly role: string;
   /** Name of its service; null for the platform's own roles. */
   readonly service: string | null;
+  /** null for the platform's own roles. */
+  readonly tier: Tier | null;
   /** `LOGIN`, `REPLICATION`, `BYPASSRLS`, `SUPERUSER`, … it has. */
   readonly attributes: readonly string[];
   /** -1 for none. */
@@ -96,6 +98,7 @@ export function predictMatrix(plan: Plan): AccessMatrix {
     roles: plan.roles.map(({ name, of, login, replication, bypassRowSecurity, connectionLimit }) => ({
       role: name,
       service: of?.service ?? null,
+      tier: of?.tier ?? null,
       attributes: [
         ...(bypassRowSecurity ? ["BYPASSRLS"] : []),
         ...(login ? ["LOGIN"] : []),

@@ -1,3 +1,4 @@
+import { tiers } from "../../services/service";
 import type { AccessMatrix, AccessRow, RoleRow } from "../../components/access/matrix";
 
 /** The matrix as text that a diff shows row by row; another form gets another number. */
@@ -45,6 +46,7 @@ function isRole(value: unknown): value is RoleRow {
     isObject(value) &&
     isText(value["role"]) &&
     (value["service"] === null || isText(value["service"])) &&
+    (value["tier"] === null || tiers.some((tier) => tier === value["tier"])) &&
     isTexts(value["attributes"]) &&
     typeof value["connectionLimit"] === "number" &&
     isTexts(value["settings"])

@@ -1,0 +1,168 @@
+import type { AccessMatrix, AccessRow, RoleRow } from "../../components/access/matrix";
+import { everybody } from "../../components/access/plan-items";
+import { loosened, parseSetting } from "./loosened";
+
+/** One thing a role may do more, or less, than before. */
+export interface AccessChange {
+  readonly effect: "gives" | "takes";
+  /** {@link everybody} for PUBLIC. */
+  readonly role: string;
+  /** Of either side; undefined for PUBLIC. */
+  readonly of: RoleRow | undefined;
+  /** Whether the role is there on the other side too. */
+  readonly isNewOrGone: boolean;
+  /** `table`, `schema`, … as {@link AccessRow.type}; of the role itself `attributes`, `connections`, `setting`. */
+  readonly type: string;
+  /** `gt.gt_raw_data`; of a setting its name; empty where the role itself is meant. */
+  readonly name: string;
+  /** Privileges, with `(grant option)` where there is one; or a value. */
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+}
+
+/** What `head` lets the roles do otherwise than `base`: what is taken first, then what is given; each in `head`'s order. */
+export function compareAccess(base: AccessMatrix, head: AccessMatrix): readonly AccessChange[] {
+  const changes = [...compareRoles(base, head), ...compareRights(base, head), ...comparePublic(base, head)];
+  const order = [...new Set([...head.roles, ...base.roles].map(({ role }) => role))];
+  const place = ({ role }: AccessChange) => (order.includes(role) ? order.indexOf(role) : order.length);
+  const inOrder = changes.toSorted((a, b) => place(a) - place(b));
+  return [...inOrder.filter(({ effect }) => effect === "takes"), ...inOrder.filter(({ effect }) => effect === "gives")];
+}
+
+type Change = Pick<AccessChange, "type" | "name" | "before" | "after">;
+
+/** One change for each direction: a right that came and one that went on the same object are two. */
+function directed(role: string, base: AccessMatrix, head: AccessMatrix, change: Change): AccessChange[] {
+  const [before, after] = [base, head].map(({ roles }) => roles.find((row) => row.role === role));
+  const common = {
+    role,
+    of: after ?? before,
+    isNewOrGone: role !== everybody && (before === undefined || after === undefined),
+    ...change,
+  };
+  const lacks = (some: readonly string[], others: readonly string[]) => some.some((one) => !others.includes(one));
+  return [
+    ...(lacks(change.before, change.after) ? [{ ...common, effect: "takes" as const }] : []),
+    ...(lacks(change.after, change.before) ? [{ ...common, effect: "gives" as const }] : []),
+  ];
+}
+
+function compareRoles(base: AccessMatrix, head: AccessMatrix): AccessChange[] {
+  const names = [...new Set([...head.roles, ...base.roles].map(({ role }) => role))];
+  return names.flatMap((role) => {
+    const before = base.roles.find((row) => row.role === role);
+    const after = head.roles.find((row) => row.role === role);
+    const whole = directed(role, base, head, {
+      type: "attributes",
+      name: "",
+      before: before?.attributes ?? [],
+      after: after?.attributes ?? [],
+    });
+    if (before === undefined || after === undefined) return whole.length > 0 ? whole : presence(role, base, head);
+    return [...whole, ...compareValues(before, after).flatMap((change) => oneWay(role, base, head, change))];
+  });
+}
+
+/** A role without attributes came or went. */
+function presence(role: string, base: AccessMatrix, head: AccessMatrix): AccessChange[] {
+  const here = (matrix: AccessMatrix) => (matrix.roles.some((row) => row.role === role) ? ["NOLOGIN"] : []);
+  return directed(role, base, head, { type: "attributes", name: "", before: here(base), after: here(head) });
+}
+
+function compareValues(before: RoleRow, after: RoleRow): (Change & { readonly gives: boolean })[] {
+  const limit = ({ connectionLimit }: RoleRow) => (connectionLimit === -1 ? Infinity : connectionLimit);
+  const words = ({ connectionLimit }: RoleRow) => [connectionLimit === -1 ? "no limit" : String(connectionLimit)];
+  const settings = [before, after].map((row) => new Map(row.settings.map(parseSetting)));
+  const [old = new Map<string, string>(), now = new Map<string, string>()] = settings;
+  return [
+    ...(limit(before) === limit(after)
+      ? []
+      : [
+          {
+            type: "connections",
+            name: "",
+            before: words(before),
+            after: words(after),
+            gives: limit(after) > limit(before),
+          },
+        ]),
+    ...[...new Set([...old.keys(), ...now.keys()])]
+      .sort()
+      .filter((name) => old.get(name) !== now.get(name))
+      .map((name) => ({
+        type: "setting",
+        name,
+        before: [old.get(name) ?? "not set"],
+        after: [now.get(name) ?? "not set"],
+        gives: loosened(name, old.get(name), now.get(name)),
+      })),
+  ];
+}
+
+function oneWay(
+  role: string,
+  base: AccessMatrix,
+  head: AccessMatrix,
+  { gives, ...change }: Change & { readonly gives: boolean },
+): AccessChange[] {
+  const effect = gives ? "gives" : "takes";
+  return directed(role, base, head, change)
+    .slice(0, 1)
+    .map((row) => ({ ...row, effect }));
+}
+
+type Key = Pick<AccessRow, "role" | "type" | "name">;
+
+/** What each role may do on each object, from whatever source. */
+function rightsOf({ access }: AccessMatrix): Map<string, Key & { readonly privileges: Set<string> }> {
+  const rights = new Map<string, Key & { readonly privileges: Set<string> }>();
+  for (const { role, type, name, source, privileges, grantable } of access.filter(({ source }) => source !== "taken")) {
+    const key = JSON.stringify([role, type, name]);
+    const found = rights.get(key) ?? { role, type, name, privileges: new Set() };
+    // An owner may grant what it owns; that is said by its source alone.
+    const option = grantable && source !== "owner" ? " (grant option)" : "";
+    for (const privilege of privileges) found.privileges.add(`${privilege}${option}`);
+    rights.set(key, found);
+  }
+  return rights;
+}
+
+function compareRights(base: AccessMatrix, head: AccessMatrix): AccessChange[] {
+  const [before, after] = [rightsOf(base), rightsOf(head)];
+  return [...new Map([...after, ...before])].flatMap(([key, { role, type, name }]) =>
+    directed(role, base, head, {
+      type,
+      name,
+      before: [...(before.get(key)?.privileges ?? [])],
+      after: [...(after.get(key)?.privileges ?? [])],
+    }),
+  );
+}
+
+/** What PostgreSQL gives to everybody by itself, and the platform takes: an object without such a row is open. */
+function comparePublic(base: AccessMatrix, head: AccessMatrix): AccessChange[] {
+  const taken = ({ access }: AccessMatrix) => access.filter(({ source }) => source === "taken");
+  const lost = (matrix: AccessMatrix, { type, name }: Key) =>
+    taken(matrix).find((row) => row.type === type && row.name === name)?.privileges;
+  const rows = [...taken(head), ...taken(base), ...newOwners(base, head)];
+  const objects = new Map(rows.map((row) => [`${row.type} ${row.name}`, row]));
+  return [...objects.values()].flatMap(({ type, name }) => {
+    const same = rows.filter((row) => row.type === type && row.name === name);
+    const privileges = [...new Set(same.flatMap((row) => row.privileges))];
+    const has = (matrix: AccessMatrix) => {
+      const gone = lost(matrix, { role: everybody, type, name });
+      // Nobody could create anything as a role that was not there.
+      if (gone === undefined && type.startsWith("future ") && !matrix.roles.some(({ role }) => role === name))
+        return [];
+      return privileges.filter((privilege) => !gone?.includes(privilege));
+    };
+    return directed(everybody, base, head, { type, name, before: has(base), after: has(head) });
+  });
+}
+
+/** Who creates objects in `head` and did not in `base`; PostgreSQL lets everybody run their routines. */
+function newOwners(base: AccessMatrix, head: AccessMatrix): (Key & { readonly privileges: readonly string[] })[] {
+  return head.roles
+    .filter(({ role, tier }) => tier === "owner" && !base.roles.some((row) => row.role === role))
+    .map(({ role }) => ({ role: everybody, type: "future routines", name: role, privileges: ["EXECUTE"] }));
+}

@@ -1,0 +1,129 @@
+import { everybody } from "../../components/access/plan-items";
+import type { AccessChange } from "./changes";
+import { cell, code, markdownTable } from "./markdown";
+import { assess, type Assessment, type Risk } from "./risk";
+
+/** What GitHub takes as one comment, in characters. Source: its API answers "body is too long (maximum is 65536 characters)". */
+export const commentLimit = 65_536;
+
+export interface AssessedChange extends AccessChange, Assessment {}
+
+export function assessAll(changes: readonly AccessChange[], schemas: ReadonlySet<string>): readonly AssessedChange[] {
+  return changes.map((change) => ({ ...change, ...assess(change, schemas) }));
+}
+
+const marks: Readonly<Record<Risk, string>> = { high: "🔴 high", medium: "🟠 medium", low: "⚪ low" };
+
+/**
+ * The changes as Markdown for a comment of a pull request: a tally, what is taken, what is given.
+ * @param limit in characters: beyond it what is given is left out, then the end of what is taken
+ * @param whole where all of it is, for a reader of a cut one
+ */
+export function formatChanges(
+  changes: readonly AssessedChange[],
+  { limit = commentLimit, whole }: { readonly limit?: number; readonly whole: string },
+): string {
+  const title = "## Access changes\n\n";
+  if (changes.length === 0) return `${title}None: every role may do what it could do before.\n`;
+  const head = `${title}${tally(changes)}\n`;
+  const [taken, given] = (["takes", "gives"] as const).map((effect) =>
+    linesOf(changes.filter((change) => change.effect === effect)),
+  );
+  const sections = [section("Taken", taken ?? []), section("Given", given ?? [])];
+  const all = head + sections.join("");
+  if (all.length <= limit) return all;
+
+  const cut = (left: readonly string[]) =>
+    `${head}${section("Taken", left)}\n**Too long for a comment**: ${left.length === (taken ?? []).length ? "" : `${(taken ?? []).length - left.length} lines of what is taken and `}` +
+    `${(given ?? []).length} lines of what is given are left out. All of it: ${whole}.\n`;
+  const kept = [...(taken ?? [])];
+  while (kept.length > 0 && cut(kept).length > limit) kept.pop();
+  return cut(kept);
+}
+
+/** `Taken from 2 roles: 4 rights. Given to 3 roles: 12 rights, 1 login. Risk: 1 high, 2 medium.` */
+function tally(changes: readonly AssessedChange[]): string {
+  const count = (number: number, what: string) => `${number} ${what}${number === 1 ? "" : "s"}`;
+  const half = (effect: AccessChange["effect"], words: string) => {
+    const rows = changes.filter((change) => change.effect === effect);
+    if (rows.length === 0) return [];
+    const roles = new Set(rows.map(({ role }) => role));
+    const kinds = new Map<string, number>();
+    for (const row of rows) kinds.set(kindOf(row), (kinds.get(kindOf(row)) ?? 0) + amount(row));
+    const parts = [...kinds].map(([kind, number]) => count(number, kind));
+    return [`**${words} ${count(roles.size, "role")}**: ${parts.join(", ")}.`];
+  };
+  const risks = (["high", "medium", "low"] as const).flatMap((risk) => {
+    const number = changes.filter((change) => change.risk === risk).length;
+    return number === 0 ? [] : [`${number} ${marks[risk]}`];
+  });
+  return [...half("takes", "Taken from"), ...half("gives", "Given to"), `Risk: ${risks.join(", ")}.`].join(" ");
+}
+
+const valueTypes: Readonly<Record<string, string>> = {
+  attributes: "role attribute",
+  connections: "connection limit",
+  setting: "setting",
+};
+const kindOf = ({ type }: AccessChange) => valueTypes[type] ?? "right";
+
+function amount({ type, before, after, effect }: AccessChange): number {
+  if (type === "connections" || type === "setting") return 1;
+  const [more, less] = effect === "gives" ? [after, before] : [before, after];
+  return more.filter((word) => !less.includes(word)).length;
+}
+
+function section(title: string, lines: readonly string[]): string {
+  if (lines.length === 0) return "";
+  const heading = markdownTable([["service", "role", "on", "before → after", "risk", "why"]]);
+  return `\n### ${title}\n\n${heading}\n${lines.join("\n")}\n`;
+}
+
+/** So many objects are named; beyond, the rest is counted. */
+const named = 3;
+
+/** One line for what is alike but for the object. */
+function linesOf(changes: readonly AssessedChange[]): string[] {
+  const groups = new Map<string, AssessedChange[]>();
+  for (const change of changes) {
+    const { role, type, before, after, risk, reasons } = change;
+    const key = JSON.stringify([role, type, type === "setting" ? change.name : "", before, after, risk, reasons]);
+    groups.set(key, [...(groups.get(key) ?? []), change]);
+  }
+  return [...groups.values()].flatMap(([first, ...others]) =>
+    first === undefined ? [] : [line(first, [first, ...others])],
+  );
+}
+
+function line(change: AssessedChange, alike: readonly AssessedChange[]): string {
+  const { role, of, type, before, after, risk, reasons, effect } = change;
+  const who = role === everybody ? "**PUBLIC**" : code(role);
+  const service = of === undefined ? "every role" : of.service === null ? "(platform)" : cell(of.service);
+  const cells = [
+    service,
+    who,
+    on(type, alike),
+    `${words(before, after, effect)}`,
+    marks[risk],
+    reasons.map(cell).join("; "),
+  ];
+  return `| ${cells.join(" | ")} |`;
+}
+
+function on(type: string, alike: readonly AccessChange[]): string {
+  const names = alike.map(({ name }) => name).filter((name) => name !== "");
+  const plural = names.length > 1 && !type.startsWith("future ");
+  const some = names.length > named + 1 ? names.slice(0, named) : names;
+  const rest = names.length - some.length;
+  const list = some.map(code).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
+  return [`${cell(type)}${plural ? "s" : ""}`, list].filter((part) => part !== "").join(" ");
+}
+
+/** What goes is struck out, what comes is bold. */
+function words(before: readonly string[], after: readonly string[], effect: AccessChange["effect"]): string {
+  const list = (some: readonly string[], others: readonly string[], mark: string) =>
+    some.map((word) => (others.includes(word) ? cell(word) : `${mark}${cell(word)}${mark}`)).join(", ") || "–";
+  return effect === "takes"
+    ? `${list(before, after, "~~")} → ${list(after, before, "")}`
+    : `${list(before, after, "")} → ${list(after, before, "**")}`;
+}
