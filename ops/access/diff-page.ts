@@ -103,7 +103,7 @@ function line(change: AssessedChange, alike: readonly AssessedChange[]): string 
     service,
     who,
     on(type, alike),
-    `${words(before, after, effect)}`,
+    words(before, after, effect),
     marks[risk],
     reasons.map(cell).join("; "),
   ];

@@ -5,7 +5,7 @@ import type { AccessMatrix } from "../../components/access/matrix";
 import { explain, OperatorError } from "../operator-error";
 import { projectFolder } from "../stack-file";
 import { compareAccess } from "./changes";
-import { assessAll, formatChanges } from "./diff-page";
+import { assessAll, formatChanges, type AssessedChange } from "./diff-page";
 import { parseDocument } from "./document";
 import { commitOf, fileAt, forkPoint } from "./git-file";
 import { serviceSchemas } from "./risk";
@@ -52,11 +52,20 @@ function main(): void {
   if (options.failOn !== undefined && changes.some(({ risk }) => risk === options.failOn)) process.exitCode = 2;
 }
 
-const plain = ({ of, isNewOrGone: _, ...change }: ReturnType<typeof assessAll>[number]) => ({
-  service: of?.service ?? null,
-  tier: of?.tier ?? null,
-  ...change,
-});
+function plain({ of, effect, role, type, name, before, after, risk, reasons }: AssessedChange): object {
+  return {
+    effect,
+    service: of?.service ?? null,
+    tier: of?.tier ?? null,
+    role,
+    type,
+    name,
+    before,
+    after,
+    risk,
+    reasons,
+  };
+}
 
 function atCommit(commit: string): AccessMatrix | undefined {
   const text = fileAt(projectFolder, commit, path);
