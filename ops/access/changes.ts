@@ -9,13 +9,13 @@ export interface AccessChange {
   readonly role: string;
   /** Of either side; undefined for PUBLIC. */
   readonly of: RoleRow | undefined;
-  /** Whether the role is there on the other side too. */
-  readonly isNewOrGone: boolean;
+  /** What came or went: the whole role, the whole object, or no more than this. */
+  readonly scope: "role" | "object" | "right";
   /** `table`, `schema`, … as {@link AccessRow.type}; of the role itself `attributes`, `connections`, `setting`. */
   readonly type: string;
   /** `gt.gt_raw_data`; of a setting its name; empty where the role itself is meant. */
   readonly name: string;
-  /** Privileges, with `(grant option)` where there is one; or a value. */
+  /** Privileges, with `(grant option)` where there is one; or a value; of a new role all it is. */
   readonly before: readonly string[];
   readonly after: readonly string[];
 }
@@ -32,12 +32,18 @@ export function compareAccess(base: AccessMatrix, head: AccessMatrix): readonly 
 type Change = Pick<AccessChange, "type" | "name" | "before" | "after">;
 
 /** One change for each direction: a right that came and one that went on the same object are two. */
-function directed(role: string, base: AccessMatrix, head: AccessMatrix, change: Change): AccessChange[] {
+function directed(
+  role: string,
+  base: AccessMatrix,
+  head: AccessMatrix,
+  change: Change,
+  scope: AccessChange["scope"] = "right",
+): AccessChange[] {
   const [before, after] = [base, head].map(({ roles }) => roles.find((row) => row.role === role));
   const common = {
     role,
     of: after ?? before,
-    isNewOrGone: role !== everybody && (before === undefined || after === undefined),
+    scope: role !== everybody && (before === undefined || after === undefined) ? ("role" as const) : scope,
     ...change,
   };
   const lacks = (some: readonly string[], others: readonly string[]) => some.some((one) => !others.includes(one));
@@ -50,28 +56,28 @@ function directed(role: string, base: AccessMatrix, head: AccessMatrix, change: 
 function compareRoles(base: AccessMatrix, head: AccessMatrix): AccessChange[] {
   const names = [...new Set([...head.roles, ...base.roles].map(({ role }) => role))];
   return names.flatMap((role) => {
-    const before = base.roles.find((row) => row.role === role);
-    const after = head.roles.find((row) => row.role === role);
-    const whole = directed(role, base, head, {
-      type: "attributes",
-      name: "",
-      before: before?.attributes ?? [],
-      after: after?.attributes ?? [],
-    });
-    if (before === undefined || after === undefined) return whole.length > 0 ? whole : presence(role, base, head);
-    return [...whole, ...compareValues(before, after).flatMap((change) => oneWay(role, base, head, change))];
+    const [before, after] = [base, head].map(({ roles }) => roles.find((row) => row.role === role));
+    const attributes = { type: "attributes", name: "" };
+    if (before === undefined || after === undefined) {
+      return directed(role, base, head, { ...attributes, before: allOf(before), after: allOf(after) });
+    }
+    return [
+      ...directed(role, base, head, { ...attributes, before: before.attributes, after: after.attributes }),
+      ...compareValues(before, after).flatMap((change) => oneWay(role, base, head, change)),
+    ];
   });
 }
 
-/** A role without attributes came or went. */
-function presence(role: string, base: AccessMatrix, head: AccessMatrix): AccessChange[] {
-  const here = (matrix: AccessMatrix) => (matrix.roles.some((row) => row.role === role) ? ["NOLOGIN"] : []);
-  return directed(role, base, head, { type: "attributes", name: "", before: here(base), after: here(head) });
+function allOf(row: RoleRow | undefined): readonly string[] {
+  if (row === undefined) return [];
+  const attributes = row.attributes.length === 0 ? ["NOLOGIN"] : row.attributes;
+  return [...attributes, `connections: ${limitOf(row)}`, ...row.settings];
 }
+
+const limitOf = ({ connectionLimit }: RoleRow) => (connectionLimit === -1 ? "no limit" : String(connectionLimit));
 
 function compareValues(before: RoleRow, after: RoleRow): (Change & { readonly gives: boolean })[] {
   const limit = ({ connectionLimit }: RoleRow) => (connectionLimit === -1 ? Infinity : connectionLimit);
-  const words = ({ connectionLimit }: RoleRow) => [connectionLimit === -1 ? "no limit" : String(connectionLimit)];
   const settings = [before, after].map((row) => new Map(row.settings.map(parseSetting)));
   const [old = new Map<string, string>(), now = new Map<string, string>()] = settings;
   return [
@@ -81,8 +87,8 @@ function compareValues(before: RoleRow, after: RoleRow): (Change & { readonly gi
           {
             type: "connections",
             name: "",
-            before: words(before),
-            after: words(after),
+            before: [limitOf(before)],
+            after: [limitOf(after)],
             gives: limit(after) > limit(before),
           },
         ]),
@@ -113,10 +119,14 @@ function oneWay(
 
 type Key = Pick<AccessRow, "role" | "type" | "name">;
 
-/** What each role may do on each object, from whatever source. */
+/**
+ * What each role may do on each object, whoever gave it. What follows for new objects from a membership in pg_read_all_data
+ * or pg_write_all_data is left out: the membership is compared itself.
+ */
 function rightsOf({ access }: AccessMatrix): Map<string, Key & { readonly privileges: Set<string> }> {
   const rights = new Map<string, Key & { readonly privileges: Set<string> }>();
-  for (const { role, type, name, source, privileges, grantable } of access.filter(({ source }) => source !== "taken")) {
+  const rows = access.filter(({ source }) => source !== "taken" && !source.startsWith("member of "));
+  for (const { role, type, name, source, privileges, grantable } of rows) {
     const key = JSON.stringify([role, type, name]);
     const found = rights.get(key) ?? { role, type, name, privileges: new Set() };
     // An owner may grant what it owns; that is said by its source alone.
@@ -129,13 +139,20 @@ function rightsOf({ access }: AccessMatrix): Map<string, Key & { readonly privil
 
 function compareRights(base: AccessMatrix, head: AccessMatrix): AccessChange[] {
   const [before, after] = [rightsOf(base), rightsOf(head)];
+  const objects = [base, head].map(({ access }) => new Set(access.map(({ type, name }) => `${type} ${name}`)));
   return [...new Map([...after, ...before])].flatMap(([key, { role, type, name }]) =>
-    directed(role, base, head, {
-      type,
-      name,
-      before: [...(before.get(key)?.privileges ?? [])],
-      after: [...(after.get(key)?.privileges ?? [])],
-    }),
+    directed(
+      role,
+      base,
+      head,
+      {
+        type,
+        name,
+        before: [...(before.get(key)?.privileges ?? [])],
+        after: [...(after.get(key)?.privileges ?? [])],
+      },
+      objects.every((names) => names.has(`${type} ${name}`)) ? "right" : "object",
+    ),
   );
 }
 

@@ -53,11 +53,11 @@ function tally(changes: readonly AssessedChange[]): string {
     const parts = [...kinds].map(([kind, number]) => count(number, kind));
     return [`**${words} ${count(roles.size, "role")}**: ${parts.join(", ")}.`];
   };
-  const risks = (["high", "medium", "low"] as const).flatMap((risk) => {
+  const byRisk = risks.flatMap((risk) => {
     const number = changes.filter((change) => change.risk === risk).length;
     return number === 0 ? [] : [`${number} ${marks[risk]}`];
   });
-  return [...half("takes", "Taken from"), ...half("gives", "Given to"), `Risk: ${risks.join(", ")}.`].join(" ");
+  return [...half("takes", "Taken from"), ...half("gives", "Given to"), `Risk: ${byRisk.join(", ")}.`].join(" ");
 }
 
 const valueTypes: Readonly<Record<string, string>> = {
@@ -65,10 +65,13 @@ const valueTypes: Readonly<Record<string, string>> = {
   connections: "connection limit",
   setting: "setting",
 };
-const kindOf = ({ type }: AccessChange) => valueTypes[type] ?? "right";
+const isWholeRole = ({ type, scope }: AccessChange) => type === "attributes" && scope === "role";
+const kindOf = (change: AccessChange) =>
+  isWholeRole(change) ? (change.effect === "gives" ? "new role" : "role gone") : (valueTypes[change.type] ?? "right");
 
-function amount({ type, before, after, effect }: AccessChange): number {
-  if (type === "connections" || type === "setting") return 1;
+function amount(change: AccessChange): number {
+  const { type, before, after, effect } = change;
+  if (type === "connections" || type === "setting" || isWholeRole(change)) return 1;
   const [more, less] = effect === "gives" ? [after, before] : [before, after];
   return more.filter((word) => !less.includes(word)).length;
 }
@@ -82,32 +85,41 @@ function section(title: string, lines: readonly string[]): string {
 /** So many objects are named; beyond, the rest is counted. */
 const named = 3;
 
-/** One line for what is alike but for the object. */
+const risks = ["high", "medium", "low"] as const;
+
+/** The gravest first; one line for what is alike but for the object, and then for the role. */
 function linesOf(changes: readonly AssessedChange[]): string[] {
-  const groups = new Map<string, AssessedChange[]>();
-  for (const change of changes) {
-    const { role, type, before, after, risk, reasons } = change;
-    const key = JSON.stringify([role, type, type === "setting" ? change.name : "", before, after, risk, reasons]);
-    groups.set(key, [...(groups.get(key) ?? []), change]);
-  }
-  return [...groups.values()].flatMap(([first, ...others]) =>
-    first === undefined ? [] : [line(first, [first, ...others])],
+  const ordered = risks.flatMap((risk) => changes.filter((change) => change.risk === risk));
+  const objects = groupBy(ordered, ({ role, type, name, before, after, risk, reasons }) =>
+    JSON.stringify([role, type, type === "setting" ? name : "", before, after, risk, reasons]),
   );
+  const lines = objects.flatMap((alike) => {
+    const [first] = alike;
+    return first === undefined ? [] : [{ role: roleCell(first), cells: cellsOf(first, alike) }];
+  });
+  return groupBy(lines, ({ cells }) => JSON.stringify(cells)).map((alike) => {
+    const [service = "", ...others] = alike[0]?.cells ?? [];
+    return `| ${[service, alike.map(({ role }) => role).join(", "), ...others].join(" | ")} |`;
+  });
 }
 
-function line(change: AssessedChange, alike: readonly AssessedChange[]): string {
-  const { role, of, type, before, after, risk, reasons, effect } = change;
-  const who = role === everybody ? "**PUBLIC**" : code(role);
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): readonly (readonly T[])[] {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group === undefined) groups.set(keyOf(item), [item]);
+    else group.push(item);
+  }
+  return [...groups.values()];
+}
+
+const roleCell = ({ role }: AccessChange) => (role === everybody ? "**PUBLIC**" : code(role));
+
+/** Service, what on, before and after, risk, why. */
+function cellsOf(change: AssessedChange, alike: readonly AssessedChange[]): readonly string[] {
+  const { of, type, before, after, risk, reasons, effect } = change;
   const service = of === undefined ? "every role" : of.service === null ? "(platform)" : cell(of.service);
-  const cells = [
-    service,
-    who,
-    on(type, alike),
-    words(before, after, effect),
-    marks[risk],
-    reasons.map(cell).join("; "),
-  ];
-  return `| ${cells.join(" | ")} |`;
+  return [service, on(type, alike), words(before, after, effect), marks[risk], reasons.map(cell).join("; ")];
 }
 
 function on(type: string, alike: readonly AccessChange[]): string {

@@ -1,12 +1,17 @@
-/** Text in a cell of a Markdown table, whatever it holds. */
+/** Text in a cell of a Markdown table, whatever it holds: no markup, and nobody is called by it. */
 export function cell(text: string): string {
-  return text.replace(/[\\`*_[\]<>|#!~]/g, "\\$&").replace(/[\r\n]+/g, " ");
+  return text
+    .replace(/[\\`*_[\]<>|#!~]/g, "\\$&")
+    .replaceAll("@", "&#64;")
+    .replace(/[\r\n]+/g, " ");
 }
 
 /** Names and SQL, as they stand. */
 export function code(text: string): string {
-  const ticks = text.includes("`") ? "``" : "`";
-  return `${ticks}${text.replaceAll("|", "\\|").replace(/[\r\n]+/g, " ")}${ticks}`;
+  const longest = Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
+  const ticks = "`".repeat(longest + 1);
+  const space = longest > 0 ? " " : "";
+  return `${ticks}${space}${text.replaceAll("|", "\\|").replace(/[\r\n]+/g, " ")}${space}${ticks}`;
 }
 
 /** A table; the first row is its heading. Cells are Markdown already. */

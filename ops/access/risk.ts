@@ -1,4 +1,4 @@
-import { everybody } from "../../components/access/plan-items";
+import { everybody, platformRole } from "../../components/access/plan-items";
 import { tierRole } from "../../services/service";
 import type { AccessChange } from "./changes";
 
@@ -20,7 +20,7 @@ interface Rule {
 interface Facts extends AccessChange {
   /** What `after` has and `before` has not. */
   readonly gained: readonly string[];
-  /** The object is of a service, and not of the role's own. */
+  /** The object is of a service, and the role is another's. */
   readonly isForeign: boolean;
   /** The object is in pg_catalog: what everybody had and the platform took. */
   readonly isTaken: boolean;
@@ -63,7 +63,9 @@ const given: readonly Rule[] = [
   {
     risk: "high",
     reason: "a role of the platform, not of a service",
-    applies: (change) => isRight(change) && change.of?.service === null,
+    // It owns every service's schema.
+    applies: (change) =>
+      isRight(change) && change.of?.service === null && !(change.role === platformRole && change.scope === "object"),
   },
   {
     risk: "high",
@@ -86,13 +88,13 @@ const given: readonly Rule[] = [
   {
     risk: "medium",
     reason: "write gained",
-    applies: ({ of, isForeign, isNewOrGone, gained }) =>
-      !isForeign && !isNewOrGone && of?.tier !== "user" && writesAny(gained),
+    applies: ({ of, isForeign, scope, gained }) =>
+      !isForeign && scope === "right" && of?.service !== null && of?.tier !== "user" && writesAny(gained),
   },
   {
     risk: "medium",
     reason: "a function, view or language that PUBLIC lost for a reason: see services/ACCESS.md",
-    applies: ({ isTaken, isNewOrGone }) => isTaken && !isNewOrGone,
+    applies: ({ isTaken, scope }) => isTaken && scope === "right",
   },
   { risk: "medium", reason: "limit raised", applies: ({ type }) => type === "connections" },
   {
@@ -135,12 +137,17 @@ const taken: readonly Rule[] = [
   {
     risk: "low",
     reason: "whoever relies on it gets an error",
-    applies: (change) => isRight(change) && !change.isNewOrGone,
+    applies: (change) => isRight(change) && change.scope === "right",
   },
   {
     risk: "low",
     reason: "goes with its role",
-    applies: (change) => isRight(change) && change.isNewOrGone,
+    applies: (change) => isRight(change) && change.scope === "role",
+  },
+  {
+    risk: "low",
+    reason: "goes with the object",
+    applies: (change) => isRight(change) && change.scope === "object",
   },
   { risk: "low", reason: "held back sooner", applies: ({ type }) => ["connections", "setting"].includes(type) },
 ];
@@ -155,7 +162,8 @@ export function assess(change: AccessChange, schemas: ReadonlySet<string>): Asse
     gained: change.after.filter((privilege) => !change.before.includes(privilege)),
     isForeign:
       isRight(change) &&
-      change.role !== everybody &&
+      change.of !== undefined &&
+      change.of.service !== null &&
       schema !== undefined &&
       schemas.has(schema) &&
       schema !== schemaOfRole(change.of),
