@@ -52,7 +52,8 @@ export interface Service {
   /**
    * Names of services whose whole schema, present and future, the app and user roles may SELECT from, never more.
    * It is trust in both directions: a view of the other service runs with the reader's rights. The two roles may not call
-   * set_config, current_query, pg_cancel_backend and pg_terminate_backend then, nor look into pg_stat_activity: such a view could.
+   * set_config, current_query, pg_input_is_valid, pg_cancel_backend and pg_terminate_backend then, nor look into
+   * pg_stat_activity: such a view could.
    * @default none
    */
   readonly reads?: readonly string[];

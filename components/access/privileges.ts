@@ -127,8 +127,21 @@ export const revokedFunctions: readonly PublicFunctions[] = [
     keptBy: ["owners", "non-readers", "dump"],
   },
   {
+    functions: [
+      "array_in(cstring, oid, integer)",
+      "domain_in(cstring, oid, integer)",
+      "multirange_in(cstring, oid, integer)",
+      "pg_input_error_info(text, text)",
+      "pg_input_is_valid(text, text)",
+      "range_in(cstring, oid, integer)",
+      "record_in(cstring, oid, integer)",
+    ],
+    why: "inside a view they find the reader's types by number or name, and run the checks of its domains with values of the view's",
+    keptBy: ["owners", "non-readers"],
+  },
+  {
     functions: ["setseed(double precision)"],
-    why: "inside a view it tells its owner what random() will be for the reader",
+    why: "inside a view it decides what random() will be for the reader",
     keptBy: ["owners", "non-readers"],
   },
   {
@@ -150,6 +163,10 @@ export const revokedFunctions: readonly PublicFunctions[] = [
     ],
     why: "they lock whatever relation they are given, also where it is another service's or a catalog, before they ask for a right",
     keptBy: ["owners", "apps"],
+  },
+  {
+    functions: ["currtid2(text, tid)"],
+    why: "inside a view it tells which rows of the reader's tables were changed",
   },
   {
     functions: [

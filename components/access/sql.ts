@@ -170,7 +170,13 @@ function insert(table: string, rows: readonly (readonly string[])[]): string {
 }
 
 function transaction(statements: readonly string[], before: readonly string[] = []): string {
-  const all = ["SET LOCAL lock_timeout = '10s'", ...before, sqlFile("hold-catalogs"), ...statements];
+  const all = [
+    "SET LOCAL lock_timeout = '10s'",
+    sqlFile("end-catalog-locks"),
+    ...before,
+    sqlFile("hold-catalogs"),
+    ...statements,
+  ];
   const terminated = all.map((statement) => (/;\s*$/.test(statement) ? statement.trimEnd() : `${statement};`));
   // An owner can hold a lock for ever; better an error than an `up` that hangs.
   return ["BEGIN;", ...terminated, "COMMIT;", ""].join("\n");

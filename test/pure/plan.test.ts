@@ -182,9 +182,23 @@ describe("the platform's part", () => {
       "pg_prepared_statement()",
       "pg_stat_get_activity(integer)",
       "pg_stat_get_backend_activity(integer)",
+    ];
+    const types = [
+      "array_in(cstring, oid, integer)",
+      "domain_in(cstring, oid, integer)",
+      "multirange_in(cstring, oid, integer)",
+      "pg_input_error_info(text, text)",
+      "pg_input_is_valid(text, text)",
+      "range_in(cstring, oid, integer)",
+      "record_in(cstring, oid, integer)",
+    ];
+    const kept = [
+      "set_config(text, text, boolean)",
+      ...signals,
+      ...ofTheSession,
+      ...types,
       "setseed(double precision)",
     ];
-    const kept = ["set_config(text, text, boolean)", ...signals, ...ofTheSession];
     expect(tiersOf("app")).toEqual([...both("gtapp"), ...execute("gtapp", [...sequences, ...kept])]);
     expect(tiersOf("user")).toEqual([...both("gtuser"), ...execute("gtuser", kept)]);
     // Who reads another service runs that one's views.

@@ -2,6 +2,10 @@
 -- owner that alters a table in one, makes every other application fail with "tuple concurrently updated". Who waits in
 -- front of a lock is served in order, so a loop gets no further.
 DO $hold_catalogs$
+DECLARE
+  -- The catalogs this transaction changes.
+  held regclass[] := ARRAY['pg_authid', 'pg_auth_members', 'pg_db_role_setting', 'pg_namespace', 'pg_class', 'pg_attribute',
+                           'pg_proc', 'pg_default_acl'];
 BEGIN
   FOR attempt IN 1..5 LOOP
     BEGIN
@@ -18,10 +22,7 @@ BEGIN
            FROM pg_locks l
            JOIN pg_stat_activity a ON a.pid = l.pid
            JOIN pg_roles r ON r.oid = a.usesysid AND NOT r.rolsuper
-          WHERE l.relation IN ('pg_authid'::regclass, 'pg_auth_members'::regclass, 'pg_db_role_setting'::regclass,
-                               'pg_namespace'::regclass, 'pg_class'::regclass, 'pg_attribute'::regclass,
-                               'pg_proc'::regclass, 'pg_default_acl'::regclass)
-            -- Or waits in front: by DDL on a catalog, which asks for its lock before it is refused.
+          WHERE l.relation = ANY (held)
             AND (l.mode = 'RowExclusiveLock' AND l.granted
                  OR l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'));
       WHEN deadlock_detected THEN

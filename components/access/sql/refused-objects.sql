@@ -31,6 +31,26 @@ SELECT 'index', c.relnamespace, c.oid, i.indrelid, c.oid::regclass::text,
   JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
   JOIN service_code s ON s.class = d.refclassid AND s.oid = d.refobjid
 UNION ALL
+-- A function of an extension may make a row of a given type anew, and so run the checks of its fields, which the index does not
+-- depend on: hstore's populate_record does.
+SELECT 'index', c.relnamespace, c.oid, i.indrelid, c.oid::regclass::text,
+       coalesce(o.oprcode, f.refobjid)::regprocedure || ' on ' || t.oid::regtype,
+       'which autovacuum would run as the owner, with no session to end', 'A generated column may use it, and be indexed.'
+  FROM pg_index i
+  JOIN pg_class c ON c.oid = i.indexrelid
+  JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                  AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid > 0
+  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = d.refobjsubid
+  JOIN service_code s ON s.class = 'pg_type'::regclass AND s.oid = a.atttypid
+  JOIN pg_type t ON t.oid = s.oid
+  LEFT JOIN pg_type base ON base.oid = t.typbasetype
+  JOIN pg_depend f ON f.classid = 'pg_class'::regclass AND f.objid = c.oid
+                  AND f.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
+  LEFT JOIN pg_operator o ON f.refclassid = 'pg_operator'::regclass AND o.oid = f.refobjid
+ WHERE (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+   -- A domain of a plain type is that type to a function.
+   AND coalesce(base.typtype, 'c') <> 'b'
+UNION ALL
 -- Not only IMMUTABLE functions may stand in it: some find an owner's type by its name, in a text.
 SELECT 'statistics', e.stxnamespace, e.oid, e.stxrelid, format('%I.%I', n.nspname, e.stxname), 'an expression',
        'which autovacuum would run as the owner, with no session to end', 'A generated column may have it, and statistics.'
@@ -38,6 +58,18 @@ SELECT 'statistics', e.stxnamespace, e.oid, e.stxrelid, format('%I.%I', n.nspnam
   JOIN pg_namespace n ON n.oid = e.stxnamespace
   JOIN pg_roles r ON r.oid = e.stxowner AND NOT r.rolsuper
  WHERE e.stxexprs IS NOT NULL
+UNION ALL
+-- Its constants are computed when somebody asks for the key, by psql's \d of a partition for one.
+SELECT 'partitioned table', c.relnamespace, c.oid, 0, c.oid::regclass::text,
+       CASE s.class WHEN 'pg_proc'::regclass THEN s.oid::regprocedure::text
+                    WHEN 'pg_operator'::regclass THEN s.oid::regoperator::text
+                    ELSE s.oid::regtype::text END,
+       'which would run as whoever describes its partitions, the superuser too', 'Partition by a column that has the value.'
+  FROM pg_partitioned_table p
+  JOIN pg_class c ON c.oid = p.partrelid
+  JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
+  JOIN service_code s ON s.class = d.refclassid AND s.oid = d.refobjid AND s.oid <> c.reloftype
+ WHERE p.partexprs IS NOT NULL
 UNION ALL
 SELECT 'range type', t.typnamespace, r.rngtypid, 0, r.rngtypid::regtype::text, r.rngsubdiff::regprocedure::text,
        'which the planner would run as whoever reads', 'Leave it out.'

@@ -118,6 +118,52 @@ describe("in a cast, which to_json looks for, or in the planner", () => {
   });
 });
 
+describe("in the key of a partitioned table, whose constants are computed for whoever describes a partition", () => {
+  const spied = "SELECT count(*) FROM gt_spied WHERE who = 'postgres'";
+  beforeAll(async () => {
+    await gatherer.owner.query(
+      `CREATE TABLE gt_spied (who name);
+       CREATE FUNCTION gt_note() RETURNS void LANGUAGE plpgsql AS 'BEGIN INSERT INTO gt.gt_spied VALUES (current_user); END';
+       CREATE FUNCTION gt_key(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM gt.gt_note(); RETURN $1; END';
+       CREATE FUNCTION gt_keys(int, int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN gt.gt_key($1 + $2); END';
+       CREATE OPERATOR gt.## (FUNCTION = gt_keys, LEFTARG = int, RIGHTARG = int)`,
+    );
+  });
+
+  it.each([
+    ["gt.gt_key(integer)", "CREATE TABLE gt_p (a int) PARTITION BY RANGE ((a + gt_key(1)))"],
+    ["gt.##(integer,integer)", "CREATE TABLE gt_p (a int) PARTITION BY RANGE ((a + (1 OPERATOR(gt.##) 1)))"],
+    ["gt.checked", "CREATE TABLE gt_p (a int) PARTITION BY LIST ((a + 1::gt.checked))"],
+  ])("it would run as superuser: %s is refused", async (code, sql) => {
+    expect(await answer(gatherer.owner, sql)).toBe(
+      `partitioned table gt.gt_p uses ${code}, which would run as whoever describes its partitions, the superuser too`,
+    );
+  });
+
+  it("made before the guard it does, and the effect test names it", async () => {
+    await pastTheGuard(server, "gtown", "CREATE TABLE gt.gt_p (a int) PARTITION BY RANGE ((a + gt.gt_key(1)))");
+    await gatherer.owner.query("CREATE TABLE gt_p1 PARTITION OF gt_p FOR VALUES FROM (0) TO (1000)");
+    expect(await answer(gatherer.owner, spied)).toBe("0");
+    await server.superuser.query("SELECT pg_get_partition_constraintdef('gt.gt_p1'::regclass)");
+    expect(await answer(gatherer.owner, spied)).not.toBe("0");
+    expect((await catalogViolations(plan, server.superuser)).map(describeViolation)).toEqual([
+      "the guard: partitioned table gt.gt_p: expected refused, got uses gt.gt_key(integer)",
+    ]);
+    await gatherer.owner.query("DROP TABLE gt_p, gt_spied");
+  });
+
+  it("plain keys and built-in functions are free, of a typed table too", async () => {
+    expect(
+      await answer(
+        gatherer.owner,
+        `CREATE TYPE gt.kind AS (a int, b text);
+         CREATE TABLE gt_p OF gt.kind PARTITION BY RANGE (abs(a), b); CREATE TABLE gt_q (c gt.checked) PARTITION BY LIST (c);
+         DROP TABLE gt_p, gt_q; DROP TYPE gt.kind`,
+      ),
+    ).toBe("done");
+  });
+});
+
 describe("in autovacuum, with no session to end", () => {
   it.each([
     ["an index's expression", "CREATE INDEX gt_i ON gt_t (gt_f(id))", "index gt.gt_i", "gt.gt_f(integer)"],
@@ -153,6 +199,26 @@ describe("in autovacuum, with no session to end", () => {
     expect(await answer(gatherer.owner, sql)).toBe(
       `${what} uses ${code}, which autovacuum would run as the owner, with no session to end`,
     );
+  });
+
+  it("nor through an extension's function that makes a row anew, whose checks no index depends on", async () => {
+    await server.superuser.query("CREATE EXTENSION hstore SCHEMA extensions");
+    await gatherer.owner.query(
+      "CREATE TYPE gt.pair AS (a gt.checked, b int); CREATE TABLE gt_pairs (p gt.pair, d gt.checked, h extensions.hstore)",
+    );
+    for (const made of ["extensions.populate_record(p, h)", "p OPERATOR(extensions.#=) h"]) {
+      expect(await answer(gatherer.owner, `CREATE INDEX gt_i ON gt_pairs ((${made}))`)).toBe(
+        "index gt.gt_i uses extensions.populate_record(anyelement,extensions.hstore) on gt.pair, which autovacuum would run as the owner, with no session to end",
+      );
+    }
+    expect(await answer(gatherer.owner, "CREATE INDEX ON gt_pairs (((p).b)); CREATE INDEX ON gt_pairs (abs(d))")).toBe(
+      "done",
+    );
+    expect(await answer(gatherer.owner, "CREATE INDEX ON gt_pairs ((d::text OPERATOR(extensions.->) h))")).not.toMatch(
+      "uses",
+    );
+    await gatherer.owner.query("DROP TABLE gt_pairs; DROP TYPE gt.pair");
+    await server.superuser.query("DROP EXTENSION hstore");
   });
 
   it("not from a generated column, which is written by whoever writes, and may be indexed", async () => {

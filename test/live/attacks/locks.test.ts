@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { services } from "../../../services/registry";
@@ -165,6 +166,54 @@ describe("the catalogs", () => {
       await gatherer.end().catch(() => undefined);
     }
     await server.apply(plan);
+  });
+
+  describe("by ATTACH PARTITION, whose bound sets lock_timeout away", () => {
+    /** Waits for whoever reads the catalog. */
+    async function attach(catalog: string, readable: string) {
+      const number = await answer(server.superuser, `SELECT '${catalog}'::regclass::oid`);
+      await gatherer.app.query(`SET idle_in_transaction_session_timeout = 0; BEGIN; SELECT FROM ${readable} LIMIT 1`);
+      await gatherer.owner.query("CREATE TABLE IF NOT EXISTS gt_list (id int) PARTITION BY LIST (id)");
+      const process = Number(await answer(gatherer.owner, "SELECT pg_backend_pid()"));
+      const waiting = answer(
+        gatherer.owner,
+        `ALTER TABLE gt_list ATTACH PARTITION pg_catalog.${catalog}
+           FOR VALUES IN (length(set_config('lock_timeout', '0', true)))`,
+      );
+      const queued = () =>
+        answer(
+          server.superuser,
+          `SELECT count(*) FROM pg_lock_status() WHERE NOT granted AND relation = ${number} AND mode = 'AccessExclusiveLock'`,
+        );
+      await expect.poll(queued).toBe("1");
+      return { process, waiting, queued };
+    }
+    afterEach(async () => {
+      await gatherer.end().catch(() => undefined);
+      gatherer = await takeOver(server, "gt");
+    });
+
+    it("open: they are locked against everybody for as long as an owner likes; the plan ends its session", async () => {
+      const { waiting, queued } = await attach("pg_shdepend", "pg_shdepend");
+      await sleep(12_000); // longer than the guard's lock_timeout
+      expect(await queued()).toBe("1");
+      await server.apply(plan);
+      expect(await waiting).toMatch(/terminat/);
+    });
+
+    it("open: pg_authid too, then nobody logs in and no plan is applied, until its process is ended", async () => {
+      const { process: pid, waiting } = await attach("pg_authid", "pg_roles");
+      const login = server.session("lgapp").then(
+        (session) => session.end().then(() => "let in"),
+        (error: unknown) => String(error),
+      );
+      await expect(server.apply(plan)).rejects.toThrow("canceling statement due to lock timeout");
+      await server.superuser.query("ROLLBACK");
+      process.kill(pid, "SIGTERM");
+      expect(await waiting).toMatch(/terminat/);
+      expect(await login).toBe("let in");
+      await server.apply(plan);
+    });
   });
 
   it("open: an owner's trigger or foreign key on one that its other session has locked keeps everybody's DDL waiting, for their lock_timeout", async () => {

@@ -109,6 +109,19 @@ describe("every role sees of every service", () => {
                         AND system_identifier > 0 FROM pg_control_system()`;
     expect(await answers(gatherer, sql)).toBe("true");
   });
+
+  it("the value a column was added with, until the table is rewritten", async () => {
+    await server.as(
+      "lgown",
+      `CREATE FUNCTION lg_tenant() RETURNS text STABLE LANGUAGE sql AS $$ SELECT iban FROM lg.lg_balances LIMIT 1 $$;
+       CREATE TABLE lg_added (id int); INSERT INTO lg_added VALUES (1);
+       ALTER TABLE lg_added ADD COLUMN tenant text DEFAULT lg_tenant(); ALTER TABLE lg_added ALTER tenant DROP DEFAULT`,
+    );
+    const values = "SELECT attmissingval::text FROM pg_attribute WHERE attmissingval IS NOT NULL";
+    expect(await answers(gatherer, values)).toBe("{DE00}");
+    await server.as("lgown", "VACUUM FULL lg_added");
+    expect(await answers(gatherer, values)).toBe("done");
+  });
 });
 
 describe("no role of another service sees", () => {
