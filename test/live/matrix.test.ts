@@ -7,6 +7,7 @@ import { formatDocument, parseDocument } from "../../ops/access/document";
 import { formatPage } from "../../ops/access/page";
 import { projectFolder, readStackSettings } from "../../ops/stack-file";
 import { services } from "../../services/registry";
+import { expectPredictedMatrices } from "../support/matrix-property";
 
 const settings = readStackSettings("dev");
 const committed = (name: string) => readFileSync(join(projectFolder, "services", name), "utf8");
@@ -41,4 +42,6 @@ describe("the access matrix", () => {
     );
     expect(formatPage(plan, matrix)).toContain("| `aguser` | table `gt.gt_raw_data` | SELECT |");
   });
+
+  it("of random registries is what the plan means: three here, sixty nightly", () => expectPredictedMatrices(3));
 });

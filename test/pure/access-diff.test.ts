@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { predictMatrix, type AccessMatrix } from "../../components/access/matrix";
 import { planAccess } from "../../components/access/plan";
@@ -15,6 +17,8 @@ const base = matrixOf(gatherer, aggregator);
 function changes(before: AccessMatrix, after: AccessMatrix): readonly AssessedChange[] {
   return assessAll(compareAccess(before, after), serviceSchemas([...before.roles, ...after.roles]));
 }
+
+const readme = () => readFileSync(join(__dirname, "..", "..", "README.md"), "utf8");
 
 /** `+ high gtapp table gt.gt_raw_data: SELECT → SELECT, TRUNCATE (write gained)` */
 function lines(before: AccessMatrix, after: AccessMatrix): readonly string[] {
@@ -190,5 +194,15 @@ describe("what a branch changes of who may do what", () => {
       expect(row.replaceAll(/`` .*? ``/g, "").match(/(?<!\\)[<[\]]|@/g) ?? []).toEqual([]);
       expect(row.replaceAll("\\|", "").split("|")).toHaveLength(8);
     }
+  });
+
+  it("stands in the README as it is", () => {
+    const page = formatChanges(
+      changes(base, matrixOf(gatherer, { ...aggregator, reads: ["gatherer"], connectionLimits: { app: 9 } })),
+      { whole: "x" },
+    );
+    const [, shown] = /<!-- access:diff [^>]*-->\n(.*)\n<!-- \/access:diff -->/s.exec(readme()) ?? [];
+    const quoted = page.trimEnd().replaceAll(/^/gm, "> ").replaceAll(/ +$/gm, "");
+    expect(shown, `README.md should show:\n${quoted}\n`).toBe(quoted);
   });
 });

@@ -18,7 +18,7 @@ export const registryArbitrary: fc.Arbitrary<readonly Service[]> = fc
           name: fc.constant(`service-${own}`),
           code: fc.constant(own),
           purpose: fc.constant("One of many."),
-          tables: fc.constant([`${own}_table`]),
+          tables: fc.subarray([`${own}_table`, `${own}_more`]),
           connectionLimits: fc.record(
             {
               owner: fc.integer({ min: 1, max: 9 }),
@@ -28,6 +28,8 @@ export const registryArbitrary: fc.Arbitrary<readonly Service[]> = fc
             { requiredKeys: [] },
           ),
           statementTimeoutSeconds: fc.integer({ min: 1, max: 3600 }),
+          tempFileLimitMiB: fc.integer({ min: 1, max: 100_000 }),
+          lifecycle: fc.constantFrom("active" as const, "frozen" as const),
           reads: fc.subarray(codes.filter((other) => other !== own).map((other) => `service-${other}`)),
         }),
       ),
