@@ -11,7 +11,12 @@ import {
   withAuthority,
   type Format,
 } from "./connect";
+import { planAccess } from "../components/access/plan";
+import { database } from "../components/settings-rules";
 import { tiers } from "../services/service";
+import { audit } from "./audit/audit";
+import { renderFindings, renderFixes } from "./audit/render";
+import { open, targetOfSandbox, targetOfStack, targetOfUrl } from "./audit/target";
 import { endSessionsOfService } from "./end-sessions";
 import { requireEngine } from "./engine";
 import { startNodes, stopNodes } from "./lifecycle/nodes";
@@ -88,6 +93,58 @@ program
     const problems = problemsOf(nodes, stack);
     say(json ? JSON.stringify({ stack: name, nodes, problems }, null, 2) : renderStatus(nodes, services, stack));
     if (problems.length > 0) process.exitCode = 1;
+  });
+
+interface AuditOptions {
+  readonly stack: string;
+  readonly sandbox?: string | true;
+  readonly url?: string;
+  readonly json?: true;
+  readonly fixSql?: true;
+  readonly destructive?: true;
+}
+
+program
+  .command("audit")
+  .description(
+    "Compare a running server with the plan: privileges, roles, owners, guard, passwords. Exit status 0 where they are the same, " +
+      "2 where not, 1 where it could not look.",
+  )
+  .addOption(stackOption)
+  .addOption(
+    new Option("--sandbox [folder]", "the database of npm start instead of a stack")
+      .argParser(parseFolder)
+      .conflicts(["stack", "url"]),
+  )
+  .addOption(
+    new Option("--url <url>", "any server, as superuser, its password in PGPASSWORD; no service logs in").conflicts([
+      "stack",
+    ]),
+  )
+  .option("--json", "for a machine")
+  .addOption(
+    new Option("--fix-sql", "print the SQL that repairs it, one transaction; nothing is run").conflicts(["json"]),
+  )
+  .option("--destructive", "with --fix-sql: what somebody may miss too, such as a role nobody declared")
+  .action(async (options: AuditOptions) => {
+    const stack = readStack(options.stack);
+    const plan = planAccess(await readRegistry(stack.settings), { database, extensions: stack.settings.extensions });
+    const target =
+      options.url !== undefined
+        ? targetOfUrl(options.url)
+        : options.sandbox !== undefined
+          ? targetOfSandbox(typeof options.sandbox === "string" ? options.sandbox : undefined)
+          : targetOfStack(stack);
+    await open(target);
+    const findings = await audit(plan, target.superuser, target.logins).finally(() => target.superuser.end());
+    say(
+      options.fixSql
+        ? renderFixes(findings, options.destructive ?? false)
+        : options.json
+          ? JSON.stringify({ target: target.name, triedLogins: target.logins !== undefined, findings }, null, 2)
+          : renderFindings(findings, target.name, target.logins !== undefined),
+    );
+    if (findings.length > 0) process.exitCode = 2;
   });
 
 program

@@ -21,20 +21,29 @@ export function pulumiEnvironment(): NodeJS.ProcessEnv {
 
 /** An output of a stack, secrets included. */
 export function stackOutput(stack: string, name: string): unknown {
-  const args = ["stack", "output", name, "--json", "--show-secrets", "--stack", stack, "--non-interactive"];
+  const output = stackOutputs(stack)[name];
+  if (output !== undefined) return output;
+  throw new OperatorError(`stack ${stack} has no output ${name}: ${cure(stack)}`);
+}
+
+/** All outputs of a stack, secrets included. */
+export function stackOutputs(stack: string): Readonly<Record<string, unknown>> {
+  const args = ["stack", "output", "--json", "--show-secrets", "--stack", stack, "--non-interactive"];
   const { status, stdout, stderr } = spawnSync("pulumi", args, {
     cwd: projectFolder,
     env: pulumiEnvironment(),
     encoding: "utf8",
+    maxBuffer: 1 << 28,
   });
   if (status !== 0) {
-    const why = stderr.trim().split("\n").at(-1) ?? "";
     throw new OperatorError(
-      `stack ${stack} has no output ${name}: ${why} (npm run up -- ${stack} makes it; --sandbox asks npm start's database)`,
+      `stack ${stack} has no outputs: ${stderr.trim().split("\n").at(-1) ?? ""} (${cure(stack)})`,
     );
   }
-  return JSON.parse(stdout);
+  return JSON.parse(stdout) as Readonly<Record<string, unknown>>;
 }
+
+const cure = (stack: string) => `npm run up -- ${stack} makes it; --sandbox asks npm start's database`;
 
 /** Makes the folder and passphrase of a state of our own, where it is to be used and is not there yet. */
 export function prepareLocalState(stack: string): void {

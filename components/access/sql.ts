@@ -185,3 +185,8 @@ function transaction(statements: readonly string[], before: readonly string[] = 
 function sqlFile(name: string): string {
   return readFileSync(join(__dirname, "sql", `${name}.sql`), "utf8");
 }
+
+/** The guard's statements, each file a list of them. */
+export function guardFiles(): readonly string[] {
+  return ["refused-objects", "guard"].map(sqlFile);
+}

@@ -1,61 +1,8 @@
 -- Who may do what on what, and from which grant; effective: ownership, grants, memberships and predefined roles count. What PostgreSQL
 -- gives by itself to PUBLIC, and to the bootstrap superuser, is left out; what of it is taken away is a row with "taken".
--- $1: the roles, PUBLIC is always in. One row for each role, object, source and whether it may be granted on.
-WITH grantee_role AS (
+-- $1: the roles, PUBLIC is always in. After objects.sql. One row for each role, object, source and whether it may be granted on.
+, grantee_role AS (
   SELECT oid, rolname::text AS name FROM pg_roles WHERE rolname = ANY ($1)
-), object(type, name, owner, acl, initial) AS (
-  SELECT 'database', format('%I', datname), datdba, datacl, acldefault('d', datdba)
-    FROM pg_database
-  UNION ALL
-  SELECT 'schema', format('%I', nspname), nspowner, nspacl,
-         -- initdb notes what it grants, but not of this one.
-         coalesce(i.initprivs, acldefault('n', nspowner)
-                    || CASE WHEN nspname = 'information_schema' THEN ARRAY[makeaclitem(0, nspowner, 'USAGE', false)] ELSE '{}' END)
-    FROM pg_namespace n
-    LEFT JOIN pg_init_privs i ON i.classoid = 'pg_namespace'::regclass AND i.objoid = n.oid
-   WHERE nspname !~ '^pg_(toast|temp)'
-  UNION ALL
-  SELECT CASE relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
-                      WHEN 'f' THEN 'foreign table' ELSE 'table' END,
-         format('%I.%I', nspname, relname), relowner, relacl,
-         coalesce(i.initprivs, acldefault(CASE relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, relowner)
-                    || CASE WHEN nspname = 'information_schema' THEN ARRAY[makeaclitem(0, relowner, 'SELECT', false)] ELSE '{}' END)
-    FROM pg_class c
-    JOIN pg_namespace n ON n.oid = relnamespace
-    LEFT JOIN pg_init_privs i ON i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0
-   WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND nspname !~ '^pg_(toast|temp)'
-  UNION ALL
-  SELECT 'column', format('%I.%I.%I', nspname, relname, attname), relowner, attacl, i.initprivs
-    FROM pg_attribute a
-    JOIN pg_class c ON c.oid = attrelid
-    JOIN pg_namespace n ON n.oid = relnamespace
-    LEFT JOIN pg_init_privs i ON i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = attnum
-   WHERE attacl IS NOT NULL
-  UNION ALL
-  SELECT CASE prokind WHEN 'p' THEN 'procedure' ELSE 'function' END,
-         format('%I.%I(%s)', nspname, proname, oidvectortypes(proargtypes)), proowner, proacl,
-         coalesce(i.initprivs, acldefault('f', proowner))
-    FROM pg_proc p
-    JOIN pg_namespace n ON n.oid = pronamespace
-    LEFT JOIN pg_init_privs i ON i.classoid = 'pg_proc'::regclass AND i.objoid = p.oid
-  UNION ALL
-  SELECT 'type', format('%I.%I', nspname, typname), typowner, typacl, acldefault('T', typowner)
-    FROM pg_type t
-    JOIN pg_namespace n ON n.oid = typnamespace
-   -- Row types and arrays go with what they are made of.
-   WHERE typacl IS NOT NULL OR NOT (typtype = 'c' OR typcategory = 'A')
-  UNION ALL
-  SELECT 'language', format('%I', lanname), lanowner, lanacl, acldefault('l', lanowner) FROM pg_language WHERE lanpltrusted
-  UNION ALL
-  SELECT 'foreign-data wrapper', format('%I', fdwname), fdwowner, fdwacl, acldefault('F', fdwowner) FROM pg_foreign_data_wrapper
-  UNION ALL
-  SELECT 'foreign server', format('%I', srvname), srvowner, srvacl, acldefault('S', srvowner) FROM pg_foreign_server
-  UNION ALL
-  SELECT 'tablespace', format('%I', spcname), spcowner, spcacl, acldefault('t', spcowner) FROM pg_tablespace
-  UNION ALL
-  SELECT 'parameter', parname, 10, paracl, acldefault('p', 10) FROM pg_parameter_acl
-  UNION ALL
-  SELECT 'large object', m.oid::text, lomowner, lomacl, acldefault('L', lomowner) FROM pg_largeobject_metadata m
 ), granted AS (
   SELECT o.type, o.name, o.owner, a.grantee, a.privilege_type AS privilege, a.is_grantable AS grantable,
          EXISTS (SELECT FROM aclexplode(o.initial) i

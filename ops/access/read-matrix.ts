@@ -8,7 +8,7 @@ import type { Plan } from "../../components/access/plan-items";
 export async function readMatrix(plan: Plan, superuser: ClientBase): Promise<AccessMatrix> {
   const names = plan.roles.map(({ name }) => name);
   const roles = (await superuser.query<Omit<RoleRow, "service" | "tier">>(sql("roles"), [names])).rows;
-  const { rows } = await superuser.query<AccessRow>(sql("matrix"), [names]);
+  const { rows } = await superuser.query<AccessRow>(sql("objects") + sql("matrix"), [names]);
   return {
     roles: plan.roles.flatMap(({ name, of }) =>
       roles

@@ -7,5 +7,5 @@ SELECT pg_terminate_backend(pid, 1000)
           FROM pg_lock_status() l, pg_stat_get_activity(NULL) a, pg_stat_get_activity(pg_backend_pid()) me
          WHERE a.pid = l.pid AND a.usesysid NOT IN (10, me.usesysid)
            AND l.relation < 16384
-           AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+           AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
         OFFSET 0) holder;

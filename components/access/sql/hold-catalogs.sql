@@ -24,7 +24,7 @@ BEGIN
            JOIN pg_roles r ON r.oid = a.usesysid AND NOT r.rolsuper
           WHERE l.relation = ANY (held)
             AND (l.mode = 'RowExclusiveLock' AND l.granted
-                 OR l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'));
+                 OR l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'));
       WHEN deadlock_detected THEN
         -- Autovacuum on one of them waits for pg_class, to write down what it did: it gets it now.
         IF attempt = 5 THEN RAISE; END IF;

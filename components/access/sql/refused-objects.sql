@@ -11,6 +11,18 @@ WITH service_code(class, oid) AS (
   SELECT 'pg_proc'::regclass, p.oid
     FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner AND NOT r.rolsuper
   UNION ALL
+  -- An extension's function of any type may make a row of a given type anew, and so run the checks of its fields, of which nothing
+  -- is written down: hstore's populate_record does. None of PostgreSQL's own that is IMMUTABLE does.
+  SELECT 'pg_proc'::regclass, p.oid
+    FROM pg_proc p
+    JOIN pg_type t ON t.oid = p.prorettype OR t.oid = ANY (p.proargtypes)
+   WHERE p.pronamespace <> 'pg_catalog'::regnamespace AND t.typtype = 'p' AND t.typname ~ '^(any|record$)'
+  UNION ALL
+  SELECT 'pg_operator'::regclass, o.oid
+    FROM pg_operator o
+    JOIN pg_type t ON t.oid IN (o.oprleft, o.oprright, o.oprresult)
+   WHERE o.oprnamespace <> 'pg_catalog'::regnamespace AND t.typtype = 'p' AND t.typname ~ '^(any|record$)'
+  UNION ALL
   SELECT 'pg_operator'::regclass, o.oid
     FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode JOIN pg_roles r ON r.oid = p.proowner AND NOT r.rolsuper
   UNION ALL
@@ -30,26 +42,6 @@ SELECT 'index', c.relnamespace, c.oid, i.indrelid, c.oid::regclass::text,
   JOIN pg_class c ON c.oid = i.indexrelid
   JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
   JOIN service_code s ON s.class = d.refclassid AND s.oid = d.refobjid
-UNION ALL
--- A function of an extension may make a row of a given type anew, and so run the checks of its fields, which the index does not
--- depend on: hstore's populate_record does.
-SELECT 'index', c.relnamespace, c.oid, i.indrelid, c.oid::regclass::text,
-       coalesce(o.oprcode, f.refobjid)::regprocedure || ' on ' || t.oid::regtype,
-       'which autovacuum would run as the owner, with no session to end', 'A generated column may use it, and be indexed.'
-  FROM pg_index i
-  JOIN pg_class c ON c.oid = i.indexrelid
-  JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
-                  AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid > 0
-  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = d.refobjsubid
-  JOIN service_code s ON s.class = 'pg_type'::regclass AND s.oid = a.atttypid
-  JOIN pg_type t ON t.oid = s.oid
-  LEFT JOIN pg_type base ON base.oid = t.typbasetype
-  JOIN pg_depend f ON f.classid = 'pg_class'::regclass AND f.objid = c.oid
-                  AND f.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
-  LEFT JOIN pg_operator o ON f.refclassid = 'pg_operator'::regclass AND o.oid = f.refobjid
- WHERE (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
-   -- A domain of a plain type is that type to a function.
-   AND coalesce(base.typtype, 'c') <> 'b'
 UNION ALL
 -- Not only IMMUTABLE functions may stand in it: some find an owner's type by its name, in a text.
 SELECT 'statistics', e.stxnamespace, e.oid, e.stxrelid, format('%I.%I', n.nspname, e.stxname), 'an expression',

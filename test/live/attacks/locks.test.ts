@@ -168,6 +168,19 @@ describe("the catalogs", () => {
     await server.apply(plan);
   });
 
+  it("locked by INHERITS, which takes its parents in order, do not keep the plan waiting", async () => {
+    await gatherer.owner.query("CREATE TABLE IF NOT EXISTS gt_lock (id int)");
+    await gatherer.app.query("BEGIN; LOCK TABLE gt_lock IN SHARE UPDATE EXCLUSIVE MODE");
+    const waiting = answer(gatherer.owner, "CREATE TABLE gt_child () INHERITS (pg_catalog.pg_proc, gt_lock)");
+    const held =
+      "SELECT count(*) FROM pg_locks WHERE granted AND relation = 'pg_proc'::regclass AND mode = 'ShareUpdateExclusiveLock'";
+    await expect.poll(() => answer(server.superuser, held)).toBe("1");
+    await server.apply(plan);
+    expect(await waiting).toMatch(/terminating connection/);
+    await gatherer.end().catch(() => undefined);
+    gatherer = await takeOver(server, "gt");
+  });
+
   describe("by ATTACH PARTITION, whose bound sets lock_timeout away", () => {
     /** Waits for whoever reads the catalog. */
     async function attach(catalog: string, readable: string) {

@@ -1,0 +1,23 @@
+import { printable } from "../../services/printable";
+
+/** One place where a server is not what the plan says. */
+export interface Finding {
+  /** What was looked at; see `audits` for all of them. */
+  readonly kind: string;
+  /** Whose it is: a role, PUBLIC, or "" for what is nobody's. */
+  readonly role: string;
+  /** The very object: `SELECT on table gt.gt_raw_data`. */
+  readonly what: string;
+  readonly expected: string;
+  readonly found: string;
+  /** SQL that repairs it, without semicolons; empty where a person must look, with the reason in {@link byHand}. */
+  readonly fix: readonly string[];
+  /** The fix removes what somebody may miss: it is printed as a comment unless asked for. @default false */
+  readonly destroys?: boolean;
+  readonly byHand?: string;
+}
+
+/** An owner chooses the names in it: they must not move a terminal's cursor. */
+export function describeFinding({ role, what, expected, found }: Finding): string {
+  return printable(`${role === "" ? "" : `${role}: `}${what}: expected ${expected}, found ${found}`);
+}

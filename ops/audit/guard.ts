@@ -1,0 +1,86 @@
+import { DatabaseError, type ClientBase } from "pg";
+import { identifier } from "../../components/access/describe";
+import { guardFiles } from "../../components/access/sql";
+import type { Finding } from "./finding";
+import { sqlFile } from "./sql-file";
+
+interface GuardRow {
+  readonly kind: "event trigger" | "function";
+  readonly name: string;
+  readonly event: string | null;
+  /** `O` enabled, `D` disabled, `R` and `A` for replication only or always. */
+  readonly enabled: string | null;
+  readonly function: string;
+  readonly tags: readonly string[] | null;
+  readonly source: string | null;
+  readonly owner: string;
+}
+
+/** The guard: there, enabled, unchanged; and what it refuses but is there all the same. */
+export async function auditGuard(superuser: ClientBase): Promise<readonly Finding[]> {
+  const { rows } = await superuser.query<GuardRow>(sqlFile("guard"));
+  const files = guardFiles();
+  const text = files.join("\n");
+  const triggers = [...text.matchAll(/^CREATE EVENT TRIGGER (\w+) ON (\w+) EXECUTE FUNCTION (platform\.\w+)\(\)/gm)];
+  const functions = [...text.matchAll(/CREATE OR REPLACE FUNCTION platform\.(\w+)\(\)[^$]*\$(\w+)\$(.*?)\$\2\$/gs)];
+  const finding = (what: string, expected: string, found: string, fix: readonly string[]): Finding => ({
+    ...{ kind: "guard", role: "", what, expected, found, fix },
+  });
+  const whole = files.map((file) => file.trimEnd().replace(/;$/, ""));
+  const wrong = [
+    ...triggers.flatMap(([, name = "", event = "", called = ""]) => {
+      const row = rows.find((found) => found.kind === "event trigger" && found.name === name);
+      const what = `event trigger ${name}`;
+      if (row === undefined) return [finding(what, "there", "missing", whole)];
+      if (row.enabled !== "O") return [finding(what, "enabled", "disabled", [`ALTER EVENT TRIGGER ${name} ENABLE`])];
+      const isOurs = row.event === event && row.function === `${called}()` && row.tags === null;
+      return isOurs ? [] : [finding(what, `on ${event}, ${called}`, "another", whole)];
+    }),
+    ...functions.flatMap(([, name = "", , source = ""]) => {
+      const row = rows.find((found) => found.kind === "function" && found.name === name);
+      const found = row === undefined ? "missing" : row.source === source ? undefined : "another";
+      return found === undefined ? [] : [finding(`function platform.${name}`, "the platform's", found, whole)];
+    }),
+    ...rows
+      .filter(({ kind, name }) => kind === "event trigger" && !triggers.some(([, ours]) => ours === name))
+      .map(({ name, owner }): Finding => ({
+        ...finding(`event trigger ${name}`, "none but the guard's", `there, of ${owner}`, [
+          `DROP EVENT TRIGGER ${identifier(name)}`,
+        ]),
+        destroys: true,
+      })),
+  ];
+  return [...wrong, ...(await auditRefusedObjects(superuser))];
+}
+
+/** Came in before the guard, or past it. */
+async function auditRefusedObjects(superuser: ClientBase): Promise<readonly Finding[]> {
+  const rows = await superuser
+    .query<{ kind: string; name: string; uses: string; cure: string }>(
+      "SELECT kind, name, uses, cure FROM platform.refused_objects() ORDER BY 1, 2, 3",
+    )
+    .then((answer) => answer.rows)
+    .catch((error: unknown) => {
+      // It is missing, which is a finding of its own.
+      if (error instanceof DatabaseError && ["42883", "3F000"].includes(error.code ?? "")) return [];
+      throw error;
+    });
+  return rows.map(({ kind, name, uses, cure }) => ({
+    kind: "refused object",
+    role: "",
+    what: `${kind} ${name}`,
+    expected: "none: the guard refuses it",
+    found: `uses ${uses}`,
+    fix: dropping[kind]?.(name, uses) ?? [],
+    ...(dropping[kind] === undefined ? { byHand: cure } : {}),
+  }));
+}
+
+/** What can go without a row being lost. */
+const dropping: Readonly<Record<string, (name: string, uses: string) => readonly string[]>> = {
+  index: (name) => [`DROP INDEX ${name}`],
+  statistics: (name) => [`DROP STATISTICS ${name}`],
+  cast: (name) => [`DROP CAST (${name})`],
+  operator: (name) => [`ALTER OPERATOR ${name.replace("(", " (")} SET (RESTRICT = NONE, JOIN = NONE)`],
+  table: (name, uses) => [`ALTER TABLE ${name} RESET (${uses.slice(0, uses.indexOf("="))})`],
+};
