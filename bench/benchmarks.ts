@@ -5,6 +5,7 @@ import { delimiter, join } from "node:path";
 import { projectFolder } from "../ops/stack-file";
 import { freePort } from "../test/support/server";
 import { prepareStack } from "../test/support/stack";
+import { benchAudit } from "./audit";
 import { measurePaired } from "./paired";
 
 /** What `npm run bench -- NAME` can measure. */
@@ -29,6 +30,8 @@ export const benchmarks: Readonly<Record<string, (runs: number) => Promise<void>
     );
     rmSync(folder, { recursive: true });
   },
+
+  audit: benchAudit,
 
   /** The no-change preview of the twelve services against an empty TypeScript program's, with the same runtime options. */
   preview: async (runs) => {

@@ -43,7 +43,7 @@ export function stackOutputs(stack: string): Readonly<Record<string, unknown>> {
   return JSON.parse(stdout) as Readonly<Record<string, unknown>>;
 }
 
-const cure = (stack: string) => `npm run up -- ${stack} makes it; --sandbox asks npm start's database`;
+const cure = (stack: string) => `npm run up -- ${stack} makes them; --sandbox asks npm start's database`;
 
 /** Makes the folder and passphrase of a state of our own, where it is to be used and is not there yet. */
 export function prepareLocalState(stack: string): void {

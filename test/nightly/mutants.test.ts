@@ -13,9 +13,10 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 it.each(mutants(plan).map((mutant): [string, Mutant] => [mutant.name, mutant]))(
-  "the effect test names a plan %s",
+  "the effect test and the audit name a plan %s",
   async (_, mutant) => {
-    const found = await findings(server, mutant, plan);
-    expect(found.filter((line) => line.startsWith(mutant.concerns))).not.toEqual([]);
+    const { byEffectTest, byAudit } = await findings(server, mutant, plan);
+    expect(byEffectTest.filter((line) => line.startsWith(mutant.concerns))).not.toEqual([]);
+    expect(byAudit.filter((line) => line.startsWith(mutant.concerns))).not.toEqual([]);
   },
 );
