@@ -5,6 +5,8 @@ import { isPrintable, show } from "../services/printable";
 const refusedExtensions: Readonly<Record<string, string>> = {
   dblink: "it connects from the server to wherever a service wants",
   lo: "its large objects break pg_dump by a role that is not superuser",
+  pg_prewarm: "it reads whatever relation it is given by name: inside a view as whoever reads it",
+  pgrowlocks: "it tells the locks on whatever table it is given by name: inside a view as whoever reads it",
   tablefunc: "crosstab and connectby run a query given as text: inside a view as whoever reads it",
   xml2: "xpath_table runs a query given as text: inside a view as whoever reads it",
 };

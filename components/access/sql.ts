@@ -77,12 +77,15 @@ export function renderTiers(plan: Plan): string {
   ]);
 }
 
-/** Whatever they hold that this transaction needs, the catalogs too; a new one waits for these and finds itself shut out. */
+/**
+ * Whatever they hold that this transaction needs, the catalogs too; a new one waits for these and finds itself shut out. All
+ * at once: while one is waited for, others would come back.
+ */
 function endFrozenSessions(plan: Plan): string[] {
   const roles = frozenRoles(plan).map((role) => escapeLiteral(role));
   return roles.length === 0
     ? []
-    : [`SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename IN (${roles.join(", ")})`];
+    : [`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename IN (${roles.join(", ")})`];
 }
 
 function existingRoles(plan: Plan): string[] {

@@ -87,7 +87,7 @@ BEGIN
     why := 'it would lock what is not its own';
     cure := 'A trigger does the same, INSTEAD OF on a view.';
   ELSIF tier = 'other' AND tg_tag IN ('CREATE TRIGGER', 'ALTER TABLE', 'ALTER INDEX', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW',
-                                      'ALTER SEQUENCE', 'ALTER FOREIGN TABLE') THEN
+                                      'ALTER SEQUENCE', 'ALTER FOREIGN TABLE', 'COMMENT', 'SECURITY LABEL', 'CREATE STATISTICS') THEN
     why := 'it would lock what is not its own';
     cure := 'Migrations run as the owner.';
   ELSIF tg_tag = 'CREATE INDEX' AND tier = 'own' THEN

@@ -168,6 +168,22 @@ describe("the catalogs", () => {
     await server.apply(plan);
   });
 
+  it.each([
+    ["COMMENT", "COMMENT ON TABLE pg_catalog.pg_attribute IS 'x'"],
+    ["CREATE STATISTICS", "CREATE STATISTICS gt.gt_s ON relname, relowner FROM pg_catalog.pg_class"],
+    ["SECURITY LABEL", "SECURITY LABEL ON TABLE pg_catalog.pg_class IS 'x'"],
+  ])("are not locked by an app or user through %s", async (command, sql) => {
+    for (const [tier, role] of [
+      ["app", "gtapp"],
+      ["user", "gtuser"],
+    ] as const) {
+      await gatherer[tier].query("SET default_transaction_read_only = off");
+      expect(await answer(gatherer[tier], sql)).toBe(
+        `${command} is not for ${role}: it would lock what is not its own`,
+      );
+    }
+  });
+
   it("locked by INHERITS, which takes its parents in order, do not keep the plan waiting", async () => {
     await gatherer.owner.query("CREATE TABLE IF NOT EXISTS gt_lock (id int)");
     await gatherer.app.query("BEGIN; LOCK TABLE gt_lock IN SHARE UPDATE EXCLUSIVE MODE");

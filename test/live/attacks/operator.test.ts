@@ -90,6 +90,42 @@ describe("the plan is applied", () => {
     expect(outcomes).toEqual(Array<string>(8).fill("applied"));
   });
 
+  it.each([
+    ["applied", plan],
+    ["applied, frozen", frozen],
+  ])(
+    "also while an owner holds catalogs by INHERITS in a loop, as many as may come back at once: %s",
+    async (_, applied) => {
+      await gatherer.owner.query("CREATE TABLE IF NOT EXISTS gt_lock (id int)");
+      await gatherer.app.query(
+        "SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE gt_lock IN SHARE UPDATE EXCLUSIVE MODE",
+      );
+      await gatherer.owner.end();
+      let stopped = false;
+      const held = async (catalog: string, timeout: string) => {
+        while (!stopped) {
+          const session = await server.session("gtown").catch(() => undefined);
+          await session?.query(`SET lock_timeout = '${timeout}'`).catch(() => undefined);
+          for (let ended = session === undefined; !ended && !stopped;) {
+            const said = await session
+              ?.query(`CREATE TABLE gt_x () INHERITS (pg_catalog.${catalog}, gt_lock)`)
+              .catch(String);
+            ended = !String(said).includes("lock timeout");
+          }
+          await session?.end().catch(() => undefined);
+          if (session === undefined) await sleep(20); // shut out
+        }
+      };
+      const attackers = [held("pg_default_acl", "10s"), held("pg_proc", "3s")];
+      await sleep(1000);
+      const outcomes = [await apply(applied), await apply(applied)];
+      stopped = true;
+      await server.superuser.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename ~ '^gt'");
+      await Promise.all(attackers);
+      expect(outcomes).toEqual(["applied", "applied"]);
+    },
+  );
+
   it("where a role holds the lock on its own row: its session is ended, nobody else's", async () => {
     const bystander = await server.session("lgapp");
     await gatherer.user.query("BEGIN; ALTER ROLE gtuser SET work_mem = '1MB'");

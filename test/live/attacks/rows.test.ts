@@ -49,7 +49,6 @@ describe("another service's rows", () => {
     ["a table lock", "LOCK TABLE lg.lg_balances IN ACCESS SHARE MODE"],
     ["its name made a number", "SELECT 'lg.lg_balances'::regclass"],
     ["to_regclass", "SELECT to_regclass('lg.lg_balances')"],
-    ["currtid2, which takes the name as text", "SELECT currtid2('lg.lg_balances', '(0,1)')"],
     ["nextval by name", "SELECT nextval('lg.lg_balances_id_seq')"],
     ["a type of its schema", "SELECT 'a'::lg.kind"],
     ["ANALYZE", "ANALYZE lg.lg_balances"],
