@@ -101,25 +101,26 @@ describe("the plan is applied", () => {
         "SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE gt_lock IN SHARE UPDATE EXCLUSIVE MODE",
       );
       await gatherer.owner.end();
-      let stopped = false;
+      const stop = new AbortController();
+      // Until it is shut out or the test is over; a session that is ended comes back.
       const held = async (catalog: string, timeout: string) => {
-        while (!stopped) {
+        while (!stop.signal.aborted) {
           const session = await server.session("gtown").catch(() => undefined);
-          await session?.query(`SET lock_timeout = '${timeout}'`).catch(() => undefined);
-          for (let ended = session === undefined; !ended && !stopped;) {
-            const said = await session
-              ?.query(`CREATE TABLE gt_x () INHERITS (pg_catalog.${catalog}, gt_lock)`)
-              .catch(String);
-            ended = !String(said).includes("lock timeout");
+          if (session === undefined) {
+            await sleep(20);
+            continue;
           }
-          await session?.end().catch(() => undefined);
-          if (session === undefined) await sleep(20); // shut out
+          let said = await answer(session, `SET lock_timeout = '${timeout}'`);
+          while (/^done$|lock timeout/.test(said)) {
+            said = await answer(session, `CREATE TABLE gt_x () INHERITS (pg_catalog.${catalog}, gt_lock)`);
+          }
+          await session.end().catch(() => undefined);
         }
       };
       const attackers = [held("pg_default_acl", "10s"), held("pg_proc", "3s")];
       await sleep(1000);
       const outcomes = [await apply(applied), await apply(applied)];
-      stopped = true;
+      stop.abort();
       await server.superuser.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename ~ '^gt'");
       await Promise.all(attackers);
       expect(outcomes).toEqual(["applied", "applied"]);
