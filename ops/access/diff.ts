@@ -6,11 +6,10 @@ import { explain, OperatorError } from "../operator-error";
 import { projectFolder } from "../stack-file";
 import { compareAccess } from "./changes";
 import { assessAll, formatChanges, type AssessedChange } from "./diff-page";
-import { parseDocument } from "./document";
+import { accessFile as path, parseDocument } from "./document";
 import { commitOf, fileAt, forkPoint } from "./git-file";
 import { serviceSchemas } from "./risk";
 
-const path = "services/access.json";
 const program = new Command("npm run access:diff --")
   .description(
     `What a branch changes of who may do what, as Markdown for a pull request: compares ${path} of two commits. ` +
@@ -69,20 +68,12 @@ function plain({ of, effect, role, type, name, before, after, risk, reasons }: A
 
 function atCommit(commit: string): AccessMatrix | undefined {
   const text = fileAt(projectFolder, commit, path);
-  return text === undefined ? undefined : parse(text, `${path} at ${commit.slice(0, 12)}`);
+  return text === undefined ? undefined : parseDocument(text, `${path} at ${commit.slice(0, 12)}`);
 }
 
 function inFolder(): AccessMatrix | undefined {
   const file = join(projectFolder, path);
-  return existsSync(file) ? parse(readFileSync(file, "utf8"), path) : undefined;
-}
-
-function parse(text: string, where: string): AccessMatrix {
-  try {
-    return parseDocument(text, where);
-  } catch (error) {
-    throw new OperatorError(error instanceof Error ? error.message : String(error));
-  }
+  return existsSync(file) ? parseDocument(readFileSync(file, "utf8"), path) : undefined;
 }
 
 try {

@@ -1,8 +1,12 @@
+import { OperatorError } from "../operator-error";
 import { tiers } from "../../services/service";
 import type { AccessMatrix, AccessRow, RoleRow } from "../../components/access/matrix";
 
 /** The matrix as text that a diff shows row by row; another form gets another number. */
 const format = 1;
+
+/** Where it is committed. */
+export const accessFile = "services/access.json";
 
 /** access.json: a role or a right in each line. */
 export function formatDocument({ roles, access }: AccessMatrix): string {
@@ -12,10 +16,10 @@ export function formatDocument({ roles, access }: AccessMatrix): string {
 
 /**
  * @param where what is read, for the message: `services/access.json at main`
- * @throws Error where it is not such a document
+ * @throws OperatorError where it is not such a document
  */
 export function parseDocument(text: string, where: string): AccessMatrix {
-  const wrong = (what: string) => new Error(`${where}: ${what}; npm run access writes it`);
+  const wrong = (what: string) => new OperatorError(`${where}: ${what}; npm run access writes it`);
   let document: unknown;
   try {
     document = JSON.parse(text);
