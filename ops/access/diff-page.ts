@@ -1,4 +1,5 @@
 import { everybody } from "../../components/access/plan-items";
+import { groupBy } from "../group-by";
 import type { AccessChange } from "./changes";
 import { cell, code, markdownTable } from "./markdown";
 import { assess, type Assessment, type Risk } from "./risk";
@@ -101,16 +102,6 @@ function linesOf(changes: readonly AssessedChange[]): string[] {
     const [service = "", ...others] = alike[0]?.cells ?? [];
     return `| ${[service, alike.map(({ role }) => role).join(", "), ...others].join(" | ")} |`;
   });
-}
-
-function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): readonly (readonly T[])[] {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const group = groups.get(keyOf(item));
-    if (group === undefined) groups.set(keyOf(item), [item]);
-    else group.push(item);
-  }
-  return [...groups.values()];
 }
 
 const roleCell = ({ role }: AccessChange) => (role === everybody ? "**PUBLIC**" : code(role));

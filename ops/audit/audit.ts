@@ -18,18 +18,23 @@ export async function audit(
   superuser: ClientBase,
   logins: LoginTarget | undefined,
 ): Promise<readonly Finding[]> {
-  // What is printed of names, and so the SQL that repairs, does not depend on whose path it is read with.
-  await superuser.query(
-    "SET search_path = pg_catalog, pg_temp; SET statement_timeout = '60s'; SET lock_timeout = '5s'",
-  );
   const trying = logins === undefined ? Promise.resolve([]) : auditLogins(plan, logins);
-  // In the order in which they are repaired: an owner's rights follow the owner.
-  const looked = [
-    await auditObjects(plan, superuser),
-    await auditRoles(plan, superuser),
-    await auditPrivileges(plan, superuser),
-    await auditDefaultPrivileges(plan, superuser),
-    await auditGuard(superuser),
-  ];
-  return [...looked.flat(), ...(await trying)];
+  // One moment of the catalogs. What is printed of names, and so the SQL that repairs, does not depend on whose path it is read with.
+  await superuser.query(
+    `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+     SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = '60s'; SET LOCAL lock_timeout = '5s'`,
+  );
+  try {
+    // In the order in which they are repaired: an owner's rights follow the owner.
+    const looked = [
+      await auditObjects(plan, superuser),
+      await auditRoles(plan, superuser),
+      await auditPrivileges(plan, superuser),
+      await auditDefaultPrivileges(plan, superuser),
+      await auditGuard(superuser),
+    ];
+    return [...looked.flat(), ...(await trying)];
+  } finally {
+    await superuser.query("ROLLBACK").catch(() => undefined); // a lost connection is the error of the query before
+  }
 }

