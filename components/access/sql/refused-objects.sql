@@ -95,5 +95,11 @@ SELECT 'table', c.relnamespace, c.oid, coalesce(t.oid, 0), coalesce(t.oid, c.oid
   LEFT JOIN pg_class t ON c.relkind = 't' AND t.reltoastrelid = c.oid
  CROSS JOIN unnest(c.reloptions) AS o(option)
  WHERE starts_with(o.option, 'autovacuum_vacuum_cost_')
+UNION ALL
+-- A row of pg_class is in one page, its acl too: where a partition's bound fills it, nobody can be granted anything on it.
+SELECT 'catalog row', c.relnamespace, c.oid, 0, c.oid::regclass::text, pg_column_size(c.*) || ' bytes of a page of pg_class',
+       'and leaves no room for grants, at which the plan fails for all', 'Fewer or shorter values in a partition''s bound.'
+  FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner AND NOT r.rolsuper
+ WHERE pg_column_size(c.*) > 6000
 $refused_objects$;
 REVOKE ALL ON FUNCTION platform.refused_objects() FROM PUBLIC;

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { Client } from "pg";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -142,6 +143,20 @@ describe("the plan is applied", () => {
     expect(await apply(plan)).toBe("canceling statement due to lock timeout");
     await gatherer.owner.query("ROLLBACK");
     expect(await apply(plan)).toBe("applied");
+  });
+
+  it("whatever an owner writes into a partition's bound: where it leaves no room for grants, it is refused", async () => {
+    await gatherer.owner.query("CREATE TABLE IF NOT EXISTS gt_list (v text) PARTITION BY LIST (v)");
+    const partition = (length: number) =>
+      answer(
+        gatherer.owner,
+        `CREATE TABLE gt_list_p PARTITION OF gt_list FOR VALUES IN ('${randomBytes(6000).toString("base64").slice(0, length)}')`,
+      );
+    expect(await partition(5000)).toMatch(
+      /^catalog row gt.gt_list_p uses \d+ bytes of a page of pg_class, and leaves no room for grants, at which the plan fails/,
+    );
+    expect(await partition(2000)).toBe("done");
+    await gatherer.owner.query("DROP TABLE gt_list");
   });
 
   it("without a role's own settings, also where they let nobody log in as it", async () => {
