@@ -43,5 +43,13 @@ export function renderFixes(findings: readonly Finding[], destructive: boolean):
     return [comment, ...statements.map((statement) => `${statement};`), ""];
   });
   // The guard looks at whole schemas: what is refused in one must not keep the rest from being repaired.
-  return ["BEGIN;", "SET LOCAL session_replication_role = replica;", "", ...lines, "COMMIT;", ""].join("\n");
+  return [
+    "BEGIN;",
+    "SET LOCAL session_replication_role = replica;",
+    "SET LOCAL lock_timeout = '10s';",
+    "",
+    ...lines,
+    "COMMIT;",
+    "",
+  ].join("\n");
 }

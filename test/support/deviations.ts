@@ -346,4 +346,17 @@ export const deviations: readonly (readonly [name: string, sql: string, found: r
     "ALTER TABLE gt.gt_t SET (autovacuum_vacuum_cost_delay = 100)",
     ["table gt.gt_t: expected none: the guard refuses it, found uses autovacuum_vacuum_cost_delay=100"],
   ],
+  [
+    "a slow vacuum of what is long",
+    "ALTER TABLE gt.gt_t SET (toast.autovacuum_vacuum_cost_delay = 100, toast.autovacuum_vacuum_cost_limit = 1)",
+    [
+      "table gt.gt_t: expected none: the guard refuses it, found uses toast.autovacuum_vacuum_cost_delay=100",
+      "table gt.gt_t: expected none: the guard refuses it, found uses toast.autovacuum_vacuum_cost_limit=1",
+    ],
+  ],
+  [
+    "a setting of megabytes",
+    "DO $$ BEGIN EXECUTE format('ALTER ROLE gtapp SET application_name = %L', repeat('x', 10000000)); END $$",
+    [`gtapp: setting application_name: expected not set, found ${"x".repeat(500)}`],
+  ],
 ];

@@ -87,7 +87,8 @@ SELECT 'dictionary', d.dictnamespace, d.oid, 0, d.oid::regdictionary::text,
   JOIN pg_ts_template t ON t.oid = d.dicttemplate
   JOIN pg_roles r ON r.oid = d.dictowner AND NOT r.rolsuper
 UNION ALL
-SELECT 'table', c.relnamespace, c.oid, coalesce(t.oid, 0), coalesce(t.oid, c.oid)::regclass::text, o.option,
+SELECT 'table', coalesce(t.relnamespace, c.relnamespace), c.oid, coalesce(t.oid, 0), coalesce(t.oid, c.oid)::regclass::text,
+       CASE WHEN t.oid IS NULL THEN '' ELSE 'toast.' END || o.option,
        'with which a worker of autovacuum, of which all have three, would be busy with it for days',
        'Thresholds and scale factors are yours, the speed is the server''s.'
   FROM pg_class c

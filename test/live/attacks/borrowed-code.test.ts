@@ -354,7 +354,15 @@ describe("what all share", () => {
     [
       "CREATE TABLE gt_slow (t text) WITH (toast.autovacuum_vacuum_cost_limit = 1)",
       "gt.gt_slow",
-      "autovacuum_vacuum_cost_limit=1",
+      "toast.autovacuum_vacuum_cost_limit=1",
+    ],
+    [
+      `CREATE TABLE gt_toasty (t text);
+       CREATE FUNCTION gt_ddl() RETURNS int LANGUAGE plpgsql AS
+         'BEGIN ALTER TABLE gt.gt_toasty SET (toast.autovacuum_vacuum_cost_limit = 1); RETURN 1; END';
+       CREATE MATERIALIZED VIEW gt_mv AS SELECT gt_ddl() AS a WITH NO DATA; REFRESH MATERIALIZED VIEW gt_mv`,
+      "gt.gt_toasty",
+      "toast.autovacuum_vacuum_cost_limit=1",
     ],
   ])("autovacuum's workers are not made slow: %s", async (sql, name, option) => {
     expect(await answer(gatherer.owner, sql)).toBe(
