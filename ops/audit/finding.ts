@@ -2,7 +2,7 @@ import { printable } from "../../services/printable";
 
 /** One place where a server is not what the plan says. */
 export interface Finding {
-  /** What was looked at; see `audits` for all of them. */
+  /** `privilege`, `role attribute`, `owner`, …: what was looked at. */
   readonly kind: string;
   /** Whose it is: a role, PUBLIC, or "" for what is nobody's. */
   readonly role: string;
@@ -14,6 +14,7 @@ export interface Finding {
   readonly fix: readonly string[];
   /** The fix removes what somebody may miss: it is printed as a comment unless asked for. @default false */
   readonly destroys?: boolean;
+  /** What to do where no SQL in a transaction does it. */
   readonly byHand?: string;
 }
 

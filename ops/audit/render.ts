@@ -1,6 +1,6 @@
 import { printable } from "../../services/printable";
 import { table } from "../table";
-import type { Finding } from "./finding";
+import { describeFinding, type Finding } from "./finding";
 
 /** For a terminal. */
 export function renderFindings(findings: readonly Finding[], target: string, triedLogins: boolean): string {
@@ -26,9 +26,9 @@ export function renderFixes(findings: readonly Finding[], destructive: boolean):
   // A role that goes must have lost its rights first.
   const ordered = [...findings].sort((a, b) => Number(a.destroys ?? false) - Number(b.destroys ?? false));
   const lines = ordered.flatMap((finding) => {
-    const { role, what, expected, found, fix, destroys = false, byHand } = finding;
+    const { fix, destroys = false, byHand } = finding;
     // A name may hold a line break, and with it leave the comment.
-    const comment = `-- ${printable(`${role === "" ? "" : `${role}: `}${what}: expected ${expected}, found ${found}`)}`;
+    const comment = `-- ${describeFinding(finding)}`;
     if (byHand !== undefined) return [comment, `-- by hand: ${printable(byHand)}`, ""];
     const statements = fix.filter((statement) => !done.has(statement));
     for (const statement of statements) done.add(statement);
