@@ -11,12 +11,10 @@ import {
   withAuthority,
   type Format,
 } from "./connect";
-import { planAccess } from "../components/access/plan";
-import { database } from "../components/settings-rules";
 import { tiers } from "../services/service";
-import { audit } from "./audit/audit";
 import { renderFindings, renderFixes } from "./audit/render";
-import { open, targetOfSandbox, targetOfStack, targetOfUrl } from "./audit/target";
+import { runAudit } from "./audit/run";
+import { targetOfSandbox, targetOfStack, targetOfUrl } from "./audit/target";
 import { endSessionsOfService } from "./end-sessions";
 import { requireEngine } from "./engine";
 import { startNodes, stopNodes } from "./lifecycle/nodes";
@@ -128,15 +126,13 @@ program
   .option("--destructive", "with --fix-sql: what somebody may miss too, such as a role nobody declared")
   .action(async (options: AuditOptions) => {
     const stack = readStack(options.stack);
-    const plan = planAccess(await readRegistry(stack.settings), { database, extensions: stack.settings.extensions });
     const target =
       options.url !== undefined
         ? targetOfUrl(options.url)
         : options.sandbox !== undefined
           ? targetOfSandbox(typeof options.sandbox === "string" ? options.sandbox : undefined)
           : targetOfStack(stack);
-    await open(target);
-    const findings = await audit(plan, target.superuser, target.logins).finally(() => target.superuser.end());
+    const findings = await runAudit(stack, target);
     say(
       options.fixSql
         ? renderFixes(findings, options.destructive ?? false)

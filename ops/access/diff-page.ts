@@ -1,7 +1,7 @@
 import { everybody } from "../../components/access/plan-items";
 import { groupBy } from "../group-by";
 import type { AccessChange } from "./changes";
-import { cell, code, markdownTable } from "./markdown";
+import { cell, code, markdownTable } from "../markdown";
 import { assess, type Assessment, type Risk } from "./risk";
 
 /** What GitHub takes as one comment, in characters. Source: its API answers "body is too long (maximum is 65536 characters)". */

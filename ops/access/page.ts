@@ -2,7 +2,7 @@ import { describeSource, type AccessMatrix, type AccessRow, type RoleRow } from 
 import { everybody, type Plan } from "../../components/access/plan-items";
 import { revokedFunctions } from "../../components/access/privileges";
 import { tierRole, tiers, type ResolvedService } from "../../services/service";
-import { cell, code, markdownTable } from "./markdown";
+import { cell, code, markdownTable } from "../markdown";
 
 /** ACCESS.md: the matrix for people. */
 export function formatPage(plan: Plan, matrix: AccessMatrix): string {

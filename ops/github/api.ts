@@ -67,20 +67,48 @@ interface Comment {
 /** Who writes with a workflow's own token. */
 const bot = "github-actions[bot]";
 
+/** Anybody may write a mark into a text of theirs; what we have written begins with it. */
+const markOf = (mark: string) => `<!-- centraldb: ${mark} -->\n`;
+const isOurs = (mark: string) => (one: Comment) =>
+  one.user?.login === bot && one.body?.startsWith(markOf(mark)) === true;
+
+/** The first of a list that is ours; lists come in pages. */
+async function findOurs<T extends Comment>(repository: Repository, path: string, mark: string): Promise<T | undefined> {
+  for (let page = 1; ; page++) {
+    const answer = await request(repository, `${path}per_page=100&page=${page}`);
+    const found = ((await answer?.json()) ?? []) as readonly T[];
+    const ours = found.find(isOurs(mark));
+    if (ours !== undefined || found.length < 100) return ours;
+  }
+}
+
 /** Writes a comment of a pull request, or edits the one with the same mark; one mark, one comment. */
 export async function comment(repository: Repository, pull: number, mark: string, text: string): Promise<void> {
-  const line = `<!-- centraldb: ${mark} -->`;
-  const body = `${line}\n${text}`;
-  for (let page = 1; ; page++) {
-    const answer = await request(repository, `/issues/${pull}/comments?per_page=100&page=${page}`);
-    const comments = ((await answer?.json()) ?? []) as readonly Comment[];
-    // Anybody may write the mark into a comment of theirs.
-    const ours = comments.find((one) => one.user?.login === bot && one.body?.startsWith(line));
-    if (ours !== undefined) {
-      await request(repository, `/issues/comments/${ours.id}`, { method: "PATCH", body: { body } });
-      return;
-    }
-    if (comments.length < 100) break;
+  const body = markOf(mark) + text;
+  const ours = await findOurs<Comment>(repository, `/issues/${pull}/comments?`, mark);
+  if (ours === undefined) await request(repository, `/issues/${pull}/comments`, { method: "POST", body: { body } });
+  else await request(repository, `/issues/comments/${ours.id}`, { method: "PATCH", body: { body } });
+}
+
+interface Issue extends Comment {
+  readonly number: number;
+}
+
+/**
+ * Opens an issue, or edits the open one with the same mark; closes it where there is nothing to say any more.
+ * @param text undefined where all is well
+ */
+export async function issue(
+  repository: Repository,
+  { mark, title, text }: { readonly mark: string; readonly title: string; readonly text: string | undefined },
+): Promise<void> {
+  const ours = await findOurs<Issue>(repository, `/issues?state=open&creator=${encodeURIComponent(bot)}&`, mark);
+  if (text === undefined) {
+    const closed = { state: "closed", state_reason: "completed" };
+    if (ours !== undefined) await request(repository, `/issues/${ours.number}`, { method: "PATCH", body: closed });
+    return;
   }
-  await request(repository, `/issues/${pull}/comments`, { method: "POST", body: { body } });
+  const body = markOf(mark) + text;
+  if (ours === undefined) await request(repository, "/issues", { method: "POST", body: { title, body } });
+  else await request(repository, `/issues/${ours.number}`, { method: "PATCH", body: { title, body } });
 }

@@ -1,29 +1,14 @@
-import { readFileSync } from "node:fs";
 import { compareAccess } from "../access/changes";
 import { assessAll, commentLimit, formatChanges } from "../access/diff-page";
 import { accessFile, parseDocument } from "../access/document";
-import { cell } from "../access/markdown";
+import { cell } from "../markdown";
 import { serviceSchemas } from "../access/risk";
 import { explain, OperatorError } from "../operator-error";
 import { comment, fileAt, forkPoint, repositoryOfWorkflow, type Repository } from "./api";
+import { pullRequest } from "./event";
 
 // What a pull request changes of who may do what, as its comment. It runs with the right to comment, so it is the base's own code,
 // and of the pull request it reads that one file: nothing of it is checked out, built or run.
-
-interface PullRequest {
-  readonly number: number;
-  readonly base: { readonly sha: string };
-  readonly head: { readonly sha: string };
-}
-
-/** Of the event's file. */
-function pullRequest(environment: NodeJS.ProcessEnv): PullRequest {
-  const file = environment["GITHUB_EVENT_PATH"];
-  const event = file === undefined ? {} : (JSON.parse(readFileSync(file, "utf8")) as { pull_request?: PullRequest });
-  if (event.pull_request === undefined)
-    throw new OperatorError("expected the event of a pull request (GITHUB_EVENT_PATH)");
-  return event.pull_request;
-}
 
 /** A text of access.json and where it was found. */
 interface Found {

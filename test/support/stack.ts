@@ -17,6 +17,8 @@ const root = join(__dirname, "..", "..");
 export interface TestStack {
   readonly folder: string;
   readonly prefix: string;
+  /** Of the primary; the replica's is the next. */
+  readonly port: number;
   /** Finds pulumi and the stack's state. */
   readonly environment: NodeJS.ProcessEnv;
   /** Runs the pulumi CLI on this stack. */
@@ -157,6 +159,7 @@ export async function prepareStack(
   return {
     folder,
     prefix,
+    port,
     environment: { ...base, ...backend },
     pulumi,
     output,
