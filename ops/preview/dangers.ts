@@ -1,93 +1,102 @@
+import { generationLabel, restartLabelPrefix } from "../../components/cluster/labels";
 import { containerType, networkType, roleType, schemaType, volumeType } from "../../components/lifecycle/state";
-import { restartLabelPrefix } from "../../components/cluster/labels";
+import { groupBy } from "../group-by";
 import { code } from "../markdown";
-import { commandType, defaultPrivilegesType, grantType } from "./sentences";
 import { shown, type Inputs, type ResourceChange } from "./read-preview";
+import { commandType, defaultPrivilegesType, grantType } from "./sentences";
 
 export const passwordType = "random:index/randomPassword:RandomPassword";
 export const imageType = "docker:index/remoteImage:RemoteImage";
-const identityType = "random:index/randomUuid:RandomUuid";
-const authorityType = "tls:index/selfSignedCert:SelfSignedCert";
-const providerType = "pulumi:providers:postgresql";
 
 interface Rule {
   readonly type: string;
-  readonly of: readonly ResourceChange["operation"][];
-  applies?(change: ResourceChange): boolean;
-  /** What it means, as Markdown: in seconds, or in what is lost. */
-  meaning(change: ResourceChange): string;
+  readonly on: readonly ResourceChange["operation"][];
+  readonly applies?: (change: ResourceChange) => boolean;
+  /** What it means, in seconds or in what is lost; Markdown. `names`: of all it is said of. */
+  readonly meaning: (names: string, change: ResourceChange) => string;
 }
 
-/** What restarts a server, replaces a node, or deletes what cannot be made again. */
+const gone = ["replace", "delete"] as const;
+const isData = (change: ResourceChange) => nameOf(change).endsWith("-data");
+
+/** What restarts a server, replaces a node, or deletes what cannot be made again; the first that applies is told. */
 const rules: readonly Rule[] = [
   {
-    type: containerType,
-    of: ["replace"],
-    meaning: (change) =>
-      `**${called(change)} restarts**${listed(restartReasons(change))}: it is stopped cleanly and made anew on its data. ` +
-      "Its sessions end, and nobody gets in until it is back: seconds, and after a crash as long as its recovery.",
-  },
-  {
-    type: containerType,
-    of: ["delete"],
-    meaning: (change) =>
-      `**${called(change)} is removed**: it is stopped cleanly, and nobody gets in until another \`up\` makes it again. Its data stay in its volume.`,
-  },
-  {
     type: volumeType,
-    of: ["replace", "delete"],
-    meaning: (change) =>
-      nameOf(change).endsWith("-data")
-        ? `**${called(change)} is removed with all data in it**: every row of every service that is not on the other node or in a backup is lost.`
-        : `**${called(change)} is removed** with the configuration in it: both servers need it to start, and \`up\` writes it anew.`,
+    on: gone,
+    applies: isData,
+    meaning: (names) =>
+      `**data are deleted**: ${names}. Every row in it that neither the other node nor a backup has is lost.`,
   },
   {
     type: schemaType,
-    of: ["replace", "delete"],
-    meaning: (change) =>
-      `**schema ${called(change)} is dropped**: PostgreSQL refuses that half way through the \`up\` while it holds a table.`,
+    on: gone,
+    meaning: (names) =>
+      `**schema ${names} is dropped**; while it holds a table PostgreSQL refuses, and \`up\` stops half way.`,
   },
   {
     type: roleType,
-    of: ["replace", "delete"],
-    meaning: (change) =>
-      `**role ${called(change)} is dropped**: nobody gets in as it, its rights are gone, and what it owns is \`postgres\`'s.`,
+    on: gone,
+    meaning: (names) =>
+      `**role ${names} is dropped**: nobody gets in as it, its rights are gone, what it owns is \`postgres\`'s.`,
   },
   {
-    type: roleType,
-    of: ["update"],
-    applies: ({ before, after }) => before["login"] === true && after["login"] === false,
-    meaning: (change) => `**nobody logs in as ${called(change)} any more**: its sessions end on both servers.`,
+    type: containerType,
+    on: ["replace"],
+    applies: wasMissing,
+    meaning: (names) => `**${names} is made again** on its data: it was gone, and nobody gets in there until then.`,
   },
   {
-    type: passwordType,
-    of: ["replace", "delete"],
-    meaning: (change) =>
-      `**the password of ${code(change.name.replace(/-password$/, ""))} is another**: sessions go on, who logs in needs the new one from the outputs.`,
+    type: containerType,
+    on: ["replace"],
+    meaning: (names, change) =>
+      `**restart of ${names}**, the primary first${listed(reasonsOf(change))}. Each is stopped cleanly and made anew on its data: ` +
+      "its sessions end, and for some seconds nobody gets in there.",
+  },
+  {
+    type: containerType,
+    on: ["delete"],
+    meaning: (names) =>
+      `**${names} is removed**: stopped cleanly, its data stay in the volume; nobody gets in there any more.`,
+  },
+  {
+    type: volumeType,
+    on: gone,
+    meaning: (names) => `**${names} is removed** with the configuration in it: both servers need it to start.`,
   },
   {
     type: networkType,
-    of: ["replace", "delete"],
-    meaning: (change) =>
-      `**network ${called(change)} is removed**: the nodes do not reach each other, and both are made anew.`,
+    on: gone,
+    meaning: (names) => `**network ${names} is removed**: replication stops, and both servers are made anew.`,
   },
   {
-    type: authorityType,
-    of: ["replace", "delete"],
-    meaning: (change) =>
-      change.name.endsWith("-authority")
-        ? "**the authority is another**: every client that verifies the servers needs the new output `caCertificate`, from then on and not before."
-        : "the certificate by which `up` itself logs in is another: nobody notices.",
+    type: roleType,
+    on: ["update"],
+    applies: ({ before, after }) => before["login"] === true && after["login"] === false,
+    meaning: (names) => `**nobody logs in any more as** ${names}; sessions end, on both servers.`,
   },
   {
-    type: identityType,
-    of: ["replace", "delete"],
-    meaning: () => "**the mark of this state is another**: both containers are made anew for it.",
+    type: passwordType,
+    on: gone,
+    meaning: (names) =>
+      `**another password** for ${names}: sessions go on, who logs in needs the new one from the outputs.`,
   },
   {
-    type: providerType,
-    of: ["replace", "delete"],
-    meaning: () => "**the provider of roles and grants is another**: whatever it manages may be made anew.",
+    type: "tls:index/selfSignedCert:SelfSignedCert",
+    on: gone,
+    applies: ({ name }) => name.endsWith("-authority"),
+    meaning: () =>
+      "**another authority**: from then on clients that verify the servers need the new output `caCertificate`.",
+  },
+  {
+    type: "random:index/randomUuid:RandomUuid",
+    on: gone,
+    meaning: () => "**another mark of this state**, for which both servers are made anew.",
+  },
+  {
+    type: "pulumi:providers:postgresql",
+    on: gone,
+    meaning: () => "**another provider of roles and grants**: what it manages may be made anew.",
   },
 ];
 
@@ -100,44 +109,72 @@ const harmless = new Set([
   "tls:index/privateKey:PrivateKey",
   "tls:index/certRequest:CertRequest",
   "tls:index/locallySignedCert:LocallySignedCert",
+  "tls:index/selfSignedCert:SelfSignedCert",
 ]);
 
-/** What of a preview must be read before anybody says yes; each a line of Markdown. */
+/** What of a preview must be read before anybody says yes; the gravest first, each a line of Markdown. */
 export function dangersOf(changes: readonly ResourceChange[]): readonly string[] {
-  return [...new Set(changes.flatMap(dangerOf))];
+  const left = changes.filter(({ retained, operation }) => operation === "update" || !retained);
+  const kept = changes.filter((change) => !left.includes(change) && isGone(change) && !isKnown(change));
+  const told = new Set<ResourceChange>();
+  const lines = rules.flatMap((rule) => {
+    const mine = left.filter((change) => !told.has(change) && matches(rule, change));
+    for (const change of mine) told.add(change);
+    // Said once of all that it is said of.
+    const alike = groupBy(mine, (change) => rule.meaning("", change));
+    return alike.flatMap((some) => (some[0] ? [rule.meaning(some.map(called).join(", "), some[0])] : []));
+  });
+  // What nobody has thought of may hold anything.
+  const others = left.filter((change) => isGone(change) && !told.has(change) && !isKnown(change));
+  return [
+    ...lines,
+    ...others.map(({ name, type, operation }) => `**${operation} of ${code(name)}** (${code(type)}).`),
+    ...kept.map((change) => `${called(change)} is no longer this stack's, and stays where it is.`),
+  ];
 }
 
-function dangerOf(change: ResourceChange): readonly string[] {
-  const { type, operation, retained, name } = change;
-  const isGone = operation === "replace" || operation === "delete";
-  if (isGone && retained) return [`${called(change)} (${code(name)}) is no longer this stack's: it stays where it is.`];
-  const rule = rules.find((one) => one.type === type && one.of.includes(operation) && (one.applies?.(change) ?? true));
-  if (rule !== undefined) return [rule.meaning(change)];
-  // A component is nothing by itself. What nobody has thought of may hold anything.
-  const isKnown = harmless.has(type) || type.startsWith("centraldb:") || type === "pulumi:pulumi:Stack";
-  if (!isGone || isKnown) return [];
-  return [`**${code(name)} (${code(type)}) is ${operation === "replace" ? "made anew" : "removed"}**.`];
+const isGone = ({ operation }: ResourceChange) => operation === "replace" || operation === "delete";
+/** A component is nothing by itself. */
+const isKnown = ({ type }: ResourceChange) => harmless.has(type) || !isThing({ type });
+
+/** A component holds resources, and is none. */
+export function isThing({ type }: { readonly type: string }): boolean {
+  return !type.startsWith("centraldb:") && type !== "pulumi:pulumi:Stack";
 }
 
-/** What brings another container, as the node's labels say it: `shared_buffers = 4GB → 8GB`. */
-export function restartReasons({ before, after, because }: ResourceChange): readonly string[] {
-  const [old, now] = [before, after].map(restartLabels);
-  const names = [...new Set([...(old?.keys() ?? []), ...(now?.keys() ?? [])])].sort();
-  const changed = names.filter((name) => old?.get(name) !== now?.get(name));
-  if (changed.length > 0) {
-    return changed.map((name) => `${name} = ${old?.get(name) ?? "default"} → ${now?.get(name) ?? "default"}`);
+function matches({ type, on, applies }: Rule, change: ResourceChange): boolean {
+  return type === change.type && on.includes(change.operation) && (applies?.(change) ?? true);
+}
+
+/** Why it is made anew; of a container as its labels say it: `shared_buffers = 4GB → 8GB`. */
+export function reasonsOf(change: ResourceChange): readonly string[] {
+  if (wasMissing(change)) return ["it was gone"];
+  const { type, before, after, because } = change;
+  if (type === imageType) {
+    const [was, is] = [before, after].map(({ name }) => shown(name));
+    return was === undefined || is === undefined || was === is ? because : [`${was} → ${is}`];
   }
-  return because;
+  const [old, now] = [before, after].map(labelsOf);
+  const names = [...new Set([...(old?.keys() ?? []), ...(now?.keys() ?? [])])].sort();
+  const changed = names.filter((name) => name.startsWith(restartLabelPrefix) && old?.get(name) !== now?.get(name));
+  const value = (labels: ReadonlyMap<string, string> | undefined, name: string) =>
+    labels?.get(name)?.replace(/^\S+ = /, "") ?? "default";
+  if (changed.length === 0) return because;
+  return changed.map((name) => `${name.slice(restartLabelPrefix.length)} = ${value(old, name)} → ${value(now, name)}`);
 }
 
-function restartLabels(inputs: Inputs): ReadonlyMap<string, string> {
+/** The program counts how often it found a container missing. */
+function wasMissing({ type, before, after }: ResourceChange): boolean {
+  return type === containerType && labelsOf(before).get(generationLabel) !== labelsOf(after).get(generationLabel);
+}
+
+function labelsOf(inputs: Inputs): ReadonlyMap<string, string> {
   const labels = Array.isArray(inputs["labels"]) ? (inputs["labels"] as readonly unknown[]) : [];
   return new Map(
     labels.flatMap((one) => {
       const { label, value } = (one ?? {}) as Inputs;
       const [name, text] = [shown(label), shown(value)];
-      if (name?.startsWith(restartLabelPrefix) !== true || text === undefined) return [];
-      return [[name.slice(restartLabelPrefix.length), text.replace(/^\S+ = /, "")] as const];
+      return name === undefined || text === undefined ? [] : [[name, text] as const];
     }),
   );
 }
@@ -145,7 +182,8 @@ function restartLabels(inputs: Inputs): ReadonlyMap<string, string> {
 const listed = (reasons: readonly string[]) => (reasons.length === 0 ? "" : ` (${reasons.map(code).join(", ")})`);
 
 /** What it is called where it is; else its name in the program. */
-export function nameOf({ before, after, name }: ResourceChange): string {
+export function nameOf({ type, before, after, name }: ResourceChange): string {
+  if (type === passwordType) return name.replace(/-password$/, "");
   return shown(after["name"]) ?? shown(before["name"]) ?? name;
 }
 

@@ -1,7 +1,7 @@
 import { OperatorError } from "../operator-error";
 
 /** What `up` will do with a resource. Pulumi's words; the steps of a replacement are one. */
-export type Operation = "create" | "update" | "replace" | "delete" | "import";
+export type Operation = "create" | "import" | "update" | "replace" | "delete";
 
 /** A resource's inputs, as the program gives them. */
 export type Inputs = Readonly<Record<string, unknown>>;
@@ -12,13 +12,13 @@ export interface ResourceChange {
   readonly type: string;
   /** The resource's name in the program: `primary-container`. */
   readonly name: string;
-  /** Empty where it is created. */
+  /** Empty where it is created; after a refresh what is really there. */
   readonly before: Inputs;
   /** Empty where it is deleted. */
   readonly after: Inputs;
   /** Of a replacement or an update, the inputs that are why. */
   readonly because: readonly string[];
-  /** Where pulumi lets go of a resource, the thing itself stays. */
+  /** Where pulumi lets go of it, the thing itself stays. */
   readonly retained: boolean;
 }
 
@@ -31,9 +31,8 @@ export interface Notice {
 export interface Preview {
   /** Name of the stack; undefined where the preview failed before its first resource. */
   readonly stack: string | undefined;
+  /** In an order of their own: pulumi's is that in which answers came in. */
   readonly changes: readonly ResourceChange[];
-  /** What a refresh found other than the state has it, before `up` changes it back; empty where none was asked for. */
-  readonly drift: readonly ResourceChange[];
   readonly notices: readonly Notice[];
 }
 
@@ -44,12 +43,10 @@ interface Step {
   readonly newState?: State;
   readonly diffReasons?: readonly string[] | null;
   readonly replaceReasons?: readonly string[] | null;
-  readonly detailedDiff?: Readonly<Record<string, unknown>> | null;
 }
 
 interface State {
   readonly inputs?: Inputs;
-  readonly outputs?: Inputs;
   readonly retainOnDelete?: boolean;
 }
 
@@ -60,14 +57,14 @@ interface Diagnostic {
 
 const operations: Readonly<Record<string, Operation>> = {
   create: "create",
+  import: "import",
   update: "update",
   replace: "replace",
   "create-replacement": "replace",
+  "import-replacement": "replace",
   "delete-replaced": "replace",
   "discard-replaced": "replace",
   delete: "delete",
-  import: "import",
-  "import-replacement": "import",
 };
 
 /**
@@ -76,19 +73,17 @@ const operations: Readonly<Record<string, Operation>> = {
  * @throws OperatorError where it is something else
  */
 export function readPreview(text: string, where: string): Preview {
-  const document = parse(text, where);
-  const { steps = [], diagnostics = [] } = document;
-  if (!Array.isArray(steps) || !steps.every(isStep) || !Array.isArray(diagnostics)) {
-    throw notAPreview(where, "steps are not a list of { op, urn, … }");
+  const { steps = [], diagnostics = [] } = parse(text, where);
+  if (!isListOf(steps, isStep) || !isListOf(diagnostics, isDiagnostic)) {
+    throw notAPreview(where, "steps are not a list of { op, urn, … }, or diagnostics none of { severity, message }");
   }
   const byResource = new Map<string, Step[]>();
   for (const step of steps) byResource.set(step.urn, [...(byResource.get(step.urn) ?? []), step]);
-  const ordered = [...byResource.values()];
+  const changes = [...byResource.values()].flatMap(changeOf);
   return {
     stack: steps[0]?.urn.split("::")[0]?.split(":").at(-1),
-    changes: ordered.flatMap(changeOf),
-    drift: ordered.flatMap(driftOf),
-    notices: (diagnostics as readonly Diagnostic[]).flatMap(noticeOf),
+    changes: changes.sort((a, b) => (a.name < b.name ? -1 : 1)),
+    notices: diagnostics.flatMap(noticeOf),
   };
 }
 
@@ -111,47 +106,40 @@ function notAPreview(where: string, why: string): OperatorError {
   return new OperatorError(`${where}: expected what pulumi preview --json prints, but ${why}`);
 }
 
-function isStep(step: unknown): step is Step {
-  const { op, urn } = (step ?? {}) as Partial<Step>;
-  return typeof op === "string" && typeof urn === "string";
+function isListOf<T>(value: unknown, isOne: (one: Partial<T>) => boolean): value is readonly T[] {
+  if (!Array.isArray(value)) return false;
+  return value.every((one: unknown) => typeof one === "object" && one !== null && isOne(one as Partial<T>));
 }
 
-/** The steps of one resource; of a refresh there is one more, in front. */
-function planned(steps: readonly Step[]): readonly Step[] {
-  return steps.length > 1 && ["refresh", "update", "delete"].includes(steps[0]?.op ?? "") ? steps.slice(1) : steps;
-}
+const isStep = ({ op, urn }: Partial<Step>) => typeof op === "string" && typeof urn === "string";
+const isDiagnostic = ({ message }: Partial<Diagnostic>) => message === undefined || typeof message === "string";
 
 function changeOf(steps: readonly Step[]): readonly ResourceChange[] {
-  const mine = planned(steps).filter(({ op }) => op in operations);
-  const [first] = mine;
-  if (first === undefined) return [];
-  // A replacement that is created shows both sides; the rest of its steps one each.
-  const both = mine.find(({ oldState, newState }) => oldState !== undefined && newState !== undefined) ?? first;
-  return [change(both, operations[both.op] ?? "update")];
-}
-
-function driftOf(steps: readonly Step[]): readonly ResourceChange[] {
-  const [first] = steps;
-  if (first === undefined || planned(steps).length === steps.length) return [];
-  return first.op === "update" || first.op === "delete" ? [change(first, first.op)] : [];
-}
-
-function change({ urn, oldState, newState, ...step }: Step, operation: Operation): ResourceChange {
+  // In front of what is planned a refresh has a step of its own, which may be called an update too.
+  const planned = steps.length > 1 && ["update", "delete"].includes(steps[0]?.op ?? "") ? steps.slice(1) : steps;
+  const mine = planned.filter(({ op }) => op in operations);
+  // Of a replacement's steps one shows both sides.
+  const step = mine.find(({ oldState, newState }) => oldState !== undefined && newState !== undefined) ?? mine[0];
+  const operation = operations[step?.op ?? ""];
+  if (step === undefined || operation === undefined) return [];
+  const { urn, oldState, newState, replaceReasons, diffReasons } = step;
   const [type = "", name = ""] = urn.split("::").slice(2);
-  const reasons = [...(step.replaceReasons ?? []), ...(step.diffReasons ?? [])];
-  return {
-    operation,
-    type: type.split("$").at(-1) ?? type,
-    name,
-    before: operation === "create" ? {} : (oldState?.inputs ?? {}),
-    after: operation === "delete" ? {} : (newState?.inputs ?? {}),
-    because: [...new Set(reasons)],
-    retained: oldState?.retainOnDelete ?? false,
-  };
+  return [
+    {
+      operation,
+      type: type.split("$").at(-1) ?? type,
+      name,
+      before: operation === "create" ? {} : (oldState?.inputs ?? {}),
+      after: operation === "delete" ? {} : (newState?.inputs ?? {}),
+      because: [...new Set([...(replaceReasons ?? []), ...(diffReasons ?? [])])].flatMap((input) => shown(input) ?? []),
+      retained: oldState?.retainOnDelete ?? false,
+    },
+  ];
 }
 
-function noticeOf({ severity, message }: Diagnostic): readonly Notice[] {
-  if (typeof message !== "string" || (severity !== "error" && severity !== "warning")) return [];
+function noticeOf({ severity, message = "" }: Diagnostic): readonly Notice[] {
+  // Where a plugin was found is of no interest, and said of each.
+  if ((severity !== "error" && severity !== "warning") || / using pulumi-\S+ from \$PATH /.test(message)) return [];
   return [{ severity, message: message.replace(/^(error|warning): /, "").trim() }];
 }
 
@@ -166,10 +154,8 @@ export function shown(value: unknown): string | undefined {
   return value;
 }
 
-/** A list of texts; empty where it is none, undefined where one of them may not be shown. */
-export function shownList(value: unknown): readonly string[] | undefined {
-  if (value === undefined || value === null) return [];
-  if (!Array.isArray(value)) return undefined;
-  const texts = value.map(shown);
-  return texts.every((text) => text !== undefined) ? texts : undefined;
+/** A list of texts; empty where there is none, or one of them may not be shown. */
+export function shownList(value: unknown): readonly string[] {
+  const texts = Array.isArray(value) ? value.map(shown) : [];
+  return texts.every((text) => text !== undefined) ? texts : [];
 }

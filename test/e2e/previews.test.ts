@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { formatPreview } from "../../ops/preview/page";
 import { readPreview } from "../../ops/preview/read-preview";
@@ -24,6 +25,9 @@ beforeAll(async () => {
   buildOlderStandInImage();
   stack = await prepareStack({ "centraldb:image": olderStandInImage });
   stack.setRegistry(registry);
+  // As npm run up makes them.
+  mkdirSync(join(stack.folder, ".pulumi-state"));
+  writeFileSync(join(stack.folder, ".pulumi-state", "passphrase"), "of this test");
   const { status, output } = stack.pulumi("stack", "init");
   if (status !== 0) throw new Error(output);
 });
@@ -95,9 +99,10 @@ describe("a preview of a real stack says what was recorded:", () => {
 
   it("drift", async () => {
     const superuser = await stack.superuser();
+    await superuser.query("SET ROLE gtown; CREATE TABLE gt.gt_kept (n integer); RESET ROLE");
     await superuser.query("REVOKE SELECT ON ALL TABLES IN SCHEMA gt FROM gtuser; ALTER ROLE gtapp CONNECTION LIMIT 50");
     const text = preview("--refresh");
-    await superuser.query("ALTER ROLE gtapp CONNECTION LIMIT 5");
+    await superuser.query("GRANT SELECT ON gt.gt_kept TO gtuser; ALTER ROLE gtapp CONNECTION LIMIT 5");
     await superuser.end();
     expectAsRecorded("drift", text);
   });

@@ -36,11 +36,16 @@ export function recordedPreview(name: RecordedPreview): string {
   return readFileSync(previewFile(name), "utf8");
 }
 
+interface State {
+  readonly inputs?: Readonly<Record<string, unknown>> | undefined;
+  readonly retainOnDelete?: boolean | undefined;
+}
+
 interface Step {
   readonly op: string;
   readonly urn: string;
-  readonly oldState?: { readonly inputs?: unknown; readonly retainOnDelete?: boolean };
-  readonly newState?: { readonly inputs?: unknown; readonly retainOnDelete?: boolean };
+  readonly oldState?: State;
+  readonly newState?: State;
   readonly diffReasons?: unknown;
   readonly replaceReasons?: unknown;
 }
@@ -57,13 +62,18 @@ export function slim(
     steps?: readonly Step[];
     diagnostics?: readonly { severity: string; message: string }[];
   };
-  const state = (one: Step["oldState"]) =>
-    one === undefined ? undefined : { inputs: one.inputs, retainOnDelete: one.retainOnDelete };
   const kept = {
     steps: steps.map(({ op, urn, oldState, newState, diffReasons, replaceReasons }) =>
       op === "same" || op === "refresh"
         ? { op, urn }
-        : { op, urn, oldState: state(oldState), newState: state(newState), diffReasons, replaceReasons },
+        : {
+            op,
+            urn,
+            oldState: slimState(oldState, newState),
+            newState: slimState(newState, oldState),
+            diffReasons,
+            replaceReasons,
+          },
     ),
     diagnostics: diagnostics.map(({ severity, message }) => ({ severity, message })),
   };
@@ -74,4 +84,15 @@ export function slim(
     .replaceAll(String(of.port), "5432")
     .replaceAll(String(of.port + 1), "5433");
   return `${named}\n`;
+}
+
+/** Of a long SQL the lines that the other side has as well are left out. */
+function slimState(one: State | undefined, other: State | undefined): State | undefined {
+  if (one === undefined) return undefined;
+  const { inputs, retainOnDelete } = one;
+  const [sql, otherSql] = [inputs?.["stdin"], other?.inputs?.["stdin"]];
+  if (typeof sql !== "string" || typeof otherSql !== "string") return { inputs, retainOnDelete };
+  const others = new Set(otherSql.split("\n"));
+  const own = sql.split("\n").filter((line, index) => index === 0 || !others.has(line));
+  return { inputs: { ...inputs, stdin: own.join("\n") }, retainOnDelete };
 }
