@@ -5,6 +5,8 @@ import type { TLSSocket } from "node:tls";
 import { Client } from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Connection } from "../../components/access/endpoints";
+import { formatPreview } from "../../ops/preview/page";
+import { readPreview } from "../../ops/preview/read-preview";
 import { services } from "../../services/registry";
 import { waitFor } from "../support/cluster";
 import { commandLines, leaks, readablePlaces, secretsOf } from "../support/secrets";
@@ -75,6 +77,20 @@ it("prod warns of nothing and changes nothing the second time, in a checkout tha
   expect(preview.output).not.toContain("memoryMiB");
 });
 
+it("audit finds nothing on the new stack, encrypted and verified; what it finds its SQL repairs", async () => {
+  const audit = (...options: string[]) => stack.ops("audit", "--stack", "prod", ...options);
+  expect(audit()).toMatchObject({ status: 0, stdout: "stack prod is what the plan says.\n" });
+  const superuser = await stack.superuser();
+  await superuser.query("GRANT USAGE ON SCHEMA lg TO gtuser; ALTER ROLE gtapp CONNECTION LIMIT 50");
+  const found = audit();
+  expect(found.status, found.output).toBe(2);
+  expect(found.stdout).toMatch(/privilege +gtuser +USAGE on schema lg +denied +allowed/);
+  expect(found.stdout).toContain("2 findings on stack prod.");
+  await superuser.query(audit("--fix-sql").stdout);
+  await superuser.end();
+  expect(audit().status).toBe(0);
+});
+
 it("a renewed certificate is served without a restart, a rotated password opens the door, and old sessions go on", async () => {
   const started = containersStarted();
   const session = await loggedIn("gatherer", "app");
@@ -91,7 +107,9 @@ it("a renewed certificate is served without a restart, a rotated password opens 
   seen["a process list of the rotation"] = await commandLines(up.ended);
   seen["what the rotation's up prints"] = up.output();
   seen["the rotation's preview"] = preview.output;
-  seen["the rotation's preview as JSON"] = stack.pulumi("preview", "--json").output;
+  const asJson = stack.pulumi("preview", "--json");
+  seen["the rotation's preview as JSON"] = asJson.output;
+  seen["its summary"] = formatPreview(readPreview(asJson.stdout, "preview"));
   expect(await up.ended, up.output()).toBe(0);
 
   const now = connectionOf("gatherer", "app");
@@ -129,6 +147,9 @@ it("status tells a password the role has set itself, and another rotation takes 
   expect(status.output).toContain(
     "the password of gtapp is not the stack's any more: another rotation in services/registry.ts sets a new one",
   );
+  const audit = stack.ops("audit", "--stack", "prod");
+  expect(audit.status, audit.output).toBe(2);
+  expect(audit.stdout).toMatch(/login +gtapp +login with its password +let in +the password is another/);
   stack.setRegistry(
     services.map((service) => (service.name === "gatherer" ? { ...service, rotation: { app: 3 } } : service)),
   );
