@@ -1,6 +1,6 @@
 import type { ClientBase } from "pg";
 import type { Plan } from "../../components/access/plan-items";
-import type { LoginTarget } from "../effect-test/run";
+import type { LoginTarget } from "../login-target";
 import type { Finding } from "./finding";
 import { auditGuard } from "./guard";
 import { auditLogins } from "./logins";

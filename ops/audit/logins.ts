@@ -3,7 +3,7 @@ import { Client, DatabaseError, escapeLiteral } from "pg";
 import { identifier } from "../../components/access/describe";
 import type { Plan } from "../../components/access/plan-items";
 import { scramVerifier } from "../../components/access/scram";
-import type { LoginTarget } from "../effect-test/run";
+import type { LoginTarget } from "../login-target";
 import type { Finding } from "./finding";
 
 const parallel = 8;

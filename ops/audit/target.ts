@@ -4,7 +4,7 @@ import type { Connection, Endpoints } from "../../components/access/endpoints";
 import { superuserRole } from "../../components/access/plan-items";
 import { database } from "../../components/settings-rules";
 import { printable } from "../../services/printable";
-import type { LoginTarget } from "../effect-test/run";
+import type { LoginTarget } from "../login-target";
 import { OperatorError } from "../operator-error";
 import { stackOutputs } from "../pulumi-cli";
 import { readPasswords, readPorts } from "../sandbox/credentials";

@@ -1,10 +1,12 @@
 import type { ClientBase } from "pg";
 import { frozenRoles, type Plan } from "../../components/access/plan-items";
+import { audit } from "../audit/audit";
+import type { LoginTarget } from "../login-target";
 import type { Attempt, Violation } from "./attempt";
 import { boundaryAttempts } from "./boundaries";
-import { catalogViolations, existingAttempts } from "./catalog";
+import { existingAttempts } from "./existing-tables";
 import { probeAttempts } from "./probes";
-import { gone, runAttempts, type LoginTarget } from "./run";
+import { gone, runAttempts } from "./run";
 
 export interface EffectReport {
   /** How many things were tried by login. */
@@ -69,7 +71,18 @@ async function report(
     if (left > 1 && violations.some(({ got }) => got === gone)) continue;
     return {
       attempts: attempts.length,
-      violations: [...violations, ...(await catalogViolations(plan, superuser))],
+      violations: [...violations, ...(await auditViolations(plan, superuser))],
     };
   }
+}
+
+/** An owner's own choices, and what keeps the attempts out of the log: they take nothing from what the plan allows to whom. */
+const noRights = ["row security", "security definer", "database setting"];
+
+/** What cannot be tried without leaving a trace, the catalogs say. */
+export async function auditViolations(plan: Plan, superuser: ClientBase): Promise<readonly Violation[]> {
+  const findings = await audit(plan, superuser, undefined);
+  return findings
+    .filter(({ kind }) => !noRights.includes(kind))
+    .map(({ kind, role, what, expected, found }) => ({ role: role || kind, action: what, expected, got: found }));
 }

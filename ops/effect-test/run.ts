@@ -1,18 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, DatabaseError } from "pg";
 import { groupBy } from "../group-by";
+import type { LoginTarget } from "../login-target";
 import type { Attempt, Outcome, Violation } from "./attempt";
-
-/** Where to log in; every role comes from outside, over TCP. */
-export interface LoginTarget {
-  readonly host: string;
-  readonly port: number;
-  readonly database: string;
-  /** Password by role name. */
-  readonly passwords: ReadonlyMap<string, string>;
-  /** What the server's certificate is verified with. @default the logins are not encrypted */
-  readonly authority?: string;
-}
 
 /** Roles that try at the same time; each uses one connection. */
 const parallel = 4;

@@ -54,9 +54,11 @@ describe("a frozen service", () => {
     await server.apply(active);
     expect(await server.as("gtapp", "SELECT count(*)::int AS n FROM gt_kept")).toEqual([{ n: 100 }]);
     expect(await effect(active)).toEqual([]);
-    expect(await effect(frozen)).toEqual(
-      ["gtown", "gtapp", "gtuser"].map((role) => `${role}: log in: expected denied, got allowed`),
-    );
+    const roles = ["gtown", "gtapp", "gtuser"];
+    expect(await effect(frozen)).toEqual([
+      ...roles.map((role) => `${role}: log in: expected denied, got allowed`),
+      ...roles.map((role) => `${role}: attribute: expected NOLOGIN, got LOGIN`),
+    ]);
   });
 
   it("does not end sessions while the server still lets its roles in", async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Client } from "pg";
 import { describeViolation } from "../../ops/effect-test/attempt";
-import { catalogViolations } from "../../ops/effect-test/catalog";
+import { auditViolations } from "../../ops/effect-test/effect-test";
 import { services } from "../../services/registry";
 import { pastTheGuard } from "../support/attackers";
 import { startTestServer, testPlan, type TestServer } from "../support/server";
@@ -132,12 +132,12 @@ describe("the prefix", () => {
 
   it("is found missing where no event trigger fires: EXPLAIN ANALYZE", async () => {
     await server.as("gtown", "EXPLAIN ANALYZE CREATE TABLE raw AS SELECT 1 AS one");
-    expect((await catalogViolations(plan, server.superuser)).map(describeViolation)).toEqual([
-      "gtown: gt.raw: expected the prefix gt_, got none",
+    expect((await auditViolations(plan, server.superuser)).map(describeViolation)).toEqual([
+      "gtown: table gt.raw: expected the prefix gt_, got none",
     ]);
     expect(await refusal("gtown", "ALTER TABLE raw ADD COLUMN more int")).toContain("lacks the prefix");
     await server.as("gtown", "ALTER TABLE raw RENAME TO gt_raw");
-    expect(await catalogViolations(plan, server.superuser)).toEqual([]);
+    expect(await auditViolations(plan, server.superuser)).toEqual([]);
   });
 
   it("cannot be talked out of by an owner's own functions and operators of the same names", async () => {

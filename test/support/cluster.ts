@@ -6,7 +6,7 @@ import type { Plan } from "../../components/access/plan-items";
 import { renderPlan } from "../../components/access/sql";
 import { database, type Settings } from "../../components/settings-rules";
 import { readStackSettings } from "../../ops/stack-file";
-import type { LoginTarget } from "../../ops/effect-test/run";
+import type { LoginTarget } from "../../ops/login-target";
 import type { Service } from "../../services/service";
 import { createContainer, removeContainer } from "./containers";
 import { fakePassword, runProgram, type Declared, type Program } from "./mocks";

@@ -5,7 +5,7 @@ import { database } from "../../components/settings-rules";
 import { rolesWithPassword, type Plan } from "../../components/access/plan-items";
 import { scramVerifier } from "../../components/access/scram";
 import { renderPlan } from "../../components/access/sql";
-import type { LoginTarget } from "../../ops/effect-test/run";
+import type { LoginTarget } from "../../ops/login-target";
 import { startThrowawayServer } from "../../ops/sandbox/throwaway-server";
 
 export { freePort } from "../../ops/sandbox/port";

@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path";
 import { parse, stringify } from "yaml";
 import { Client } from "pg";
 import type { Connection, Endpoints } from "../../components/access/endpoints";
-import type { LoginTarget } from "../../ops/effect-test/run";
+import type { LoginTarget } from "../../ops/login-target";
 import { tierRole, tiers, type Service } from "../../services/service";
 import { run, type Ran } from "./run";
 import { freePort } from "./server";

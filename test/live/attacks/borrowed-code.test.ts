@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { catalogViolations } from "../../../ops/effect-test/catalog";
+import { auditViolations } from "../../../ops/effect-test/effect-test";
 import { describeViolation } from "../../../ops/effect-test/attempt";
 import { services } from "../../../services/registry";
 import { answer, pastTheGuard, takeOver, type Attackers } from "../../support/attackers";
@@ -99,8 +99,8 @@ describe("in a cast, which to_json looks for, or in the planner", () => {
     expect(await answer(reader, `SELECT count(*) FROM gt.gt_view; ${sources}`)).toBe("a secret");
     await pastTheGuard(server, "gtown", "ALTER OPERATOR gt.=== (int, int) SET (RESTRICT = eqsel)");
     expect(await answer(reader, `SELECT count(*) FROM gt.gt_view; ${sources}`)).toBe("overwritten by the planner");
-    expect((await catalogViolations(plan, server.superuser)).map(describeViolation)).toEqual([
-      "the guard: operator gt.===(integer,integer): expected refused, got uses the estimator eqsel",
+    expect((await auditViolations(plan, server.superuser)).map(describeViolation)).toEqual([
+      "refused object: operator gt.===(integer,integer): expected none: the guard refuses it, got uses the estimator eqsel",
     ]);
     await gatherer.owner.query("DROP VIEW gt_view; DROP OPERATOR gt.=== (int, int)");
     await reader.query("UPDATE ag_results SET source = 'a secret'");
@@ -111,8 +111,8 @@ describe("in a cast, which to_json looks for, or in the planner", () => {
     await gatherer.owner.query("CREATE TABLE gt_letters (l gt.letter); INSERT INTO gt_letters VALUES ('a')");
     expect(await answer(reader, "SELECT to_json(l) FROM gt.gt_letters")).toBe("a secret");
     expect(await answer(reader, "SELECT source FROM ag_results")).toBe("overwritten");
-    expect((await catalogViolations(plan, server.superuser)).map(describeViolation)).toEqual([
-      "the guard: cast gt.letter AS json: expected refused, got uses gt.gt_json(gt.letter)",
+    expect((await auditViolations(plan, server.superuser)).map(describeViolation)).toEqual([
+      "refused object: cast gt.letter AS json: expected none: the guard refuses it, got uses gt.gt_json(gt.letter)",
     ]);
     await gatherer.owner.query("DROP CAST (gt.letter AS json)");
   });
@@ -146,8 +146,8 @@ describe("in the key of a partitioned table, whose constants are computed for wh
     expect(await answer(gatherer.owner, spied)).toBe("0");
     await server.superuser.query("SELECT pg_get_partition_constraintdef('gt.gt_p1'::regclass)");
     expect(await answer(gatherer.owner, spied)).not.toBe("0");
-    expect((await catalogViolations(plan, server.superuser)).map(describeViolation)).toEqual([
-      "the guard: partitioned table gt.gt_p: expected refused, got uses gt.gt_key(integer)",
+    expect((await auditViolations(plan, server.superuser)).map(describeViolation)).toEqual([
+      "refused object: partitioned table gt.gt_p: expected none: the guard refuses it, got uses gt.gt_key(integer)",
     ]);
     await gatherer.owner.query("DROP TABLE gt_p, gt_spied");
   });
@@ -240,8 +240,8 @@ describe("in autovacuum, with no session to end", () => {
 
   it("made before the guard it is named by the effect test", async () => {
     await pastTheGuard(server, "gtown", "CREATE INDEX gt_i ON gt.gt_t (gt.gt_f(id))");
-    expect((await catalogViolations(plan, server.superuser)).map(describeViolation)).toEqual([
-      "the guard: index gt.gt_i: expected refused, got uses gt.gt_f(integer)",
+    expect((await auditViolations(plan, server.superuser)).map(describeViolation)).toEqual([
+      "refused object: index gt.gt_i: expected none: the guard refuses it, got uses gt.gt_f(integer)",
     ]);
     await gatherer.owner.query("DROP INDEX gt_i");
   });
