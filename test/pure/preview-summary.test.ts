@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { formatPreview, isQuiet } from "../../ops/preview/page";
@@ -50,6 +51,11 @@ const inputs = (named: object): State => ({ inputs: named });
 describe("the preview of a real stack", () => {
   it.each(recordedPreviews)("%s: is summarised as recorded", (name) => {
     expect(formatPreview(readPreview(recordedPreview(name), name))).toBe(readFileSync(summaryFile(name), "utf8"));
+  });
+
+  it("stands in the README as it is", () => {
+    const readme = readFileSync(join(__dirname, "..", "..", "README.md"), "utf8");
+    expect(readme).toContain(`~~~~markdown\n${readFileSync(summaryFile("shared_buffers"), "utf8")}~~~~\n`);
   });
 
   it("is quiet only where nothing changes", () => {
