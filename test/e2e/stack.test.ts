@@ -3,12 +3,14 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { planAccess } from "../../components/access/plan";
+import { database } from "../../components/settings-rules";
 import { describeViolation } from "../../ops/effect-test/attempt";
 import { testEffect, testEffectOnProbes } from "../../ops/effect-test/effect-test";
 import { createProbes } from "../../ops/effect-test/probes";
+import { readStack } from "../../ops/stack-file";
 import { services } from "../../services/registry";
 import type { Service } from "../../services/service";
-import { testPlan } from "../support/server";
 import type { Endpoints } from "../../components/access/endpoints";
 import { run, type Ran } from "../support/run";
 import { prepareStack, type TestStack } from "../support/stack";
@@ -40,7 +42,8 @@ function changes(): string[] {
 async function violations(registry: readonly Service[], test: typeof testEffect): Promise<string[]> {
   const superuser = await stack.superuser();
   try {
-    const report = await test(testPlan(registry), stack.logins(registry), superuser);
+    const { extensions } = readStack("dev", stack.folder).settings;
+    const report = await test(planAccess(registry, { database, extensions }), stack.logins(registry), superuser);
     expect(report.attempts).toBeGreaterThan(4000);
     return report.violations.map(describeViolation);
   } finally {
