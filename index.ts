@@ -26,12 +26,12 @@ export = async (): Promise<Record<string, unknown>> => {
   const { state, adoptNetwork, generations } = await examine(plan, settings, dockerHost);
 
   const { protect, primaryNode } = settings;
+  const onSocket = { plan, settings, dockerHost };
   const passwords = new Passwords("passwords", { plan, rotation: settings.passwordRotation });
   const certificates = new Certificates("certificates", settings);
-  const cluster = new Cluster("cluster", { settings, dockerHost, passwords, certificates, adoptNetwork });
+  const cluster = new Cluster("cluster", { ...onSocket, passwords, certificates, adoptNetwork });
   const nodeArgs = { cluster, settings, dockerHost, generations };
   const primary = new Node(primaryNode, { ...nodeArgs, node: primaryNode }, { dependsOn: cluster });
-  const onSocket = { plan, settings, dockerHost };
   const logins = new PlatformLogins("logins", { ...onSocket, passwords }, { dependsOn: primary });
   const standby = { ...nodeArgs, node: peerOf(primaryNode) };
   const replica = new Node(standby.node, standby, { dependsOn: [cluster, logins] });

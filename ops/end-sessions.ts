@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { docker } from "../components/cluster/docker-cli";
+import { endSessionsScript } from "../components/cluster/node-script";
 import { dockerNames, nodeNames } from "../components/naming";
 import { tierRole, type Service, type Tier } from "../services/service";
 import { OperatorError } from "./operator-error";
@@ -18,7 +18,7 @@ export function endSessionsOfService(
 ): void {
   const names = dockerNames(settings.namePrefix);
   const roles = tiers.map((tier) => tierRole(service.code, tier));
-  const input = readFileSync(join(__dirname, "end-sessions.sh"), "utf8");
+  const input = readFileSync(endSessionsScript, "utf8");
   for (const node of nodeNames) {
     const { container } = names[node];
     const inspect = ["inspect", "--type", "container", "--format", "{{.State.Status}}", container];

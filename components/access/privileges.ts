@@ -165,6 +165,10 @@ export const revokedFunctions: readonly PublicFunctions[] = [
     keptBy: ["owners", "apps"],
   },
   {
+    functions: ["pg_get_object_address(text, text[], text[])"],
+    why: "it locks whatever it is given by name, the guard's event triggers too, until the transaction ends",
+  },
+  {
     functions: ["currtid2(text, tid)"],
     why: "inside a view it tells which rows of the reader's tables were changed",
   },

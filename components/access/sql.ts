@@ -15,7 +15,9 @@ export type Verifiers = ReadonlyMap<string, string>;
  */
 export function renderPlan(plan: Plan, verifiers: Verifiers): string {
   const endFrozen = endFrozenSessions(plan);
-  return transaction(
+  // First, and for good: whoever comes back while this is applied must find the door shut.
+  const first = endFrozen.length === 0 ? "" : transaction(shutOut(plan), endFrozen);
+  const whole = transaction(
     [
       ...endFrozen,
       ...existingRoles(plan),
@@ -35,19 +37,25 @@ export function renderPlan(plan: Plan, verifiers: Verifiers): string {
     ],
     endFrozen,
   );
+  return first + whole;
 }
 
-/** The roles that belong to no service and log in, and the superuser's password, as one idempotent transaction. */
+/**
+ * The roles that belong to no service and log in, and the superuser's password, as one idempotent transaction; frozen services are
+ * shut out before the provider changes their roles.
+ */
 export function renderLogins(plan: Plan, verifiers: Verifiers): string {
   const mine = carriedBy(plan, "logins");
   const verifier = verifiers.get(superuserRole);
-  return transaction([
+  const logins = transaction([
     ...existingRoles(mine),
     ...mine.roles.flatMap((role) => roleStatements(role, verifiers.get(role.name))),
+    ...shutOut(plan),
     ...(verifier === undefined ? [] : [`ALTER ROLE ${superuserRole} PASSWORD ${escapeLiteral(verifier)}`]),
     // The provider locks the number of a role before it changes it, and would wait for ever for an owner that has it.
     `ALTER ROLE ${superuserRole} IN DATABASE ${identifier(plan.database)} SET lock_timeout = '60s'`,
   ]);
+  return [logins, ...endFrozenSessions(plan).map((statement) => `${statement};\n`)].join("");
 }
 
 /** The part of the plan every service stands on, guard included, as one idempotent transaction for a superuser. */
@@ -77,15 +85,21 @@ export function renderTiers(plan: Plan): string {
   ]);
 }
 
-/**
- * Whatever they hold that this transaction needs, the catalogs too; a new one waits for these and finds itself shut out. All
- * at once: while one is waited for, others would come back.
- */
+/** Whatever they hold that this transaction needs, the catalogs too. All at once: while one is waited for, others would come back. */
 function endFrozenSessions(plan: Plan): string[] {
   const roles = frozenRoles(plan).map((role) => escapeLiteral(role));
   return roles.length === 0
     ? []
     : [`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename IN (${roles.join(", ")})`];
+}
+
+/** Roles of frozen services that are there: no login from now on, and the settings of the plan. */
+function shutOut(plan: Plan): string[] {
+  const frozen = frozenRoles(plan);
+  const rows = plan.roles
+    .filter(({ name }) => frozen.includes(name))
+    .flatMap((role) => ownSettings(role).map(([setting, value]) => [role.name, setting, value]));
+  return rows.length === 0 ? [] : [sqlFile("frozen-roles"), insert("frozen_role", rows), sqlFile("shut-out")];
 }
 
 function existingRoles(plan: Plan): string[] {

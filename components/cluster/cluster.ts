@@ -3,7 +3,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { Passwords } from "../access/passwords";
-import { replicationRole, superuserRole } from "../access/plan-items";
+import { frozenRoles, replicationRole, superuserRole, type Plan } from "../access/plan-items";
 import { dockerNames, nodeNames, peerOf, type NodeName, type Names } from "../naming";
 import { database, type Settings } from "../settings-rules";
 import type { Certificates } from "./certificates";
@@ -17,6 +17,7 @@ export interface ClusterArgs {
   readonly settings: Settings;
   /** `DOCKER_HOST` for the jobs beside the provider; undefined where the environment says it. */
   readonly dockerHost: string | undefined;
+  readonly plan: Plan;
   readonly passwords: Passwords;
   readonly certificates: Certificates;
   /** Id of the network where it exists and the stack's state does not know it. */
@@ -35,7 +36,8 @@ export class Cluster extends pulumi.ComponentResource {
 
   constructor(name: string, args: ClusterArgs, opts?: pulumi.ComponentResourceOptions) {
     super("centraldb:cluster:Cluster", name, {}, opts);
-    const { settings, dockerHost, passwords, certificates, adoptNetwork } = args;
+    const { settings, dockerHost, plan, passwords, certificates, adoptNetwork } = args;
+    const frozen = frozenRoles(plan);
     this.names = dockerNames(settings.namePrefix);
     const keep = { parent: this, protect: settings.protect, retainOnDelete: settings.protect };
     // Every input of a volume replaces it, labels too, and a replaced volume is an empty one.
@@ -68,7 +70,7 @@ export class Cluster extends pulumi.ComponentResource {
         // What a preview shows of a changed configuration are the lines that change.
         environment: {
           POSTGRESQL_CONF: renderPostgresqlConf(postgresqlConf(settings)),
-          PG_HBA_CONF: renderPgHba(settings),
+          PG_HBA_CONF: renderPgHba(settings, frozen),
           PG_IDENT_CONF: renderPgIdent(),
           IMAGE: this.image.imageId,
           NETWORK: this.network.name,
@@ -77,6 +79,7 @@ export class Cluster extends pulumi.ComponentResource {
           NODES: nodeNames.map((node) => this.names[node].container).join(" "),
           PORTS: nodeNames.map((node) => `${settings.bindAddress}:${settings[`${node}Port`]}`).join(" "),
           MEMORY_MIB: String(settings.memoryMiB),
+          ...(frozen.length === 0 ? {} : { END_SESSIONS_OF: frozen.join(" ") }),
           NODE_OPTIONS_TO_CHECK: JSON.stringify(limitsAsOptions(limitsOf(settings.memoryMiB))),
           ...dockerVariables(dockerHost),
         },

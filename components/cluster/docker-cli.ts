@@ -13,6 +13,8 @@ export interface DockerOptions {
   readonly input?: string;
   /** `DOCKER_HOST`; @default the environment's */
   readonly host?: string | undefined;
+  /** For a question to a server in which somebody may have locked what every login needs. @default none */
+  readonly timeoutMs?: number;
 }
 
 /** The variables that send the docker CLI to `host`; none where the environment already says where. */
@@ -20,14 +22,21 @@ export function dockerVariables(host: string | undefined): Readonly<Record<strin
   return host === undefined ? {} : { DOCKER_HOST: host };
 }
 
+/** How long a server may take to answer a question of one line. */
+export const answerTimeoutMs = 20_000;
+
 /** Runs the docker CLI. An exit status is the caller's to judge; 127 where there is no CLI. */
-export function docker(args: readonly string[], { input, host }: DockerOptions = {}): DockerRun {
+export function docker(args: readonly string[], { input, host, timeoutMs }: DockerOptions = {}): DockerRun {
   const { status, stdout, stderr, error } = spawnSync("docker", args, {
     encoding: "utf8",
     maxBuffer: 1 << 26,
     ...(input === undefined ? {} : { input }),
+    ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
     env: { ...process.env, ...dockerVariables(host) },
   });
+  if (error && (error as NodeJS.ErrnoException).code === "ETIMEDOUT") {
+    return { status: null, stdout, stderr: `docker ${args.join(" ")}: no answer in ${(timeoutMs ?? 0) / 1000} s` };
+  }
   if (error) return { status: 127, stdout: "", stderr: `the docker command does not run: ${error.message}` };
   return { status, stdout, stderr };
 }

@@ -1,7 +1,7 @@
 import { dockerNames, nodeNames, type NodeName } from "../naming";
-import type { Settings } from "../settings-rules";
+import { database, type Settings } from "../settings-rules";
 import { platformRole } from "../access/plan-items";
-import { docker } from "./docker-cli";
+import { answerTimeoutMs, docker } from "./docker-cli";
 import { stackLabel } from "./labels";
 import { nodeScript } from "./node-script";
 import { noData, nodeData, type NodeData } from "./primary-check";
@@ -35,6 +35,8 @@ export interface Survey {
   readonly volumes: readonly FoundVolume[];
   /** Schemas of services on the running primary; undefined where none answers. */
   readonly schemas: readonly string[] | undefined;
+  /** Settings that roles have on the running primary, and the provider cannot read: it wants whole numbers of milliseconds. */
+  readonly unreadable: readonly { readonly role: string; readonly setting: string }[];
 }
 
 /** Asks the engine; undefined where none answers. Needs no login; what does not run is not asked. */
@@ -46,11 +48,15 @@ export function surveyEngine(settings: Settings, dockerHost: string | undefined)
   const volumes = findVolumes([names.primary.volume, names.replica.volume], dockerHost);
   const data = findData(settings, nodes, volumes, dockerHost);
   const primary = nodeNames.find((node) => data[node].role === "primary" && data[node].running);
-  const owned = `SELECT nspname FROM pg_namespace WHERE pg_get_userbyid(nspowner) = '${platformRole}'`;
-  const asked =
-    primary === undefined
-      ? undefined
-      : run("exec", names[primary].container, ...["psql", "-XAtU", "postgres", "-d", "appdb", "-c", owned]);
+  const ask = (query: string) => {
+    if (primary === undefined) return undefined;
+    const psql = ["psql", "-XAtU", "postgres", "-d", database, "-c", query];
+    const { status, stdout } = docker(["exec", names[primary].container, ...psql], {
+      host: dockerHost,
+      timeoutMs: answerTimeoutMs,
+    });
+    return status === 0 ? lines(stdout) : undefined;
+  };
   const network = run("network", "inspect", "--format", "{{.Name}} {{.Id}}", names.network).stdout.trim().split(" ");
   return {
     nodes,
@@ -58,9 +64,17 @@ export function surveyEngine(settings: Settings, dockerHost: string | undefined)
     // docker finds a network by the beginning of its id too
     network: network[0] === names.network ? network[1] : undefined,
     volumes,
-    schemas: asked?.status === 0 ? lines(asked.stdout) : undefined,
+    schemas: ask(`SELECT nspname FROM pg_namespace WHERE pg_get_userbyid(nspowner) = '${platformRole}'`),
+    unreadable: (ask(unreadableSettings) ?? []).map((line) => {
+      const [setting = "", role = ""] = line.split(" ");
+      return { role, setting };
+    }),
   };
 }
+
+const unreadableSettings = String.raw`
+  SELECT split_part(setting, '=', 1) || ' ' || rolname FROM pg_roles, unnest(rolconfig) AS setting
+   WHERE setting ~ '^(statement_timeout|idle_in_transaction_session_timeout)=' AND setting !~ '=\d{1,9}$' ORDER BY 1`;
 
 /** Which of these volumes exist. */
 export function findVolumes(names: readonly string[], dockerHost: string | undefined): readonly FoundVolume[] {

@@ -1,9 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Plan } from "../access/plan-items";
+import { identifier } from "../access/describe";
+import { superuserRole, type Plan } from "../access/plan-items";
+import { ownSettings } from "../access/role-settings";
 import { docker } from "../cluster/docker-cli";
 import { restartNotices } from "../cluster/restart-notice";
-import { surveyEngine } from "../cluster/survey";
-import type { Settings } from "../settings-rules";
+import { surveyEngine, type Survey } from "../cluster/survey";
+import { dockerNames, nodeNames } from "../naming";
+import { database, type Settings } from "../settings-rules";
 import { asInState, compare, type Differences } from "./existing";
 import { readOwnState } from "./read-state";
 import { refusals } from "./refusals";
@@ -34,7 +37,14 @@ export async function examine(plan: Plan, settings: Settings, dockerHost: string
   for (const notice of [...restartNotices(survey.nodes, settings, pulumi.getStack()), ...differences.notices]) {
     void pulumi.log.warn(notice);
   }
-  if (!pulumi.runtime.isDryRun()) differences.inTheWay.forEach((container) => remove(container, dockerHost));
+  const set = ownSettingsBack(plan, survey);
+  for (const { role, setting } of set) {
+    void pulumi.log.warn(`${role} has set its ${setting} to what the provider cannot read: up sets it back`);
+  }
+  if (!pulumi.runtime.isDryRun()) {
+    differences.inTheWay.forEach((container) => remove(container, dockerHost));
+    if (set.length > 0) setBack(set, settings, survey, dockerHost);
+  }
   return { ...differences, state };
 }
 
@@ -47,6 +57,33 @@ function unasked({ adoptedVolumes }: Differences): string[] {
       `that has the state; where that is lost, npm run up -- ${stack} --adopt takes the data over, with new passwords ` +
       `(${adoptVariable}=${stack} for a bare pulumi up)`,
   ];
+}
+
+interface OwnSetting {
+  readonly role: string;
+  readonly setting: string;
+  readonly statement: string;
+}
+
+/** A role may change its own timeouts, and the provider would fail at reading them, behind the change it has made. */
+function ownSettingsBack(plan: Plan, { unreadable }: Survey): readonly OwnSetting[] {
+  return unreadable.flatMap(({ role, setting }) => {
+    const planned = plan.roles.find(({ name, of }) => name === role && of !== null);
+    const value = planned && ownSettings(planned).find(([name]) => name === setting)?.[1];
+    if (planned === undefined) return [];
+    const clause = value === undefined ? `RESET ${setting}` : `SET ${setting} = ${value}`;
+    return [{ role, setting, statement: `ALTER ROLE ${identifier(role)} ${clause}` }];
+  });
+}
+
+function setBack(set: readonly OwnSetting[], settings: Settings, { data }: Survey, host: string | undefined): void {
+  const primary = nodeNames.find((node) => data[node].role === "primary" && data[node].running);
+  if (primary === undefined) return;
+  const { container } = dockerNames(settings.namePrefix)[primary];
+  const psql = ["psql", "-XqU", superuserRole, "-d", database, "-v", "ON_ERROR_STOP=1", "-f", "-"];
+  const input = ["SET lock_timeout = '10s'", ...set.map(({ statement }) => statement), ""].join(";\n");
+  const { status, stderr } = docker(["exec", "--interactive", container, ...psql], { input, host });
+  if (status !== 0) throw new pulumi.RunError(`roles' own settings cannot be set back: ${stderr.trim()}`);
 }
 
 /** Under the update's lock: nobody else makes or needs it at this moment. */

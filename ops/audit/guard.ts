@@ -21,7 +21,7 @@ export async function auditGuard(superuser: ClientBase): Promise<readonly Findin
   const { rows } = await superuser.query<GuardRow>(sqlFile("guard"));
   const files = guardFiles();
   const text = files.join("\n");
-  const triggers = [...text.matchAll(/^CREATE EVENT TRIGGER (\w+) ON (\w+) EXECUTE FUNCTION (platform\.\w+)\(\)/gm)];
+  const triggers = [...text.matchAll(/^ *CREATE EVENT TRIGGER (\w+) ON (\w+) EXECUTE FUNCTION (platform\.\w+)\(\)/gm)];
   const functions = [...text.matchAll(/CREATE OR REPLACE FUNCTION platform\.(\w+)\(\)[^$]*\$(\w+)\$(.*?)\$\2\$/gs)];
   const finding = (what: string, expected: string, found: string, fix: readonly string[]): Finding => ({
     ...{ kind: "guard", role: "", what, expected, found, fix },

@@ -20,6 +20,8 @@ export interface ServerStatus {
     readonly lagBytes: number | null;
     readonly lagSeconds: number;
   }[];
+  /** Of a standby: how old what it replays is, where a session of its own keeps it waiting; else 0. */
+  readonly replayWaitSeconds: number;
   readonly slots: readonly { readonly name: string; readonly active: boolean; readonly walStatus: string | null }[];
   readonly databaseBytes: number;
   readonly walBytes: number;

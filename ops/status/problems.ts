@@ -42,6 +42,12 @@ export function problemsOf(nodes: readonly NodeStatus[], stack: Stack): readonly
         ...(server.role === "primary" && othersAnswer(container) && !server.standbys.some(isStreaming)
           ? [`no standby streams from ${container}: its log and the standby's say why`]
           : []),
+        ...(server.replayWaitSeconds > waitSeconds
+          ? [
+              `${container} has waited for a session of its own for ${duration(server.replayWaitSeconds)}, and replays nothing: ` +
+                `npm run ops -- end-sessions --stack ${stack.name} ends a service's`,
+            ]
+          : []),
         ...(server.role === "primary" ? abuses(server, stack) : []),
         ...lost.map(
           ({ name }) => `slot ${name} on ${container} has lost WAL its standby needs: the standby must be copied anew`,
@@ -74,6 +80,8 @@ function certificateProblems(container: string, certificates: CertificateStatus 
   ];
 }
 
+/** A reader has 30 seconds before it is cancelled. */
+const waitSeconds = 120;
 /** `up` renews 90 days before: below this nobody has run it for long. */
 const serverDays = 30;
 /** Every client must get the next one first. */

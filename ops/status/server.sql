@@ -19,6 +19,11 @@ SELECT json_build_object(
              'lagBytes', CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) END,
              'lagSeconds', extract(epoch FROM coalesce(replay_lag, '0'))) ORDER BY application_name), '[]')
       FROM pg_stat_replication),
+  -- How old what it replays is, where a session of the standby's keeps it waiting.
+  'replayWaitSeconds', (
+    SELECT coalesce(max(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())), 0)
+      FROM pg_stat_activity
+     WHERE backend_type = 'startup' AND (wait_event_type = 'Lock' OR wait_event ~ '^RecoveryConflict')),
   'slots', (
     SELECT coalesce(json_agg(json_build_object('name', slot_name, 'active', active, 'walStatus', wal_status)
                              ORDER BY slot_name), '[]')

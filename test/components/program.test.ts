@@ -298,7 +298,15 @@ describe("a frozen service", () => {
       ({ name, inputs }) => JSON.stringify(program.resource(name).inputs) !== JSON.stringify(inputs),
     );
     expect(changed.map(({ name }) => name).sort()).toEqual([
-      ...["gatherer-app", "gatherer-owner", "gatherer-user", "logins-check-run", "tiers-apply"],
+      ...[
+        "cluster-configuration",
+        "gatherer-app",
+        "gatherer-owner",
+        "gatherer-user",
+        "logins-apply",
+        "logins-check-run",
+        "tiers-apply",
+      ],
     ]);
     expect(program.resource("gatherer-app").inputs).toEqual({ ...dev.resource("gatherer-app").inputs, login: false });
     expect(program.resource("tiers-apply").shown).toMatchObject({

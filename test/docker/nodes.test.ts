@@ -309,7 +309,7 @@ describe("a changed configuration", () => {
     const withLine = async (line: string) => {
       vi.doMock("../../components/cluster/configuration/pg-hba", async (original) => {
         const actual = await original<typeof pgHba>();
-        return { ...actual, renderPgHba: (settings: Settings) => `${line}\n${actual.renderPgHba(settings)}` };
+        return { ...actual, renderPgHba: (settings: Settings) => `${line}\n${actual.renderPgHba(settings, [])}` };
       });
       const ran = await cluster.up({ maxConnections: 150 });
       vi.doUnmock("../../components/cluster/configuration/pg-hba");

@@ -1,6 +1,10 @@
+import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { endSessions } from "../../components/access/end-sessions";
 import { endSessionsOfService } from "../../ops/end-sessions";
+import { collectStatus } from "../../ops/status/collect";
 import { services } from "../../services/registry";
 import { tiers } from "../../services/service";
 import { answer } from "../support/attackers";
@@ -56,6 +60,54 @@ describe("reads on the replica", () => {
     expect(await reading).toBe("canceling statement due to conflict with recovery");
     expect(await answer(session, "SELECT 1")).not.toBe("1");
     expect(await readOnReplica()).toBe("500");
+  });
+});
+
+describe("a reader that does not take its answer", () => {
+  it("open: holds up what is replayed for as long as it likes, until end-sessions ends it; a freeze does so too", async () => {
+    await onPrimary("gtown", "CREATE TABLE gt_big AS SELECT repeat('x', 1000) AS t FROM generate_series(1, 1000)");
+    const stuck = async () => {
+      await cluster.caughtUp("primary");
+      const session = await cluster.login("replica", "gtuser");
+      await session.query("SET statement_timeout = 0; SET tcp_user_timeout = 0");
+      const reading = answer(session, "SELECT t FROM gt_big, generate_series(1, 1000)");
+      // As a client does that is stopped, or means harm.
+      (session as unknown as { connection: { stream: Socket } }).connection.stream.pause();
+      await waitFor(() => cluster.ask("replica", waiting) === "ClientWrite");
+      await onPrimary(
+        "gtown",
+        "TRUNCATE gt_big",
+        "INSERT INTO gt_big SELECT repeat('x', 1000) FROM generate_series(1, 1000)",
+      );
+      const written = cluster.ask("primary", "SELECT pg_current_wal_lsn()");
+      return {
+        replayed: () => cluster.ask("replica", `SELECT pg_last_wal_replay_lsn() >= '${written}'`) === "t",
+        end: async () => {
+          (session as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
+          await reading;
+        },
+      };
+    };
+    const waiting = "SELECT wait_event FROM pg_stat_activity WHERE usename = 'gtuser'";
+
+    const first = await stuck();
+    await sleep(40_000); // max_standby_streaming_delay, and more
+    expect(first.replayed()).toBe(false);
+    const [, replica] = collectStatus({ name: "dev", settings: cluster.settings, dockerHost: undefined });
+    expect(replica?.server?.replayWaitSeconds).toBeGreaterThan(30);
+    const stack = { name: "dev", settings: cluster.settings, dockerHost: undefined };
+    endSessionsOfService(gatherer, tiers, stack, () => undefined);
+    await waitFor(first.replayed);
+    await first.end();
+
+    const second = await stuck();
+    cluster.ask("primary", "ALTER ROLE gtuser NOLOGIN");
+    const superuser = await cluster.login("replica", "postgres");
+    expect(await endSessions(superuser, ["gtuser"])).toBe(1);
+    expect(second.replayed()).toBe(true);
+    await superuser.end();
+    await second.end();
+    cluster.ask("primary", "ALTER ROLE gtuser LOGIN");
   });
 });
 

@@ -221,22 +221,50 @@ describe("a service that is frozen", () => {
   const frozen = services.map((service) =>
     service.name === "ledger" ? { ...service, lifecycle: "frozen" as const } : service,
   );
-  const session = async (server: "rw" | "ro") => {
+  const session = async (server: "rw" | "ro", user = "lguser") => {
     const { host, port } = (stack.output("endpoints") as Endpoints)[server].host;
-    const client = new Client({ host, port, user: "lguser", password: passwordOf("lguser"), database: "appdb" });
+    const client = new Client({ host, port, user, password: passwordOf(user), database: "appdb" });
     client.on("error", () => undefined);
     await client.connect();
     return client;
   };
   const passwordOf = (role: string) => stack.logins(services).passwords.get(role);
 
+  it("is shut out also where its owner has locked what every login needs, and comes back as often as it likes", async () => {
+    const owner = await session("rw", "lgown");
+    const app = await session("rw", "lgapp");
+    await owner.query("CREATE TABLE lg_ids (id int) PARTITION BY LIST (id)");
+    await app.query("SET idle_in_transaction_session_timeout = 0; BEGIN; SELECT FROM pg_roles LIMIT 1");
+    await owner.query("SET statement_timeout = 0");
+    const waiting = owner
+      .query(
+        "ALTER TABLE lg_ids ATTACH PARTITION pg_catalog.pg_authid FOR VALUES IN (length(set_config('lock_timeout', '0', true)))",
+      )
+      .catch((error: unknown) => String(error));
+    await sleep(1000);
+    setRegistry(frozen);
+    expect(ok(stack.up("--skip-preview"))).toContain("sessions of frozen services");
+    expect(await waiting).toMatch(/terminat/);
+    await expect(session("rw", "lgapp")).rejects.toThrow("pg_hba.conf rejects connection");
+    setRegistry(services);
+    ok(stack.up("--skip-preview"));
+    const again = await session("rw", "lgown");
+    await again.query("DROP TABLE lg_ids");
+    await again.end();
+    await expectUnharmed();
+  });
+
   it("loses logins and sessions on both servers, nothing else, and gets them back", async () => {
     const sessions = [await session("rw"), await session("ro")];
+    // What the provider cannot read, and would fail at.
+    await sessions[0]?.query("ALTER ROLE lguser SET statement_timeout = '1h'");
     setRegistry(frozen);
-    expect(ok(stack.up("--skip-preview"))).toContain("ended 1 sessions of frozen services");
+    expect(ok(stack.up("--skip-preview"))).toContain(
+      "lguser has set its statement_timeout to what the provider cannot read: up sets it back",
+    );
     for (const client of sessions) await expect(client.query("SELECT 1")).rejects.toThrow();
-    await expect(session("rw")).rejects.toThrow("not permitted to log in");
-    await expect(session("ro")).rejects.toThrow("not permitted to log in");
+    await expect(session("rw")).rejects.toThrow("pg_hba.conf rejects connection");
+    await expect(session("ro")).rejects.toThrow("pg_hba.conf rejects connection");
     expect(stack.ops("connect", "ledger").output).toContain("ledger is frozen");
     await expectUnharmed();
     setRegistry(services);

@@ -172,8 +172,8 @@ describe("the notice of a restart", () => {
 });
 
 describe("pg_hba.conf", () => {
-  const rules = (tls: Settings["tls"]) =>
-    renderPgHba({ tls })
+  const rules = (tls: Settings["tls"], frozen: readonly string[] = []) =>
+    renderPgHba({ tls }, frozen)
       .split("\n")
       .filter((line) => line !== "" && !line.startsWith("#"))
       .map((line) => line.split("  #")[0]);
@@ -188,6 +188,11 @@ describe("pg_hba.conf", () => {
       "host appdb all all scram-sha-256",
     ]);
     expect(renderPgIdent()).toContain("operators root all\noperators postgres all\n");
+  });
+
+  it("refuses the roles of frozen services before all else", () => {
+    expect(rules("required", ["gtown", "gtapp", "gtuser"])[0]).toBe("host all gtown,gtapp,gtuser all reject");
+    expect(rules("required", ["gtown"]).slice(1)).toEqual(rules("required"));
   });
 
   it("asks for encryption of whoever comes from outside the container, where the stack requires it", () => {

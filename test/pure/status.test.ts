@@ -19,6 +19,7 @@ const server: ServerStatus = {
     { role: "app", used: 1, limit: -1 },
   ],
   standbys: [{ name: "pg16-replica", state: "streaming", lagBytes: 20_480, lagSeconds: 0.25 }],
+  replayWaitSeconds: 0,
   slots: [{ name: "pg16_replica", active: true, walStatus: "reserved" }],
   databaseBytes: 12 * 1024 ** 2,
   walBytes: 64 * 1024 ** 2,
@@ -83,6 +84,14 @@ describe("status", () => {
 
   it.each<[string, readonly NodeStatus[], readonly string[]]>([
     ["nothing", well, []],
+    [
+      "a standby that waits for a reader",
+      [node({ server }), { ...replica, server: { ...standby, replayWaitSeconds: 150 } }],
+      [
+        "pg16-replica has waited for a session of its own for 2 min, and replays nothing: npm run ops -- end-sessions --stack prod " +
+          "ends a service's",
+      ],
+    ],
     [
       "a node that was never made",
       [node({ state: "missing", error: "no such container" }), replica],

@@ -115,6 +115,7 @@ export async function runProgram(
     network: undefined,
     volumes: [],
     schemas: undefined,
+    unreadable: [],
   };
   vi.doMock("../../components/cluster/survey", () => ({ surveyEngine: () => survey }));
   vi.doMock("../../components/access/adopt-roles", () => ({ adoptRoles: () => new Set() }));

@@ -10,3 +10,5 @@ SELECT pg_terminate_backend(pid)
            AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
                           'AccessExclusiveLock')
         OFFSET 0) holder;
+-- At once, in front of whoever comes back: the next statement is written in a language.
+LOCK TABLE pg_catalog.pg_language IN ROW EXCLUSIVE MODE;

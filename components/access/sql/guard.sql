@@ -79,6 +79,9 @@ BEGIN
   ELSIF tg_tag IN ('CREATE CAST', 'CREATE TRANSFORM', 'CREATE CONVERSION') THEN
     why := 'its code would run as whoever reads';
     cure := 'Write a function, and call it.';
+  ELSIF tg_tag = 'CREATE COLLATION' THEN
+    why := 'it would decide what a reader''s own values are equal to';
+    cure := 'The platform makes it, in schema extensions.';
   ELSIF tg_tag IN ('CREATE TEXT SEARCH DICTIONARY', 'ALTER TEXT SEARCH DICTIONARY') THEN
     why := 'one that leads to itself ends the server';
     cure := 'The platform makes it, in schema extensions.';
@@ -162,10 +165,28 @@ END
 $refuse_objects$;
 REVOKE ALL ON FUNCTION platform.refuse_objects() FROM PUBLIC;
 
--- No WHEN TAG on the first: ALTER INDEX … RENAME renames tables and views too.
-DROP EVENT TRIGGER IF EXISTS enforce_prefix;
-CREATE EVENT TRIGGER enforce_prefix ON ddl_command_end EXECUTE FUNCTION platform.enforce_prefix();
-DROP EVENT TRIGGER IF EXISTS refuse_commands;
-CREATE EVENT TRIGGER refuse_commands ON ddl_command_start EXECUTE FUNCTION platform.refuse_commands();
-DROP EVENT TRIGGER IF EXISTS refuse_objects;
-CREATE EVENT TRIGGER refuse_objects ON ddl_command_end EXECUTE FUNCTION platform.refuse_objects();
+-- What is as it should be stays: dropping one waits for whoever has looked it up in an open transaction.
+DO $event_triggers$
+DECLARE
+  trigger name;
+BEGIN
+  FOR trigger IN
+    SELECT evtname FROM pg_event_trigger
+     WHERE evtname IN ('enforce_prefix', 'refuse_commands', 'refuse_objects')
+       AND NOT (evtenabled = 'O' AND evttags IS NULL AND evtfoid = format('platform.%I', evtname)::regproc
+                AND evtevent = CASE evtname WHEN 'refuse_commands' THEN 'ddl_command_start' ELSE 'ddl_command_end' END)
+  LOOP
+    EXECUTE format('DROP EVENT TRIGGER %I', trigger);
+  END LOOP;
+  -- No WHEN TAG on the first: ALTER INDEX … RENAME renames tables and views too.
+  IF NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'enforce_prefix') THEN
+    CREATE EVENT TRIGGER enforce_prefix ON ddl_command_end EXECUTE FUNCTION platform.enforce_prefix();
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'refuse_commands') THEN
+    CREATE EVENT TRIGGER refuse_commands ON ddl_command_start EXECUTE FUNCTION platform.refuse_commands();
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'refuse_objects') THEN
+    CREATE EVENT TRIGGER refuse_objects ON ddl_command_end EXECUTE FUNCTION platform.refuse_objects();
+  END IF;
+END
+$event_triggers$;

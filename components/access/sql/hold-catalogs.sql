@@ -1,33 +1,40 @@
 -- Nobody else changes roles, settings or rights while this transaction does: a role that sets its own password in a loop, or an
 -- owner that alters a table in one, makes every other application fail with "tuple concurrently updated". Who waits in
 -- front of a lock is served in order, so a loop gets no further. One after the other: what is held stays held while whoever
--- has the next one is ended.
+-- has the next one is ended. All other catalogs are held too, as a writer holds them: nothing of this transaction waits for a
+-- lock that somebody has asked for since, also where whoever is ended comes back at once.
 DO $hold_catalogs$
 DECLARE
+  changed constant regclass[] := ARRAY['pg_authid', 'pg_auth_members', 'pg_db_role_setting', 'pg_namespace', 'pg_class', 'pg_attribute',
+                                       'pg_proc', 'pg_default_acl'];
   catalog regclass;
 BEGIN
-  FOREACH catalog IN ARRAY ARRAY['pg_authid', 'pg_auth_members', 'pg_db_role_setting', 'pg_namespace', 'pg_class', 'pg_attribute',
-                                 'pg_proc', 'pg_default_acl']::regclass[]
+  FOR catalog IN
+    SELECT c.oid FROM pg_class c
+     WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relkind = 'r'
+     ORDER BY array_position(changed, c.oid::regclass), c.oid
   LOOP
     FOR attempt IN 1..5 LOOP
       BEGIN
         SET LOCAL lock_timeout = '2s';
-        EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', catalog);
+        EXECUTE format('LOCK TABLE %s IN %s MODE', catalog,
+                       CASE WHEN catalog = ANY (changed) THEN 'SHARE ROW EXCLUSIVE' ELSE 'ROW EXCLUSIVE' END);
         EXIT;
       EXCEPTION
         WHEN lock_not_available THEN
           IF attempt = 5 THEN RAISE; END IF;
           -- Some role has it for as long as it likes: by a change to itself in an open transaction, by nextval() of the catalog or DDL
           -- on it, which lock before they look. An honest statement is done with a catalog in no time. Without waiting for their
-          -- end: who comes back must find this transaction in front.
-          PERFORM pg_terminate_backend(l.pid)
-             FROM pg_locks l
-             JOIN pg_stat_activity a ON a.pid = l.pid
-             JOIN pg_roles r ON r.oid = a.usesysid AND NOT r.rolsuper
-            WHERE l.relation = catalog
-              AND (l.mode = 'RowExclusiveLock' AND l.granted
-                   OR l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
-                                 'AccessExclusiveLock'));
+          -- end: who comes back must find this transaction in front. Nothing is looked up in a catalog that may be locked.
+          PERFORM pg_terminate_backend(holder.pid)
+             FROM (SELECT DISTINCT l.pid
+                     FROM pg_lock_status() l, pg_stat_get_activity(NULL) a, pg_stat_get_activity(pg_backend_pid()) me
+                    WHERE a.pid = l.pid AND a.usesysid NOT IN (10, me.usesysid)
+                      AND l.relation = catalog
+                      AND (l.mode = 'RowExclusiveLock' AND l.granted AND catalog = ANY (changed)
+                           OR l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                                         'AccessExclusiveLock'))
+                   OFFSET 0) holder;
         WHEN deadlock_detected THEN
           -- Autovacuum on one of them waits for pg_class, to write down what it did: it gets it now.
           IF attempt = 5 THEN RAISE; END IF;

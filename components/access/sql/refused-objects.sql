@@ -87,6 +87,11 @@ SELECT 'dictionary', d.dictnamespace, d.oid, 0, d.oid::regdictionary::text,
   JOIN pg_ts_template t ON t.oid = d.dicttemplate
   JOIN pg_roles r ON r.oid = d.dictowner AND NOT r.rolsuper
 UNION ALL
+-- Two values that are not the same may be equal in it, and a reader's own are compared with a view's.
+SELECT 'collation', c.collnamespace, c.oid, 0, c.oid::regcollation::text,
+       'rules of its own', 'by which a reader''s own values would be compared', 'The platform makes it, in schema extensions.'
+  FROM pg_collation c JOIN pg_roles r ON r.oid = c.collowner AND NOT r.rolsuper
+UNION ALL
 SELECT 'table', coalesce(t.relnamespace, c.relnamespace), c.oid, coalesce(t.oid, 0), coalesce(t.oid, c.oid)::regclass::text,
        CASE WHEN t.oid IS NULL THEN '' ELSE 'toast.' END || o.option,
        'with which a worker of autovacuum, of which all have three, would be busy with it for days',

@@ -70,9 +70,20 @@ const rules: readonly HostRule[] = [
   },
 ];
 
-/** pg_hba.conf's text. */
-export function renderPgHba({ tls }: Pick<Settings, "tls">): string {
-  const lines = rules
+/**
+ * pg_hba.conf's text.
+ * @param frozen roles of frozen services: they are refused before the server looks into a catalog, whatever they do to its catalogs
+ */
+export function renderPgHba({ tls }: Pick<Settings, "tls">, frozen: readonly string[]): string {
+  const shutOut: HostRule = {
+    type: "host",
+    database: "all",
+    user: frozen.join(","),
+    address: "all",
+    method: "reject",
+    reason: "frozen services",
+  };
+  const lines = [...(frozen.length === 0 ? [] : [shutOut]), ...rules]
     .flatMap((rule) =>
       tls === "required" && rule.type === "host" && rule.method !== "reject" ? encrypted(rule) : [rule],
     )

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { docker } from "../docker-cli";
+import { endSessionsScript } from "../node-script";
 import { ask, runJob, runThrowAway, variable } from "./job";
 
 /** What must stand in no environment and no process list. */
@@ -46,7 +47,10 @@ async function configure(): Promise<void> {
     ],
     [`${replicationPassword}\n`, ...tlsFiles].join(""),
   );
-  for (const node of nodes) await reload(node);
+  const reloaded = nodes.filter((node) => docker(["kill", "--signal", "HUP", node]).status === 0);
+  await sleep(500); // the postmaster answers no signal
+  endSessions(nodes, (process.env["END_SESSIONS_OF"] ?? "").split(" ").filter(Boolean));
+  for (const node of reloaded) sayReloaded(node);
   warnOfMemory(Number(variable("MEMORY_MIB")) * nodes.length);
 }
 
@@ -82,10 +86,21 @@ function newPorts(nodes: readonly string[]): string[] {
     });
 }
 
+/** Of who may not log in from now on: no login is needed, and nothing such a session has locked keeps it. */
+function endSessions(nodes: readonly string[], roles: readonly string[]): void {
+  if (roles.length === 0) return;
+  const input = readFileSync(endSessionsScript, "utf8");
+  for (const node of nodes) {
+    const { status, stdout, stderr } = docker(["exec", "--interactive", node, "bash", "-s", "--", ...roles], { input });
+    if (status === 0 && stdout.trim() === "0") continue;
+    // One that does not run has none; one that does not end is told again, and waited for, when the roles are altered.
+    const said = status === 0 ? `ended ${stdout.trim()} sessions of frozen services` : stderr.trim();
+    process.stdout.write(`${node}: ${said}\n`);
+  }
+}
+
 /** Process 1 is the server: SIGHUP is its reload. Says what only a restart brings; `up` restarts for what it knows of. */
-async function reload(node: string): Promise<void> {
-  if (docker(["kill", "--signal", "HUP", node]).status !== 0) return; // not there, or not running: it will read them
-  await sleep(500); // the postmaster answers no signal
+function sayReloaded(node: string): void {
   const query = "SELECT string_agg(name, ', ' ORDER BY name) FROM pg_settings WHERE pending_restart";
   const pending = ask(node, query);
   process.stdout.write(`${node} reloaded${pending === "" ? "" : `; needs a restart for ${pending}`}\n`);

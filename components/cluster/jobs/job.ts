@@ -1,4 +1,4 @@
-import { docker } from "../docker-cli";
+import { answerTimeoutMs, docker } from "../docker-cli";
 
 /** A variable of the environment pulumi runs a job with. */
 export function variable(name: string): string {
@@ -23,7 +23,8 @@ export function runThrowAway(name: string, args: readonly string[], input: strin
 
 /** The single value a query of the superuser on the socket gives; "" where the server does not answer. */
 export function ask(node: string, query: string): string {
-  return docker(["exec", node, "psql", "-XAtU", "postgres", "-d", "postgres", "-c", query]).stdout.trim();
+  const psql = ["psql", "-XAtU", "postgres", "-d", "postgres", "-c", query];
+  return docker(["exec", node, ...psql], { timeoutMs: answerTimeoutMs }).stdout.trim();
 }
 
 /** Runs a job: exit status 1 and one message when it fails, so that `up` fails and the next one tries again. */

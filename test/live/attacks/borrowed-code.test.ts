@@ -335,6 +335,18 @@ describe("the guard", () => {
 });
 
 describe("what all share", () => {
+  it("nor may a collation of its own decide what a reader's values are equal to", async () => {
+    const create = "CREATE COLLATION gt_all (provider = icu, locale = 'und', deterministic = false)";
+    expect(await answer(gatherer.owner, create)).toBe(
+      "CREATE COLLATION is not for gtown: it would decide what a reader's own values are equal to",
+    );
+    await pastTheGuard(server, "gtown", create.replace("gt_all", "gt.gt_all"));
+    expect((await auditViolations(plan, server.superuser)).map(describeViolation)).toEqual([
+      "refused object: collation gt.gt_all: expected none: the guard refuses it, got uses rules of its own",
+    ]);
+    await server.superuser.query("DROP COLLATION gt.gt_all");
+  });
+
   it.each([
     ["CREATE", "CREATE TEXT SEARCH DICTIONARY gt_d (TEMPLATE = simple)"],
     ["ALTER", "ALTER TEXT SEARCH DICTIONARY pg_catalog.simple RENAME TO gt_d"],

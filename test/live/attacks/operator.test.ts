@@ -7,8 +7,8 @@ import { frozenRoles } from "../../../components/access/plan-items";
 import { describeViolation } from "../../../ops/effect-test/attempt";
 import { testEffect } from "../../../ops/effect-test/effect-test";
 import { services } from "../../../services/registry";
-import { tierRole } from "../../../services/service";
-import { answer, takeOver, type Attackers } from "../../support/attackers";
+import { tierRole, type Tier } from "../../../services/service";
+import { answer, answers, takeOver, type Attackers } from "../../support/attackers";
 import { startTestServer, testPlan, type TestServer } from "../../support/server";
 
 // Whether the operator keeps the upper hand: the plan, the freeze, the effect test and the dump, while a taken-over gatherer
@@ -127,6 +127,64 @@ describe("the plan is applied", () => {
       expect(outcomes).toEqual(["applied", "applied"]);
     },
   );
+
+  it.each([
+    "pg_language",
+    "pg_event_trigger",
+    "pg_shdepend",
+    "pg_proc",
+    "pg_operator",
+    "pg_type",
+    "pg_cast",
+    "pg_index",
+    "pg_class",
+    "pg_namespace",
+    "pg_database",
+  ])(
+    "also while an owner asks for %s whole by ATTACH PARTITION, behind readers of its own that come back at once, nor is a freeze kept out",
+    async (catalog) => {
+      await gatherer.owner.query("CREATE TABLE IF NOT EXISTS gt_ids (id int) PARTITION BY LIST (id)");
+      await gatherer.end();
+      const stop = new AbortController();
+      const isOver = () => stop.signal.aborted;
+      // A session that is ended comes back; who is shut out tries on.
+      const comeBack = async (tier: Tier, sql: string) => {
+        while (!isOver()) {
+          const session = await server.session(tierRole("gt", tier)).catch(() => undefined);
+          if (session === undefined) await sleep(5);
+          else {
+            await answer(session, "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0");
+            await answer(session, sql);
+            while (!isOver() && (await answer(session, "SELECT 1")) === "1") await sleep(20);
+            await session.end().catch(() => undefined);
+          }
+        }
+      };
+      const attach = `ALTER TABLE gt.gt_ids ATTACH PARTITION pg_catalog.${catalog}
+                        FOR VALUES IN (length(set_config('lock_timeout', '0', true)))`;
+      const attackers = [
+        ...(["app", "app", "user"] as const).map((tier) => comeBack(tier, `BEGIN; SELECT count(*) FROM ${catalog}`)),
+        ...(["owner", "owner"] as const).map((tier) => comeBack(tier, attach)),
+      ];
+      await sleep(1000);
+      const outcomes = [await apply(plan), await apply(frozen), await apply(plan)];
+      stop.abort();
+      await server.superuser.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename ~ '^gt'");
+      await Promise.all(attackers);
+      expect(outcomes).toEqual(["applied", "applied", "applied"]);
+    },
+  );
+
+  it("also while somebody has looked an event trigger of the guard up and not committed", async () => {
+    const lookup = "SELECT pg_get_object_address('event trigger', '{enforce_prefix}', '{}')";
+    expect(await answers(gatherer, lookup)).toBe("permission denied for function pg_get_object_address");
+    // Where somebody has it all the same, as before this plan.
+    await server.superuser.query(
+      "GRANT EXECUTE ON FUNCTION pg_get_object_address(text, text[], text[]) TO gtuser; GRANT EXECUTE ON FUNCTION array_in(cstring, oid, integer) TO gtuser",
+    );
+    expect(await answer(gatherer.user, `BEGIN; ${lookup}`)).not.toContain("denied");
+    expect(await apply(plan)).toBe("applied");
+  });
 
   it("where a role holds the lock on its own row: its session is ended, nobody else's", async () => {
     const bystander = await server.session("lgapp");
