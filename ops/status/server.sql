@@ -19,11 +19,11 @@ SELECT json_build_object(
              'lagBytes', CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) END,
              'lagSeconds', extract(epoch FROM coalesce(replay_lag, '0'))) ORDER BY application_name), '[]')
       FROM pg_stat_replication),
-  -- How old what it replays is, where a session of the standby's keeps it waiting.
-  'replayWaitSeconds', (
-    SELECT coalesce(max(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())), 0)
-      FROM pg_stat_activity
-     WHERE backend_type = 'startup' AND (wait_event_type = 'Lock' OR wait_event ~ '^RecoveryConflict')),
+  -- How old what it replays is, where it has more and stands still: a session of the standby's keeps it waiting.
+  'replayWaitSeconds', coalesce((
+    SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())
+      FROM (SELECT pg_last_wal_replay_lsn() AS replayed, pg_sleep(0.3)) AS before
+     WHERE pg_is_in_recovery() AND pg_last_wal_receive_lsn() > replayed AND pg_last_wal_replay_lsn() = replayed), 0),
   'slots', (
     SELECT coalesce(json_agg(json_build_object('name', slot_name, 'active', active, 'walStatus', wal_status)
                              ORDER BY slot_name), '[]')
