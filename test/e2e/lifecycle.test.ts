@@ -257,7 +257,8 @@ describe("a service that is frozen", () => {
   it("loses logins and sessions on both servers, nothing else, and gets them back", async () => {
     const sessions = [await session("rw"), await session("ro")];
     // What the provider cannot read, and would fail at.
-    await sessions[0]?.query("SET default_transaction_read_only = off; ALTER ROLE lguser SET statement_timeout = '1h'");
+    await sessions[0]?.query("SET default_transaction_read_only = off");
+    await sessions[0]?.query("ALTER ROLE lguser SET statement_timeout = '1h'");
     setRegistry(frozen);
     expect(ok(stack.up("--skip-preview"))).toContain(
       "lguser has set its statement_timeout to what the provider cannot read: up sets it back",

@@ -79,6 +79,7 @@ export function slim(
   };
   const named = JSON.stringify(kept, null, 1)
     .replaceAll(of.folder, "/platform")
+    .replaceAll(/ at \/\S*\/pulumi-/g, " at /usr/local/bin/pulumi-")
     .replaceAll(of.prefix, "pg16")
     .replaceAll(of.prefix.replaceAll("-", "_"), "pg16")
     .replaceAll(String(of.port), "5432")
