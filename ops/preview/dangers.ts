@@ -51,7 +51,7 @@ const rules: readonly Rule[] = [
     on: ["replace"],
     meaning: (names, change) =>
       `**restart of ${names}**, the primary first${listed(reasonsOf(change))}. Each is stopped cleanly and made anew on its data: ` +
-      "its sessions end, and for some seconds nobody gets in there.",
+      "its sessions end, and nobody gets in there for seconds (2 to 4 measured; longer where the shutdown has much to write).",
   },
   {
     type: containerType,

@@ -155,7 +155,7 @@ describe("the red block", () => {
         now: inputs(labels(["centraldb.restart.max_wal_senders", "max_wal_senders = 20"])),
       },
       "**restart of `pg16-primary`**, the primary first (`max_wal_senders = default → 20`). Each is stopped cleanly and made anew " +
-        "on its data: its sessions end, and for some seconds nobody gets in there.",
+        "on its data: its sessions end, and nobody gets in there for seconds (2 to 4 measured; longer where the shutdown has much to write).",
     ],
     [
       "a container that is removed",
