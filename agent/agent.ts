@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { inALine } from "./failure";
+import { runBackup } from "./run";
+import { backupKinds, type BackupKind } from "./schedule";
+import { findPrimary } from "./server";
+import { readSettings, type Places } from "./settings";
+import { Store, type Stored } from "./store";
+import { stretchOf, WalArchive } from "./wal-archive";
+import { receiveWal, type Receiving } from "./wal-receiver";
+
+/** How often the agent looks whether something is due. */
+const lookMs = 15_000;
+/** What failed is tried again after so long; each further time twice as long, up to the last. */
+const retryMs = { first: 5 * 60_000, last: 60 * 60_000 };
+
+export interface Failure {
+  readonly why: string;
+  readonly at: Date;
+  readonly times: number;
+}
+
+/** What runs in the container: makes what is due, one at a time, receives WAL, and forgets what nobody needs. */
+export class Agent {
+  readonly store: Store;
+  readonly archive: WalArchive;
+  /** By kind, of the last run where it failed. */
+  readonly failures = new Map<BackupKind, Failure>();
+  receiving: Receiving = { since: undefined, why: "it has not begun" };
+  /** What is being made. */
+  running: { readonly kind: BackupKind; readonly since: Date } | undefined;
+  private last: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly places: Places,
+    private readonly signal: AbortSignal,
+    private readonly say: (line: string) => void,
+  ) {
+    this.store = new Store(places.store);
+    this.archive = new WalArchive(places.store);
+  }
+
+  /** Works until the signal; resolves then. */
+  async work(): Promise<void> {
+    const { places, archive, signal, say } = this;
+    for (const name of await this.store.prepare()) say(`${name} is removed: a run that was killed left it`);
+    await this.settingsAreThere();
+    const receiving = receiveWal({
+      ...{ places, archive, signal, say },
+      onChange: (state) => {
+        this.receiving = state;
+      },
+    });
+    while (!signal.aborted) {
+      for (const kind of backupKinds) {
+        if (this.isPaused(kind)) continue;
+        await this.run(kind, await this.wantsBase(kind), say).catch(() => undefined); // said, and kept in failures
+      }
+      await this.tidy();
+      await sleep(lookMs, undefined, { signal }).catch(() => undefined);
+    }
+    await receiving;
+  }
+
+  /**
+   * Makes a backup where one is due, or `asked`; after what is being made.
+   * @throws BackupFailure
+   */
+  run(kind: BackupKind, asked: boolean, say: (line: string) => void): Promise<Stored | undefined> {
+    const work = async () => {
+      const { places, store, signal } = this;
+      this.running = { kind, since: new Date() };
+      try {
+        const made = await runBackup(kind, asked, { places, store, signal, say });
+        this.failures.delete(kind);
+        return made;
+      } catch (error) {
+        const why = inALine(error);
+        const times = (this.failures.get(kind)?.times ?? 0) + 1;
+        this.failures.set(kind, { why, at: new Date(), times });
+        say(`${kind} backup failed: ${why}`);
+        throw error;
+      } finally {
+        this.running = undefined;
+      }
+    };
+    const result = this.last.then(work, work);
+    this.last = result.catch(() => undefined);
+    return result;
+  }
+
+  /** `up` brings them when the container runs; what is asked before that would fail, and be tried again minutes later. */
+  private async settingsAreThere(): Promise<void> {
+    const { places, signal, say } = this;
+    for (let told = false; !signal.aborted; told = true) {
+      try {
+        readSettings(places);
+        return;
+      } catch (error) {
+        if (!told) say(`waiting for settings: ${inALine(error)}`);
+        await sleep(500, undefined, { signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  private isPaused(kind: BackupKind): boolean {
+    const failure = this.failures.get(kind);
+    if (failure === undefined) return false;
+    const pause = Math.min(retryMs.first * 2 ** (failure.times - 1), retryMs.last);
+    return Date.now() - failure.at.getTime() < pause;
+  }
+
+  /** The WAL that is received is of no use without a base backup of its own stretch and timeline. */
+  private async wantsBase(kind: BackupKind): Promise<boolean> {
+    const stretches = this.archive.stretches();
+    const current = stretches.at(-1);
+    if (kind !== "physical" || current === undefined) return false;
+    const bases = this.store.list().backups.filter((backup) => backup.kind === "physical");
+    const own = bases.filter(({ startedAt }) => stretchOf(startedAt, stretches) === current);
+    try {
+      const primary = await findPrimary(readSettings(this.places), this.places);
+      return !own.some(({ manifest }) => manifest.server.timeline === primary.timeline);
+    } catch {
+      return false; // the run itself says why
+    }
+  }
+
+  private async tidy(): Promise<void> {
+    try {
+      await this.archive.compress();
+      const bases = this.store.list().backups.filter((backup) => backup.kind === "physical");
+      const gone = this.archive.prune(bases);
+      if (gone.length > 0) this.say(`WAL from ${gone[0] ?? ""} to ${gone.at(-1) ?? ""} is deleted: no backup needs it`);
+    } catch (error) {
+      this.say(`the archive of WAL cannot be kept in order: ${inALine(error)}`);
+    }
+  }
+}

@@ -1,0 +1,122 @@
+import { request } from "node:http";
+import { Command, Argument } from "commander";
+import { Agent } from "./agent";
+import { inALine } from "./failure";
+import { verifyAgain } from "./run";
+import { backupKinds, type BackupKind } from "./schedule";
+import { metricsPort, serve } from "./serve";
+import { places } from "./settings";
+import { Store, type Stored } from "./store";
+import { flawsOf, receivedAt, WalArchive } from "./wal-archive";
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+const program = new Command("agent").description("Makes and proves the backups of a stack.");
+
+program
+  .command("serve")
+  .description("work until it is told to stop")
+  .action(async () => {
+    const stop = new AbortController();
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort());
+    const agent = new Agent(places, stop.signal, (line) => say(`${new Date().toISOString()} ${line}`));
+    const servers = serve(agent, places);
+    await agent.work();
+    for (const server of servers) server.close();
+    process.exit();
+  });
+
+program
+  .command("health")
+  .description("exit status 1 where it is not healthy, with the reason")
+  .action(async () => {
+    const response = await fetch(`http://127.0.0.1:${metricsPort}/healthz`);
+    say((await response.text()).trim());
+    if (!response.ok) process.exitCode = 1;
+  });
+
+program
+  .command("now")
+  .description("make a backup now, and tell how it goes")
+  .addArgument(new Argument("<kind>").choices(backupKinds))
+  .action(async (kind: BackupKind) => {
+    const last = await new Promise<string>((resolve, reject) => {
+      const asked = request({ socketPath: places.socket, path: `/run/${kind}`, method: "POST" }, (response) => {
+        let line = "";
+        response.setEncoding("utf8").on("data", (text: string) => {
+          const lines = (line + text).split("\n");
+          line = lines.pop() ?? "";
+          for (const one of lines) {
+            if (one === "done" || one === "failed") resolve(one);
+            else say(one);
+          }
+        });
+        response.on("close", () => resolve("failed"));
+      });
+      asked.on("error", reject).end();
+    });
+    if (last !== "done") process.exitCode = 1;
+  });
+
+program
+  .command("list")
+  .description("every backup and every stretch of WAL, as JSON")
+  .action(() => {
+    const { backups, broken } = new Store(places.store).list();
+    const stretches = new WalArchive(places.store).stretches().map(({ begunAt, segments, folder }) => ({
+      begunAt,
+      first: segments[0]?.name ?? null,
+      last: segments.at(-1)?.name ?? null,
+      segments: segments.length,
+      receivedAt: receivedAt(folder)?.toISOString() ?? null,
+    }));
+    say(
+      JSON.stringify({
+        backups: backups.map(({ manifest, pinned }) => ({ ...manifest, pinned })),
+        broken,
+        wal: stretches,
+      }),
+    );
+  });
+
+program
+  .command("verify")
+  .description("look at every byte of the backups and of the WAL again")
+  .argument("[id]", "of one backup", "all")
+  .action(async (id: string) => {
+    const { backups, broken } = new Store(places.store).list();
+    const chosen = id === "all" ? backups : [find(backups, id)];
+    const flaws = await Promise.all(
+      chosen.map(async (backup) => (await verifyAgain(backup)).map((flaw) => `${backup.id}: ${flaw}`)),
+    );
+    const stretches = id === "all" ? new WalArchive(places.store).stretches() : [];
+    const wal = await Promise.all(stretches.map(flawsOf));
+    const all = [...flaws.flat(), ...wal.flat(), ...(id === "all" ? broken.map((one) => `${one.id}: ${one.why}`) : [])];
+    say(all.length === 0 ? `${chosen.length} backups are what they were when they were proven` : all.join("\n"));
+    if (all.length > 0) process.exitCode = 1;
+  });
+
+for (const [name, pinned] of [
+  ["pin", true],
+  ["unpin", false],
+] as const) {
+  program
+    .command(name)
+    .description(pinned ? "keep a backup for ever" : "keep it no longer than others")
+    .argument("<id>")
+    .action((id: string) => {
+      const store = new Store(places.store);
+      store.pin(find(store.list().backups, id), pinned);
+      say(`${id} is ${pinned ? "kept for ever" : "kept as others are"}`);
+    });
+}
+
+function find(backups: readonly Stored[], id: string): Stored {
+  const found = backups.find((backup) => backup.id === id);
+  if (found !== undefined) return found;
+  throw new Error(`no backup ${id}; there are ${backups.map((backup) => backup.id).join(", ") || "none"}`);
+}
+
+program.parseAsync().catch((error: unknown) => {
+  process.stderr.write(`${inALine(error)}\n`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,43 @@
+import type { BackupClass, BackupKind } from "./schedule";
+
+/** What a proven backup says of itself: `manifest.json` in its folder. Sizes in bytes, durations in seconds, times in ISO 8601. */
+export interface Manifest {
+  readonly format: 1;
+  readonly id: string;
+  readonly kind: BackupKind;
+  readonly classes: readonly BackupClass[];
+  /** Of a dump the moment of its snapshot. */
+  readonly startedAt: string;
+  readonly finishedAt: string;
+  readonly seconds: { readonly tools: number; readonly proof: number };
+  readonly server: {
+    readonly host: string;
+    /** `16.14` */
+    readonly version: string;
+    readonly systemIdentifier: string;
+    readonly timeline: number;
+  };
+  /** What made it: `pg_dump (PostgreSQL) 16.14`. */
+  readonly tool: string;
+  /** WAL a physical backup needs to be consistent, and a dump's place in it. */
+  readonly wal: { readonly timeline: number; readonly start: string; readonly stop: string };
+  readonly files: readonly ManifestFile[];
+  readonly registrySha256: string;
+  readonly accessSha256: string;
+  /** Of a dump. */
+  readonly logical?: LogicalContents;
+}
+
+export interface ManifestFile {
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+export interface LogicalContents {
+  /** Rows of every table in the dump's own snapshot, counted there and again in the dump: `gt.gt_raw_data`. */
+  readonly rows: Readonly<Record<string, number>>;
+  readonly roles: readonly string[];
+  /** Services that are in it. */
+  readonly services: readonly string[];
+}

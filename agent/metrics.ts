@@ -1,0 +1,42 @@
+import { Gauge, Registry } from "prom-client";
+import { backupClasses, backupKinds } from "./schedule";
+import type { Agent } from "./agent";
+
+/** Prometheus' text of what the agent knows; values that nobody knows yet are left out. */
+export async function metricsOf(agent: Agent): Promise<string> {
+  const registry = new Registry();
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name: `centraldb_backup_${name}`, help, labelNames, registers: [registry] });
+  const last = gauge("last_success_timestamp_seconds", "When the newest proven backup began", ["kind", "class"]);
+  const bytes = gauge("last_success_bytes", "Its size in the store", ["kind", "class"]);
+  const seconds = gauge("last_success_duration_seconds", "How long it took", ["kind", "class", "phase"]);
+  const count = gauge("proven", "Proven backups in the store", ["kind", "class"]);
+  const failure = gauge("failing", "1 where the last run of this kind failed", ["kind"]);
+  const { backups, broken } = agent.store.list();
+  for (const kind of backupKinds) {
+    failure.set({ kind }, agent.failures.has(kind) ? 1 : 0);
+    for (const backupClass of backupClasses) {
+      const labels = { kind, class: backupClass };
+      const own = backups.filter((backup) => backup.kind === kind && backup.classes.includes(backupClass));
+      count.set(labels, own.length);
+      const newest = own.at(-1);
+      if (newest === undefined) continue;
+      const { manifest } = newest;
+      last.set(labels, newest.startedAt.getTime() / 1000);
+      bytes.set(
+        labels,
+        manifest.files.reduce((sum, file) => sum + file.bytes, 0),
+      );
+      seconds.set({ ...labels, phase: "tools" }, manifest.seconds.tools);
+      seconds.set({ ...labels, phase: "proof" }, manifest.seconds.proof);
+    }
+  }
+  gauge("broken", "Folders in the store that are no backup").set(broken.length);
+  gauge("running", "1 while a backup is made").set(agent.running === undefined ? 0 : 1);
+  gauge("free_bytes", "Free in the store").set(await agent.store.freeBytes());
+  gauge("wal_receiving", "1 while WAL is received").set(agent.receiving.since === undefined ? 0 : 1);
+  const stretch = agent.archive.stretches().at(-1);
+  gauge("wal_segments", "Complete segments of the stretch of WAL that grows").set(stretch?.segments.length ?? 0);
+  gauge("clock_timestamp_seconds", "This container's clock").set(Date.now() / 1000);
+  return registry.metrics();
+}

@@ -1,0 +1,42 @@
+import { backupClasses, type BackupClass, type BackupKind, type Made } from "./schedule";
+
+/** A backup that was proven, as retention sees it. */
+export interface Kept extends Made {
+  readonly id: string;
+  /** Somebody wants it for ever. */
+  readonly pinned: boolean;
+}
+
+/** Days a backup is kept, by class. */
+export type RetentionDays = Readonly<Record<BackupClass, number>>;
+
+/** Of each kind and class so many are kept, however old. */
+export const atLeast = 2;
+
+const day = 24 * 3600 * 1000;
+
+/**
+ * The backups nobody needs any more, oldest first. One is needed while it is younger than a class of its own is kept, or among
+ * the last two of that class and kind, or pinned. One that began after `now`, when the clock was wrong, is kept, and counts for none.
+ */
+export function expired<T extends Kept>(backups: readonly T[], days: RetentionDays, now: Date): readonly T[] {
+  const past = backups.filter(({ startedAt }) => startedAt <= now);
+  const last = new Set(
+    backupClasses.flatMap((backupClass) =>
+      (["logical", "physical"] as const).flatMap((kind) => newest(past, kind, backupClass).slice(0, atLeast)),
+    ),
+  );
+  return past
+    .filter((backup) => {
+      const age = now.getTime() - backup.startedAt.getTime();
+      const isYoung = backup.classes.some((backupClass) => age < days[backupClass] * day);
+      return !isYoung && !last.has(backup) && !backup.pinned;
+    })
+    .sort((a, b) => a.startedAt.getTime() - b.startedAt.getTime());
+}
+
+function newest<T extends Kept>(backups: readonly T[], kind: BackupKind, backupClass: BackupClass): readonly T[] {
+  return backups
+    .filter((backup) => backup.kind === kind && backup.classes.includes(backupClass))
+    .sort((a, b) => b.startedAt.getTime() - a.startedAt.getTime());
+}

@@ -1,0 +1,101 @@
+import { access } from "node:fs/promises";
+import { BackupFailure } from "./failure";
+import { dumpInto } from "./logical";
+import type { Manifest } from "./manifest";
+import { copyInto, sourceOf } from "./physical";
+import { expired } from "./retention";
+import { dueClasses, type BackupClass, type BackupKind } from "./schedule";
+import { findPrimary, findServers } from "./server";
+import { readSettings, type Places } from "./settings";
+import { differences, filesOf, type Store, type Stored } from "./store";
+
+export interface RunOptions {
+  readonly places: Places;
+  readonly store: Store;
+  readonly signal?: AbortSignal;
+  /** Progress, a line each. */
+  readonly say: (line: string) => void;
+}
+
+/** What a schedule that was wrong by more would delete is not the schedule's to delete. */
+const maxClockSkewSeconds = 300;
+
+/**
+ * One backup: made, proven, and only then in the store. Whatever fails leaves nothing that looks like one.
+ * @param asked also where no class is due
+ * @returns undefined where none is due
+ * @throws BackupFailure
+ */
+export async function runBackup(
+  kind: BackupKind,
+  asked: boolean,
+  { places, store, signal, say }: RunOptions,
+): Promise<Stored | undefined> {
+  const settings = readSettings(places);
+  const startedAt = new Date();
+  const due = dueClasses(kind, store.list().backups, startedAt, settings.timeZone);
+  const classes: readonly BackupClass[] = due.length > 0 ? due : kind === "logical" ? ["daily"] : ["weekly"];
+  if (due.length === 0 && !asked) return undefined;
+
+  const primary = await findPrimary(settings, places);
+  const server = kind === "physical" ? sourceOf(await findServers(settings, places), primary) : primary;
+  await requireSpace(kind, primary.databaseBytes, store);
+  say(`${kind} backup of ${server.host} for ${classes.join(", ")}`);
+  const { id, folder } = await store.begin(kind, startedAt);
+  try {
+    const options = { places, ...(signal === undefined ? {} : { signal }) };
+    const make = kind === "logical" ? dumpInto : copyInto;
+    const { toolSeconds, ...made } = await make(folder, server, settings, options);
+    if (!made.tool.includes(`PostgreSQL) ${server.version}`)) {
+      throw new BackupFailure(`${made.tool} is not of the server's version, ${server.version}`);
+    }
+    const files = await filesOf(folder);
+    const finishedAt = new Date();
+    const { host, version, systemIdentifier, timeline } = server;
+    const manifest: Manifest = {
+      ...{ format: 1, id, kind, classes, startedAt: startedAt.toISOString(), finishedAt: finishedAt.toISOString() },
+      seconds: { tools: toolSeconds, proof: (finishedAt.getTime() - startedAt.getTime()) / 1000 - toolSeconds },
+      server: { host, version, systemIdentifier, timeline },
+      ...made,
+      files,
+      registrySha256: settings.registrySha256,
+      accessSha256: settings.accessSha256,
+    };
+    await store.finish(folder, manifest);
+  } catch (error) {
+    store.abandon(folder);
+    throw error;
+  }
+  const stored = store.list().backups.find((backup) => backup.id === id);
+  if (stored === undefined) throw new BackupFailure(`${id} is not in the store`);
+  const bytes = stored.manifest.files.reduce((sum, file) => sum + file.bytes, 0);
+  say(`${id} is proven: ${(bytes / 1024 ** 2).toFixed(1)} MiB`);
+  if (Math.abs(primary.clockAheadSeconds) > maxClockSkewSeconds) {
+    say(`nothing old is deleted: this clock is ${primary.clockAheadSeconds.toFixed(0)} s ahead of the server's`);
+  } else await removeExpired(store, places, say);
+  return stored;
+}
+
+async function removeExpired(store: Store, places: Places, say: (line: string) => void): Promise<void> {
+  const { retentionDays } = readSettings(places);
+  for (const backup of expired(store.list().backups, retentionDays, new Date())) {
+    await store.remove(backup);
+    say(`${backup.id} is deleted: older than ${backup.classes.join(", ")} backups are kept`);
+  }
+}
+
+/** As much as the last one of its kind took and half of it again; the first, and what is unpacked to be proven, as the database is. */
+async function requireSpace(kind: BackupKind, databaseBytes: number, store: Store): Promise<void> {
+  const last = store.list().backups.findLast((backup) => backup.kind === kind);
+  const stored = last?.manifest.files.reduce((sum, { bytes }) => sum + bytes, 0) ?? databaseBytes;
+  const needed = stored * 1.5 + (kind === "physical" ? databaseBytes * 1.2 : 0) + 64 * 1024 ** 2;
+  const free = await store.freeBytes();
+  const mib = (bytes: number) => `${Math.ceil(bytes / 1024 ** 2)} MiB`;
+  if (free < needed) throw new BackupFailure(`${mib(free)} are free in the store, and ${mib(needed)} may be needed`);
+}
+
+/** Looks at a backup again: every byte is what it was when it was proven. */
+export async function verifyAgain(stored: Stored): Promise<readonly string[]> {
+  await access(stored.folder);
+  return differences(stored);
+}

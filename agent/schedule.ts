@@ -1,0 +1,71 @@
+import { Cron } from "croner";
+
+/** A backup is kept for the classes it was due for: the page's daily, weekly and monthly one. */
+export type BackupClass = "daily" | "weekly" | "monthly";
+
+export const backupClasses = ["daily", "weekly", "monthly"] as const satisfies readonly BackupClass[];
+
+/** `logical`: pg_dump and pg_dumpall; `physical`: pg_basebackup, from which with WAL any later moment is reached. */
+export type BackupKind = "logical" | "physical";
+
+export const backupKinds = ["logical", "physical"] as const satisfies readonly BackupKind[];
+
+/** The page's times, in the stack's time zone. Where a night has no 02:00, it is the moment the clock jumps to. */
+const patterns: Readonly<Record<BackupClass, string>> = {
+  daily: "0 2 * * *",
+  weekly: "0 2 * * 0",
+  monthly: "0 2 1 * *",
+};
+
+/** A physical backup each night would be much; the WAL between two of them is kept anyway. */
+export const classesOf: Readonly<Record<BackupKind, readonly BackupClass[]>> = {
+  logical: backupClasses,
+  physical: ["weekly", "monthly"],
+};
+
+/** What the schedule asks of a backup. */
+export interface Made {
+  readonly kind: BackupKind;
+  readonly startedAt: Date;
+  readonly classes: readonly BackupClass[];
+}
+
+/** When a class was last due, at `now` or before. */
+export function lastDue(backupClass: BackupClass, now: Date, timeZone: string): Date {
+  // What comes before a moment leaves the moment itself out.
+  const [due] = cron(backupClass, timeZone).previousRuns(1, new Date(now.getTime() + 1));
+  if (due === undefined) throw new RangeError(`${patterns[backupClass]} was never due in ${timeZone}`);
+  return due;
+}
+
+/** When the schedule wants something next, after `now`. */
+export function nextDue(now: Date, timeZone: string): Date {
+  const due = cron("daily", timeZone).nextRun(now);
+  if (due === null) throw new RangeError(`${patterns.daily} is never due in ${timeZone}`);
+  return due;
+}
+
+/**
+ * The classes a backup of this kind must be made for: those whose last time came after the last proven one began. So a run
+ * that failed or was missed is made up whenever somebody asks.
+ * @param proven backups that count; one that began after `now` does not: the clock was wrong then, and it would keep all
+ * others from being made
+ */
+export function dueClasses(
+  kind: BackupKind,
+  proven: readonly Made[],
+  now: Date,
+  timeZone: string,
+): readonly BackupClass[] {
+  return classesOf[kind].filter((backupClass) => {
+    const due = lastDue(backupClass, now, timeZone);
+    return !proven.some(
+      (made) =>
+        made.kind === kind && made.classes.includes(backupClass) && made.startedAt >= due && made.startedAt <= now,
+    );
+  });
+}
+
+function cron(backupClass: BackupClass, timezone: string): Cron {
+  return new Cron(patterns[backupClass], { timezone, paused: true });
+}

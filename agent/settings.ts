@@ -1,0 +1,48 @@
+import { readFileSync } from "node:fs";
+import { backupClasses, type BackupClass } from "./schedule";
+
+/** What the stack wants of its backups; `pulumi up` writes it. */
+export interface AgentSettings {
+  /** IANA's name: `Asia/Seoul`. */
+  readonly timeZone: string;
+  readonly retentionDays: Readonly<Record<BackupClass, number>>;
+  /** MiB per second a base backup takes at most; null: as fast as it goes. */
+  readonly rateMiB: number | null;
+  readonly database: string;
+  /** Host names of both servers on the private network. */
+  readonly nodes: readonly string[];
+  /** Replication slot of the WAL archive. */
+  readonly slot: string;
+  /** Schemas of the registry's services: each must be inside a backup. */
+  readonly services: readonly string[];
+  /** Every role of the plan: a dump of the globals must have it. */
+  readonly roles: readonly string[];
+  /** Of services/registry.ts and services/access.json at the last `up`, in hexadecimal. */
+  readonly registrySha256: string;
+  readonly accessSha256: string;
+}
+
+/** Folders inside the container. */
+export interface Places {
+  /** The backups' volume. */
+  readonly store: string;
+  /** The configuration's volume: passwords and certificates. */
+  readonly configuration: string;
+  /** Where the agent listens for its own commands. */
+  readonly socket: string;
+}
+
+export const places: Places = {
+  store: "/backups",
+  configuration: "/etc/centraldb",
+  socket: "/tmp/centraldb-agent.sock",
+};
+
+/** @throws Error where there are none yet, or they are of another version of the program */
+export function readSettings({ store }: Places): AgentSettings {
+  const file = `${store}/settings.json`;
+  const settings = JSON.parse(readFileSync(file, "utf8")) as AgentSettings;
+  const days = backupClasses.map((backupClass) => settings.retentionDays[backupClass]);
+  if (!Array.isArray(settings.nodes) || !days.every(Number.isFinite)) throw new Error(`${file} is of another version`);
+  return settings;
+}

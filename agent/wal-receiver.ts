@@ -1,0 +1,89 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { inALine } from "./failure";
+import { findPrimary } from "./server";
+import { readSettings, type Places } from "./settings";
+import { runTool, settled, startTool } from "./tool";
+import type { WalArchive } from "./wal-archive";
+
+/** How it goes with the WAL, for metrics and health. */
+export interface Receiving {
+  /** Since when it streams; undefined while it does not. */
+  readonly since: Date | undefined;
+  /** Why it does not. */
+  readonly why: string;
+}
+
+export interface ReceiverOptions {
+  readonly places: Places;
+  readonly archive: WalArchive;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+  readonly onChange: (state: Receiving) => void;
+}
+
+const pauseMs = 2_000;
+
+/**
+ * Streams WAL from whichever server is the primary, through a slot, for ever. Where the slot is gone or has lost its WAL a new
+ * stretch of the archive begins, with a slot of its own.
+ */
+export async function receiveWal({ places, archive, signal, say, onChange }: ReceiverOptions): Promise<void> {
+  let told = "";
+  while (!signal.aborted) {
+    try {
+      const settings = readSettings(places);
+      const primary = await findPrimary(settings, places);
+      const to = `host=${primary.host} user=repl`;
+      const slot = [`--dbname=${to}`, `--slot=${settings.slot}`, "--no-password"];
+      await runTool("pg_receivewal", [...slot, "--create-slot", "--if-not-exists"], { places, signal });
+      const { folder } = await archive.current();
+      const receiving = startTool(
+        "pg_receivewal",
+        [...slot, `--directory=${folder}`, "--no-loop", "--status-interval=5"],
+        { places, signal },
+      );
+      onChange({ since: new Date(), why: "" });
+      say(`receiving WAL of ${primary.host}`);
+      told = "";
+      await settled("pg_receivewal", receiving);
+      onChange({ since: undefined, why: "pg_receivewal has ended" });
+    } catch (error) {
+      const why = inALine(error);
+      if (isAborted(signal)) return;
+      onChange({ since: undefined, why });
+      if (why !== told) say(`no WAL is received: ${why}`);
+      told = why;
+      if (isLost(why)) await startAnew({ places, archive, signal, say });
+    }
+    await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** It may have changed while something was awaited. */
+const isAborted = (signal: AbortSignal) => signal.aborted;
+
+/** What was to come next is nowhere any more. */
+export function isLost(why: string): boolean {
+  return /has already been removed|can no longer get changes|was invalidated|is ahead of the WAL flush position/.test(
+    why,
+  );
+}
+
+async function startAnew({
+  places,
+  archive,
+  signal,
+  say,
+}: Pick<ReceiverOptions, "places" | "archive" | "signal" | "say">): Promise<void> {
+  const settings = readSettings(places);
+  const primary = await findPrimary(settings, places);
+  const to = `--dbname=host=${primary.host} user=repl`;
+  await runTool("pg_receivewal", [to, `--slot=${settings.slot}`, "--drop-slot", "--no-password"], {
+    places,
+    signal,
+  }).catch((error: unknown) => {
+    say(`the slot stays: ${inALine(error)}`);
+  });
+  await archive.begin();
+  say("WAL is missing: a new stretch of the archive begins, and wants a base backup of its own");
+}

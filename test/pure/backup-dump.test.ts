@@ -1,0 +1,79 @@
+import { Readable } from "node:stream";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { walRange } from "../../agent/physical";
+import { comparedWithList, countRows } from "../../agent/proof/dump-contents";
+import { isLost } from "../../agent/wal-receiver";
+
+const table = (schema: string, name: string) => ({ schema, name, owner: `${schema}own`, rows: 0 });
+
+describe("a dump's list", () => {
+  const list = [
+    ";     Dump Version: 1.15-0",
+    "6; 2615 16390 SCHEMA - gt platform",
+    "215; 1259 16400 TABLE gt gt_raw gtown",
+    "3456; 0 16400 TABLE DATA gt gt_raw gtown",
+    "3457; 0 16403 TABLE DATA gt gt_with space gtown",
+    "3458; 0 0 SEQUENCE SET gt gt_raw_id_seq gtown",
+  ].join("\n");
+
+  it("is the catalog's, names with spaces and line breaks too", () => {
+    expect(comparedWithList(list, [table("gt", "gt_raw"), table("gt", "gt_with\nspace")])).toEqual([]);
+  });
+
+  it("that lacks a table, or has one more, is told", () => {
+    expect(comparedWithList(list, [table("gt", "gt_raw"), table("lg", "lg_all")])).toEqual([
+      "lg.lg_all is not in it",
+      "it has gt gt_with space gtown, which was not there",
+    ]);
+  });
+});
+
+describe("the rows of a dump", () => {
+  it("are counted table by table, whatever is in them and wherever the stream is cut", async () => {
+    const row = fc.string({ unit: fc.constantFrom("a", "\\", ".", "\t", "C", "O", "P", "Y", " ", ";", "é") });
+    // In COPY's text a backslash of the data is two: a row is never `\.`.
+    const tables = fc.array(
+      fc.array(
+        row.map((text) => text.replaceAll("\\", "\\\\")),
+        { maxLength: 8 },
+      ),
+      { maxLength: 4 },
+    );
+    await fc.assert(
+      fc.asyncProperty(tables, fc.integer({ min: 1, max: 9 }), async (contents, size) => {
+        const script = contents
+          .map((rows) => ["COPY gt.gt_raw (a) FROM stdin;", ...rows, "\\.", "", "-- COPY of nothing"].join("\n"))
+          .join("\n");
+        const bytes = Buffer.from(`SET x = 1;\n${script}\n`);
+        const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, n) =>
+          bytes.subarray(n * size, (n + 1) * size),
+        );
+        expect(await countRows(Readable.from(chunks))).toEqual(contents.map((rows) => rows.length));
+      }),
+    );
+  });
+
+  it("that end in the middle are none", async () => {
+    await expect(countRows(Readable.from([Buffer.from("COPY t (a) FROM stdin;\n1\n")]))).rejects.toThrow("have no end");
+  });
+});
+
+it("the WAL a base backup needs is what PostgreSQL's own manifest says", () => {
+  const ranges = [{ Timeline: 2, "Start-LSN": "0/3000028", "End-LSN": "0/3000100" }];
+  expect(walRange(JSON.stringify({ "WAL-Ranges": ranges }))).toEqual({
+    timeline: 2,
+    start: "0/3000028",
+    stop: "0/3000100",
+  });
+  expect(() => walRange("{}")).toThrow("names no WAL");
+});
+
+it.each([
+  ["ERROR:  requested WAL segment 000000010000000000000003 has already been removed", true],
+  ['ERROR:  can no longer get changes from replication slot "pg16_backup"', true],
+  ["connection refused", false],
+  ['replication slot "pg16_backup" is active for PID 7', false],
+])("%s: a new stretch of WAL begins: %s", (why, lost) => {
+  expect(isLost(why)).toBe(lost);
+});
