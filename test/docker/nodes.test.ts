@@ -295,13 +295,13 @@ describe("a changed configuration", () => {
     }
   });
 
-  it("that a standby alone would read starts it all the same, with what its primary has", () => {
+  it("that a standby alone would read starts it all the same, with what its primary has", async () => {
     // As when the replica is restarted before its primary was: the file says less than the primary has.
     const volume = `${cluster.names.configVolume}:/etc/centraldb`;
     const edit = ["--entrypoint", "sed", cluster.settings.image, "-i", "s/^max_connections.*/max_connections = 40/"];
     docker("run", "--rm", "--volume", volume, ...edit, "/etc/centraldb/postgresql.conf");
     docker("restart", cluster.names.replica.container);
-    expect(cluster.logs("replica")).toContain("centraldb: max_connections = 150 as on its primary, not 40");
+    await waitFor(() => cluster.logs("replica").includes("centraldb: max_connections = 150 as on its primary, not 40"));
   });
 
   it("of pg_hba.conf is reloaded without a restart, and refused where it has a line that is none", async () => {
