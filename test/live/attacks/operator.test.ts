@@ -51,8 +51,8 @@ async function apply(applied: typeof plan): Promise<string> {
 function loop(session: Client, sql: string): () => Promise<void> {
   let stopped = false;
   const run = async () => {
-    // Two of one role refuse each other as they would refuse the plan.
-    while (!stopped) await session.query(sql).catch(() => undefined);
+    // Two of one role refuse each other as they would refuse the plan; one that the plan has ended is refused without a pause.
+    while (!stopped) await session.query(sql).catch(() => sleep(1));
   };
   const running = run();
   return async () => {
