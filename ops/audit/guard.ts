@@ -22,7 +22,9 @@ export async function auditGuard(superuser: ClientBase): Promise<readonly Findin
   const files = guardFiles();
   const text = files.join("\n");
   const triggers = [...text.matchAll(/^ *CREATE EVENT TRIGGER (\w+) ON (\w+) EXECUTE FUNCTION (platform\.\w+)\(\)/gm)];
-  const functions = [...text.matchAll(/CREATE OR REPLACE FUNCTION platform\.(\w+)\(\)[^$]*\$(\w+)\$(.*?)\$\2\$/gs)];
+  const functions = [
+    ...text.matchAll(/CREATE OR REPLACE FUNCTION platform\.(\w+)\([^)]*\)[^$]*\$(\w+)\$(.*?)\$\2\$/gs),
+  ];
   const finding = (what: string, expected: string, found: string, fix: readonly string[]): Finding => ({
     ...{ kind: "guard", role: "", what, expected, found, fix },
   });
@@ -56,10 +58,14 @@ export async function auditGuard(superuser: ClientBase): Promise<readonly Findin
 /** Came in before the guard, or past it. */
 async function auditRefusedObjects(superuser: ClientBase): Promise<readonly Finding[]> {
   // Where it is missing, that is a finding of its own.
-  const { rowCount } = await superuser.query("SELECT WHERE to_regprocedure('platform.refused_objects()') IS NOT NULL");
+  const { rowCount } = await superuser.query(
+    "SELECT WHERE to_regprocedure('platform.refused_objects(oid[])') IS NOT NULL",
+  );
   if (rowCount === 0) return [];
   const { rows } = await superuser.query<{ kind: string; name: string; uses: string; cure: string }>(
-    "SELECT kind, name, uses, cure FROM platform.refused_objects() ORDER BY 1, 2, 3",
+    `SELECT kind, name, uses, cure
+       FROM platform.refused_objects(platform.objects_of(ARRAY(SELECT oid FROM pg_namespace)) || ARRAY(SELECT oid FROM pg_cast))
+      ORDER BY 1, 2, 3`,
   );
   return rows.map(({ kind, name, uses, cure }) => ({
     kind: "refused object",

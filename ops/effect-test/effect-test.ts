@@ -4,7 +4,7 @@ import { audit } from "../audit/audit";
 import type { LoginTarget } from "../login-target";
 import type { Attempt, Violation } from "./attempt";
 import { boundaryAttempts } from "./boundaries";
-import { existingAttempts } from "./existing-tables";
+import { existingAttempts, type Sample } from "./existing-tables";
 import { probeAttempts } from "./probes";
 import { gone, runAttempts } from "./run";
 
@@ -13,6 +13,8 @@ export interface EffectReport {
   readonly attempts: number;
   /** What came out otherwise than the plan says; empty when all is well. */
   readonly violations: readonly Violation[];
+  /** Schemas with so many tables that only some were tried. */
+  readonly samples: readonly Sample[];
 }
 
 /**
@@ -29,7 +31,9 @@ export async function testEffectOnProbes(
   target: LoginTarget,
   superuser: ClientBase,
 ): Promise<EffectReport> {
-  return report(plan, target, superuser, () => Promise.resolve(probeAttempts(plan, ["old", "new"])));
+  return report(plan, target, superuser, () =>
+    Promise.resolve({ attempts: probeAttempts(plan, ["old", "new"]), samples: [] }),
+  );
 }
 
 /**
@@ -41,7 +45,7 @@ export async function testEffectOnStandby(plan: Plan, target: LoginTarget): Prom
     isRead(attempt.action) ? attempt : { ...attempt, expected: "refused" as const },
   );
   const tried = byWhoLogsIn(plan, attempts);
-  return { attempts: tried.length, violations: await runAttempts(target, tried) };
+  return { attempts: tried.length, violations: await runAttempts(target, tried), samples: [] };
 }
 
 /** A frozen service's roles try one thing: to log in. */
@@ -63,15 +67,17 @@ async function report(
   plan: Plan,
   target: LoginTarget,
   superuser: ClientBase,
-  listOnObjects: () => Promise<readonly Attempt[]>,
+  listOnObjects: () => ReturnType<typeof existingAttempts>,
 ): Promise<EffectReport> {
   for (let left = tries; ; left--) {
-    const attempts = byWhoLogsIn(plan, [...boundaryAttempts(plan), ...(await listOnObjects())]);
+    const onObjects = await listOnObjects();
+    const attempts = byWhoLogsIn(plan, [...boundaryAttempts(plan), ...onObjects.attempts]);
     const violations = await runAttempts(target, attempts);
     if (left > 1 && violations.some(({ got }) => got === gone)) continue;
     return {
       attempts: attempts.length,
       violations: [...violations, ...(await auditViolations(plan, superuser))],
+      samples: onObjects.samples,
     };
   }
 }

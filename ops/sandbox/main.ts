@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { forgetLibpqVariables } from "../../components/access/libpq-variables";
 import { tierRole, tiers } from "../../services/service";
 import { describeViolation } from "../effect-test/attempt";
+import { triedTables } from "../effect-test/existing-tables";
 import { explain, OperatorError } from "../operator-error";
 import { readRegistry } from "../registry-file";
 import { projectFolder, readStackSettings } from "../stack-file";
@@ -115,6 +116,10 @@ function overview({ plan, version, credentialsFile, effect }: Sandbox, port: num
           `Effect test: ${effect.violations.length} VIOLATIONS in ${effect.attempts} attempts as ${roles} roles:`,
           ...effect.violations.map((violation) => `  ${describeViolation(violation)}`),
         ]),
+    ...effect.samples.map(
+      ({ schema, tables }) =>
+        `Of the ${tables} tables of ${schema}, ${triedTables} were tried; the catalog was read of all.`,
+    ),
   ].join("\n");
 }
 

@@ -87,10 +87,14 @@ const serverDays = 30;
 /** Every client must get the next one first. */
 const authorityDays = 180;
 
+/** A thousand tables of a service are many. */
+const manyObjects = 10_000;
+
 /** What a service does to the others, where a number tells. */
 function abuses(server: ServerStatus, { name }: Stack): string[] {
   const {
     passwords,
+    schemas,
     oldestTransaction,
     hiddenLogins,
     transactionIdAge,
@@ -104,6 +108,12 @@ function abuses(server: ServerStatus, { name }: Stack): string[] {
       .map(
         ({ role }) =>
           `the password of ${role} is not the stack's any more: another rotation in services/registry.ts sets a new one`,
+      ),
+    ...schemas
+      .filter(({ objects }) => objects > manyObjects)
+      .map(
+        ({ name: schema, objects }) =>
+          `schema ${schema} has ${objects} tables and indexes, which makes its DDL, the audit and backups slow: its owner drops them`,
       ),
     ...(oldestTransaction !== null && oldestTransaction.seconds > 3600
       ? [

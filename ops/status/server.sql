@@ -32,8 +32,9 @@ SELECT json_build_object(
   'walBytes', (SELECT sum(size) FROM pg_ls_waldir()),
   -- As of the last VACUUM or ANALYZE: pg_total_relation_size waits for whoever has locked a table.
   'schemas', (
-    SELECT coalesce(json_agg(json_build_object('name', nspname, 'bytes', bytes) ORDER BY nspname), '[]')
-      FROM (SELECT n.nspname, coalesce(sum(c.pages), 0) * current_setting('block_size')::bigint AS bytes
+    SELECT coalesce(json_agg(json_build_object('name', nspname, 'bytes', bytes, 'objects', objects) ORDER BY nspname), '[]')
+      FROM (SELECT n.nspname, coalesce(sum(c.pages), 0) * current_setting('block_size')::bigint AS bytes,
+                   count(c.pages) AS objects
               FROM pg_namespace n
               LEFT JOIN (SELECT relnamespace, relpages::bigint AS pages FROM pg_class
                          UNION ALL

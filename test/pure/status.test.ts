@@ -23,7 +23,7 @@ const server: ServerStatus = {
   slots: [{ name: "pg16_replica", active: true, walStatus: "reserved" }],
   databaseBytes: 12 * 1024 ** 2,
   walBytes: 64 * 1024 ** 2,
-  schemas: [{ name: "gt", bytes: 5 * 1024 ** 3 }],
+  schemas: [{ name: "gt", bytes: 5 * 1024 ** 3, objects: 300 }],
   passwords: ["gtown", "gtapp", "gtuser", "postgres", "app", "repl"].map((role, index) => ({
     role,
     since: daysFromNow(-index - 1),
@@ -163,12 +163,14 @@ describe("status", () => {
             longestAutovacuum: 7 * 3600,
             notificationQueue: 0.8,
             predicateLocks: 0.9,
+            schemas: [{ name: "gt", bytes: 1, objects: 100_000 }],
           },
         }),
         replica,
       ],
       [
         "the password of gtapp is not the stack's any more: another rotation in services/registry.ts sets a new one",
+        "schema gt has 100000 tables and indexes, which makes its DDL, the audit and backups slow: its owner drops them",
         "gtuser has a transaction open for 2 h 0 min, which holds back VACUUM for all: npm run ops -- end-sessions --stack prod",
         "4 logins are under way and hold back VACUUM: npm run ops -- end-sessions ends those of a service",
         "1200 million transaction ids are in use of 2,000: VACUUM does not keep up, or is held back",

@@ -11,23 +11,25 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $enforce_prefix$
 DECLARE
+  touched oid[];
+  schemas oid[];
   bad record;
 BEGIN
-  WITH touched AS (
-    -- By catalog and number: object_identity is text that an owner chooses.
-    SELECT c.oid, c.relnamespace
-      FROM pg_event_trigger_ddl_commands() d
-      JOIN pg_class c ON d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND c.oid = d.objid
-  )
+  -- By catalog and number: object_identity is text that an owner chooses.
+  SELECT array_agg(c.oid), array_agg(c.relnamespace) INTO touched, schemas
+    FROM pg_event_trigger_ddl_commands() d
+    JOIN pg_class c ON d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND c.oid = d.objid;
+  -- What a refresh's own query creates is not reported to event triggers: look at the whole schema.
+  IF tg_tag = 'REFRESH MATERIALIZED VIEW' THEN
+    SELECT array_agg(oid) INTO touched FROM pg_class WHERE relnamespace = ANY (schemas);
+  END IF;
   SELECT n.nspname, c.relname,
          CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence'
                         WHEN 'f' THEN 'foreign table' ELSE 'table' END AS kind
     INTO bad
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE (c.oid IN (SELECT oid FROM touched)
-          -- What a refresh's own query creates is not reported to event triggers: look at the whole schema.
-          OR tg_tag = 'REFRESH MATERIALIZED VIEW' AND c.relnamespace IN (SELECT relnamespace FROM touched))
+   WHERE c.oid = ANY (touched)
      AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
      AND n.nspowner = (SELECT oid FROM pg_roles WHERE rolname = 'platform')
      AND NOT starts_with(c.relname::text, n.nspname || '_')
@@ -128,6 +130,8 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $refuse_objects$
 DECLARE
+  touched oid[];
+  schemas oid[];
   bad record;
 BEGIN
   -- The plan's grants touch no object of a kind that is refused.
@@ -141,18 +145,16 @@ BEGIN
       MESSAGE = format('%s is not for a transaction that is %s', tg_tag, upper(current_setting('transaction_isolation'))),
       HINT = 'Migrations run in READ COMMITTED, the default.';
   END IF;
-  WITH touched AS MATERIALIZED (
-    SELECT d.objid, n.oid AS schema
-      FROM pg_event_trigger_ddl_commands() d
-      LEFT JOIN pg_namespace n ON n.nspname = d.schema_name
-  )
+  SELECT array_agg(d.objid), array_agg(n.oid) INTO touched, schemas
+    FROM pg_event_trigger_ddl_commands() d
+    LEFT JOIN pg_namespace n ON n.nspname = d.schema_name;
+  -- The whole schema: what a refresh's own query creates is not reported to event triggers, nor are a table's children and what
+  -- is of a type, whose expressions are read anew with the new type.
+  IF tg_tag IN ('REFRESH MATERIALIZED VIEW', 'ALTER TABLE', 'ALTER TYPE') THEN
+    touched := touched || platform.objects_of(schemas);
+  END IF;
   SELECT kind, name, uses, why, cure INTO bad
-    FROM platform.refused_objects() AS refused
-   WHERE object IN (SELECT objid FROM touched)
-      OR relation IN (SELECT objid FROM touched)
-      -- The whole schema: what a refresh's own query creates is not reported to event triggers, nor are a table's children and what
-      -- is of a type, whose expressions are read anew with the new type.
-      OR tg_tag IN ('REFRESH MATERIALIZED VIEW', 'ALTER TABLE', 'ALTER TYPE') AND refused.schema IN (SELECT schema FROM touched)
+    FROM platform.refused_objects(touched)
    ORDER BY name, uses
    LIMIT 1;
   IF FOUND THEN

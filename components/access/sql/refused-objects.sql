@@ -1,39 +1,57 @@
 -- What privileges cannot refuse an owner, as rows: code of services that runs without anybody asking for the right to execute it,
 -- and what takes the autovacuum all services share. The guard refuses it, the effect test names what is there all the same.
 -- A function, not a view: anybody can lock a view, and so keep it from being replaced.
-CREATE OR REPLACE FUNCTION platform.refused_objects()
-RETURNS TABLE (kind text, schema oid, object oid, relation oid, name text, uses text, why text, cure text)
+-- Not the server's, but of the objects asked for: what one service has must not make everybody's DDL slow. An object is asked for by its
+-- number alone, of whichever catalog; a relation brings its indexes, statistics and TOAST table.
+CREATE OR REPLACE FUNCTION platform.refused_objects(objects oid[])
+RETURNS TABLE (kind text, name text, uses text, why text, cure text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $refused_objects$
 -- Names are made of what is found only: the guard asks at every DDL of everybody.
-WITH service_code(class, oid) AS (
-  SELECT 'pg_proc'::regclass, p.oid
-    FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner AND NOT r.rolsuper
+WITH used(class, oid) AS MATERIALIZED (
+  SELECT d.refclassid, d.refobjid
+    FROM (SELECT indexrelid FROM pg_index WHERE indexrelid = ANY (objects) OR indrelid = ANY (objects)
+          UNION ALL
+          SELECT partrelid FROM pg_partitioned_table WHERE partrelid = ANY (objects) AND partexprs IS NOT NULL) AS relation(oid)
+    JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = relation.oid
+  UNION
+  SELECT 'pg_proc'::regclass, rngsubdiff FROM pg_range WHERE rngtypid = ANY (objects)
+  UNION
+  SELECT 'pg_proc'::regclass, castfunc FROM pg_cast WHERE oid = ANY (objects)
+), service_code(class, oid) AS (
+  SELECT u.class, u.oid
+    FROM used u JOIN pg_proc p ON u.class = 'pg_proc'::regclass AND p.oid = u.oid JOIN pg_roles r ON r.oid = p.proowner AND NOT r.rolsuper
   UNION ALL
   -- An extension's function of any type may make a row of a given type anew, and so run the checks of its fields, of which nothing
   -- is written down: hstore's populate_record does. None of PostgreSQL's own that is IMMUTABLE does.
-  SELECT 'pg_proc'::regclass, p.oid
-    FROM pg_proc p
+  SELECT u.class, u.oid
+    FROM used u
+    JOIN pg_proc p ON u.class = 'pg_proc'::regclass AND p.oid = u.oid
     JOIN pg_type t ON t.oid = p.prorettype OR t.oid = ANY (p.proargtypes)
    WHERE p.pronamespace <> 'pg_catalog'::regnamespace AND t.typtype = 'p' AND t.typname ~ '^(any|record$)'
   UNION ALL
-  SELECT 'pg_operator'::regclass, o.oid
-    FROM pg_operator o
+  SELECT u.class, u.oid
+    FROM used u
+    JOIN pg_operator o ON u.class = 'pg_operator'::regclass AND o.oid = u.oid
     JOIN pg_type t ON t.oid IN (o.oprleft, o.oprright, o.oprresult)
    WHERE o.oprnamespace <> 'pg_catalog'::regnamespace AND t.typtype = 'p' AND t.typname ~ '^(any|record$)'
   UNION ALL
-  SELECT 'pg_operator'::regclass, o.oid
-    FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode JOIN pg_roles r ON r.oid = p.proowner AND NOT r.rolsuper
+  SELECT u.class, u.oid
+    FROM used u
+    JOIN pg_operator o ON u.class = 'pg_operator'::regclass AND o.oid = u.oid
+    JOIN pg_proc p ON p.oid = o.oprcode
+    JOIN pg_roles r ON r.oid = p.proowner AND NOT r.rolsuper
   UNION ALL
   -- A domain's checks run where something becomes one: itself, or inside a row, an array or a range.
-  SELECT 'pg_type'::regclass, t.oid
-    FROM pg_type t
+  SELECT u.class, u.oid
+    FROM used u
+    JOIN pg_type t ON u.class = 'pg_type'::regclass AND t.oid = u.oid
     JOIN pg_roles r ON r.oid = t.typowner AND NOT r.rolsuper
     LEFT JOIN pg_type element ON element.oid = t.typelem AND t.typcategory = 'A'
    WHERE coalesce(element.typtype, t.typtype) IN ('d', 'c', 'r', 'm')
 )
-SELECT 'index', c.relnamespace, c.oid, i.indrelid, c.oid::regclass::text,
+SELECT 'index', c.oid::regclass::text,
        CASE s.class WHEN 'pg_proc'::regclass THEN s.oid::regprocedure::text
                     WHEN 'pg_operator'::regclass THEN s.oid::regoperator::text
                     ELSE s.oid::regtype::text END,
@@ -42,17 +60,18 @@ SELECT 'index', c.relnamespace, c.oid, i.indrelid, c.oid::regclass::text,
   JOIN pg_class c ON c.oid = i.indexrelid
   JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
   JOIN service_code s ON s.class = d.refclassid AND s.oid = d.refobjid
+ WHERE i.indexrelid = ANY (objects) OR i.indrelid = ANY (objects)
 UNION ALL
 -- Not only IMMUTABLE functions may stand in it: some find an owner's type by its name, in a text.
-SELECT 'statistics', e.stxnamespace, e.oid, e.stxrelid, format('%I.%I', n.nspname, e.stxname), 'an expression',
+SELECT 'statistics', format('%I.%I', n.nspname, e.stxname), 'an expression',
        'which autovacuum would run as the owner, with no session to end', 'A generated column may have it, and statistics.'
   FROM pg_statistic_ext e
   JOIN pg_namespace n ON n.oid = e.stxnamespace
   JOIN pg_roles r ON r.oid = e.stxowner AND NOT r.rolsuper
- WHERE e.stxexprs IS NOT NULL
+ WHERE (e.oid = ANY (objects) OR e.stxrelid = ANY (objects)) AND e.stxexprs IS NOT NULL
 UNION ALL
 -- Its constants are computed when somebody asks for the key, by psql's \d of a partition for one.
-SELECT 'partitioned table', c.relnamespace, c.oid, 0, c.oid::regclass::text,
+SELECT 'partitioned table', c.oid::regclass::text,
        CASE s.class WHEN 'pg_proc'::regclass THEN s.oid::regprocedure::text
                     WHEN 'pg_operator'::regclass THEN s.oid::regoperator::text
                     ELSE s.oid::regtype::text END,
@@ -61,51 +80,67 @@ SELECT 'partitioned table', c.relnamespace, c.oid, 0, c.oid::regclass::text,
   JOIN pg_class c ON c.oid = p.partrelid
   JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
   JOIN service_code s ON s.class = d.refclassid AND s.oid = d.refobjid AND s.oid <> c.reloftype
- WHERE p.partexprs IS NOT NULL
+ WHERE p.partrelid = ANY (objects) AND p.partexprs IS NOT NULL
 UNION ALL
-SELECT 'range type', t.typnamespace, r.rngtypid, 0, r.rngtypid::regtype::text, r.rngsubdiff::regprocedure::text,
+SELECT 'range type', r.rngtypid::regtype::text, r.rngsubdiff::regprocedure::text,
        'which the planner would run as whoever reads', 'Leave it out.'
-  FROM pg_range r
-  JOIN pg_type t ON t.oid = r.rngtypid
-  JOIN service_code s ON s.class = 'pg_proc'::regclass AND s.oid = r.rngsubdiff
+  FROM pg_range r JOIN service_code s ON s.class = 'pg_proc'::regclass AND s.oid = r.rngsubdiff
+ WHERE r.rngtypid = ANY (objects)
 UNION ALL
 -- An estimator calls the operator's function, or that of its negator or commutator, with values from the statistics.
-SELECT 'operator', o.oprnamespace, o.oid, 0, o.oid::regoperator::text,
+SELECT 'operator', o.oid::regoperator::text,
        'the estimator ' || CASE WHEN o.oprrest <> 0 THEN o.oprrest ELSE o.oprjoin END,
        'with which the planner would run it as whoever reads', 'Leave RESTRICT and JOIN out.'
   FROM pg_operator o JOIN pg_roles r ON r.oid = o.oprowner AND NOT r.rolsuper
- WHERE o.oprrest <> 0 OR o.oprjoin <> 0
+ WHERE o.oid = ANY (objects) AND (o.oprrest <> 0 OR o.oprjoin <> 0)
 UNION ALL
-SELECT 'cast', 0, c.oid, 0, format('%s AS %s', c.castsource::regtype, c.casttarget::regtype), c.castfunc::regprocedure::text,
+SELECT 'cast', format('%s AS %s', c.castsource::regtype, c.casttarget::regtype), c.castfunc::regprocedure::text,
        'which functions such as to_json would run as whoever reads', 'Write a function, and call it.'
   FROM pg_cast c JOIN service_code s ON s.class = 'pg_proc'::regclass AND s.oid = c.castfunc
+ WHERE c.oid = ANY (objects)
 UNION ALL
 -- Any role may use a dictionary; one that leads to itself ends the server.
-SELECT 'dictionary', d.dictnamespace, d.oid, 0, d.oid::regdictionary::text,
+SELECT 'dictionary', d.oid::regdictionary::text,
        t.tmplname || ' as template', 'and is not of the platform', 'The platform makes it, in schema extensions.'
   FROM pg_ts_dict d
   JOIN pg_ts_template t ON t.oid = d.dicttemplate
   JOIN pg_roles r ON r.oid = d.dictowner AND NOT r.rolsuper
+ WHERE d.oid = ANY (objects)
 UNION ALL
 -- Two values that are not the same may be equal in it, and a reader's own are compared with a view's.
-SELECT 'collation', c.collnamespace, c.oid, 0, c.oid::regcollation::text,
+SELECT 'collation', c.oid::regcollation::text,
        'rules of its own', 'by which a reader''s own values would be compared', 'The platform makes it, in schema extensions.'
   FROM pg_collation c JOIN pg_roles r ON r.oid = c.collowner AND NOT r.rolsuper
+ WHERE c.oid = ANY (objects)
 UNION ALL
-SELECT 'table', coalesce(t.relnamespace, c.relnamespace), c.oid, coalesce(t.oid, 0), coalesce(t.oid, c.oid)::regclass::text,
-       CASE WHEN t.oid IS NULL THEN '' ELSE 'toast.' END || o.option,
+SELECT 'table', t.oid::regclass::text, CASE c.oid WHEN t.oid THEN '' ELSE 'toast.' END || o.option,
        'with which a worker of autovacuum, of which all have three, would be busy with it for days',
        'Thresholds and scale factors are yours, the speed is the server''s.'
-  FROM pg_class c
+  FROM pg_class t
+  JOIN pg_class c ON c.oid IN (t.oid, t.reltoastrelid)
   JOIN pg_roles r ON r.oid = c.relowner AND NOT r.rolsuper
-  LEFT JOIN pg_class t ON c.relkind = 't' AND t.reltoastrelid = c.oid
  CROSS JOIN unnest(c.reloptions) AS o(option)
- WHERE starts_with(o.option, 'autovacuum_vacuum_cost_')
+ WHERE t.oid = ANY (objects) AND t.relkind <> 't' AND starts_with(o.option, 'autovacuum_vacuum_cost_')
 UNION ALL
 -- A row of pg_class is in one page, its acl too: where a partition's bound fills it, nobody can be granted anything on it.
-SELECT 'catalog row', c.relnamespace, c.oid, 0, c.oid::regclass::text, pg_column_size(c.*) || ' bytes of a page of pg_class',
+SELECT 'catalog row', c.oid::regclass::text, pg_column_size(c.*) || ' bytes of a page of pg_class',
        'and leaves no room for grants, at which the plan fails for all', 'Fewer or shorter values in a partition''s bound.'
   FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner AND NOT r.rolsuper
- WHERE pg_column_size(c.*) > 6000
+ WHERE c.oid = ANY (objects) AND pg_column_size(c.*) > 6000
 $refused_objects$;
-REVOKE ALL ON FUNCTION platform.refused_objects() FROM PUBLIC;
+REVOKE ALL ON FUNCTION platform.refused_objects(oid[]) FROM PUBLIC;
+
+-- What may be refused, in the given schemas.
+CREATE OR REPLACE FUNCTION platform.objects_of(schemas oid[]) RETURNS oid[]
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $objects_of$
+SELECT array_agg(object)
+  FROM (SELECT oid FROM pg_class WHERE relnamespace = ANY (schemas)
+        UNION ALL SELECT oid FROM pg_type WHERE typnamespace = ANY (schemas)
+        UNION ALL SELECT oid FROM pg_operator WHERE oprnamespace = ANY (schemas)
+        UNION ALL SELECT oid FROM pg_statistic_ext WHERE stxnamespace = ANY (schemas)
+        UNION ALL SELECT oid FROM pg_collation WHERE collnamespace = ANY (schemas)
+        UNION ALL SELECT oid FROM pg_ts_dict WHERE dictnamespace = ANY (schemas)) AS o(object)
+$objects_of$;
+REVOKE ALL ON FUNCTION platform.objects_of(oid[]) FROM PUBLIC;

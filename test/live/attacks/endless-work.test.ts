@@ -97,6 +97,21 @@ describe("parallel workers", () => {
   });
 });
 
+describe("open: a list setting of nothing but quotation marks", () => {
+  it("is ended by no signal while it is read; a superuser's RESET is done at once", async () => {
+    const pid = Number(await answer(gatherer.user, "SELECT pg_backend_pid()"));
+    const quotes = '"'.repeat(150_000);
+    const running = answer(
+      gatherer.user,
+      `SET statement_timeout = '1s'; ALTER ROLE gtuser SET search_path = '${quotes}'`,
+    );
+    await sleep(2000);
+    expect(await answer(server.superuser, `SELECT pg_terminate_backend(${pid}, 500)`)).toBe("false");
+    expect(await running).toContain("terminating connection due to administrator command");
+    expect(await answer(server.superuser, "ALTER ROLE gtuser RESET search_path")).toBe("done");
+  });
+});
+
 // The last of this file: the server restarts.
 describe("open: strpos of a long text in a longer one", () => {
   it("is ended by no timeout and no signal but SIGKILL, keeps the plan from what it holds, and the server restarts", async () => {

@@ -304,6 +304,60 @@ describe("the effect test", () => {
   });
 });
 
+describe("thousands of tables of one owner, made past the guard", () => {
+  const makeTables = async () => {
+    await gatherer.owner.query(
+      `DO $$ BEGIN
+         FOR n IN 1..3000 LOOP EXECUTE format('EXPLAIN ANALYZE CREATE TABLE gt_many_%s AS SELECT', n); END LOOP;
+       END $$`,
+    );
+  };
+  afterEach(async () => {
+    await server.superuser.query(
+      "DO $$ BEGIN FOR n IN 1..3000 LOOP EXECUTE format('DROP TABLE gt.gt_many_%s', n); COMMIT; END LOOP; END $$",
+    );
+  });
+
+  it("are not looked at when another owner creates something", async () => {
+    const read = async (sql: string) => {
+      const ledger = await server.session("lgown");
+      await ledger.query(`BEGIN; ${sql}`);
+      const rows = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int AS n FROM pg_stat_xact_sys_tables";
+      const { n } = (await ledger.query<{ n: number }>(rows)).rows[0] ?? { n: NaN };
+      await ledger.query("ROLLBACK");
+      await ledger.end();
+      return n;
+    };
+    const creations = [
+      "CREATE TABLE lg_new (id int PRIMARY KEY, name text)",
+      "CREATE INDEX ON lg_balances (id)",
+      "CREATE VIEW lg_view AS SELECT id FROM lg_balances",
+    ];
+    const rowsRead = async () => {
+      await server.superuser.query("ANALYZE pg_class; ANALYZE pg_type; ANALYZE pg_depend");
+      const all: number[] = [];
+      for (const creation of creations) all.push(await read(creation));
+      return all;
+    };
+    const before = await rowsRead();
+    await makeTables();
+    const more = (await rowsRead()).map((rows, index) => rows - (before[index] ?? NaN));
+    for (const rows of more) expect(rows).toBeLessThan(3000);
+  });
+
+  it("are tried in part by the effect test, which says of how many", async () => {
+    await makeTables();
+    const there = await answer(
+      server.superuser,
+      "SELECT count(*) FROM pg_class WHERE relnamespace = 'gt'::regnamespace AND relkind = 'r'",
+    );
+    const { violations, attempts, samples } = await testEffect(plan, server, server.superuser);
+    expect(violations.map(describeViolation)).toEqual([]);
+    expect(samples).toEqual([{ schema: "gt", tables: Number(there) }]);
+    expect(attempts).toBeLessThan(3000);
+  });
+});
+
 describe("a dump as app", () => {
   /** What pg_dump runs as app, with --lock-wait-timeout, of these schemas. */
   const dump = async (schemas: readonly string[]): Promise<string> => {
