@@ -9,6 +9,7 @@ import { PlatformLogins } from "./components/access/platform-logins";
 import { PlatformSql } from "./components/access/platform-sql";
 import { serverProvider } from "./components/access/server-provider";
 import { renderFoundation, renderTiers } from "./components/access/sql";
+import { Backup } from "./components/backup/backup";
 import { Certificates } from "./components/cluster/certificates";
 import { Cluster } from "./components/cluster/cluster";
 import { Node } from "./components/cluster/node";
@@ -46,7 +47,8 @@ export = async (): Promise<Record<string, unknown>> => {
   const tiersSql = { ...sqlTo, sql: renderTiers(plan), endSessionsOf: frozenRoles(plan) };
   const tiers = new PlatformSql("tiers", tiersSql, { dependsOn: databases });
   const checked = new LoginCheck("logins-check", { plan, passwords, ...sqlTo }, { dependsOn: tiers });
-  const everything = [passwords, certificates, cluster, primary, replica, ...reads, tiers, checked];
+  const backup = new Backup("backup", { ...nodeArgs, plan }, { dependsOn: tiers });
+  const everything = [passwords, certificates, cluster, primary, replica, ...reads, tiers, checked, backup];
   new Keeper("keeper", settings, { dependsOn: everything });
 
   const endpoints = endpointsOf(settings);

@@ -3,22 +3,27 @@ export type NodeName = "primary" | "replica";
 
 export const nodeNames = ["primary", "replica"] as const satisfies readonly NodeName[];
 
+/** What has a container of its own. */
+export type ContainerKey = NodeName | "backup";
+
+export const containerKeys = [...nodeNames, "backup"] as const satisfies readonly ContainerKey[];
+
 /** The node `name` replicates from, or to. */
 export function peerOf(name: NodeName): NodeName {
   return name === "primary" ? "replica" : "primary";
 }
 
-/** What belongs to one node. */
-export interface NodeNames {
+/** What belongs to one container. */
+export interface ContainerNames {
   /** Container, and host name on the private network. */
   readonly container: string;
   readonly volume: string;
-  /** Replication slot on its peer: letters, digits and underscores only. */
+  /** Replication slot on the primary: letters, digits and underscores only. */
   readonly slot: string;
 }
 
 /** Docker and PostgreSQL names of a stack, all starting with its prefix. Pure. */
-export interface Names extends Readonly<Record<NodeName, NodeNames>> {
+export interface Names extends Readonly<Record<ContainerKey, ContainerNames>> {
   readonly network: string;
   /** Volume with the configuration files both nodes read. */
   readonly configVolume: string;
@@ -29,7 +34,7 @@ export const maxPrefixLength = 31;
 
 /** `pg16` gives network `pg16`, containers `pg16-primary` and `pg16-replica`, volumes `pg16-primary-data`, … */
 export function dockerNames(prefix: string): Names {
-  const node = (name: NodeName): NodeNames => ({
+  const node = (name: NodeName): ContainerNames => ({
     container: `${prefix}-${name}`,
     volume: `${prefix}-${name}-data`,
     slot: `${prefix}-${name}`.replaceAll("-", "_"),
@@ -37,6 +42,11 @@ export function dockerNames(prefix: string): Names {
   return {
     network: prefix,
     configVolume: `${prefix}-config`,
+    backup: {
+      container: `${prefix}-backup`,
+      volume: `${prefix}-backups`,
+      slot: `${prefix}-backup`.replaceAll("-", "_"),
+    },
     primary: node("primary"),
     replica: node("replica"),
   };

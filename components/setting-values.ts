@@ -71,3 +71,14 @@ export function isDnsName(text: string): boolean {
   const label = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/;
   return text.length <= 253 && text.split(".").every((part) => label.test(part));
 }
+
+/** As the runtime knows it, which also the agent asks. */
+export function isTimeZone(text: string): boolean {
+  try {
+    return (
+      new Intl.DateTimeFormat("en", { timeZone: text }).resolvedOptions().timeZone !== "" && /^[A-Za-z]/.test(text)
+    );
+  } catch {
+    return false;
+  }
+}

@@ -1,4 +1,5 @@
 import { isIP, isIPv4 } from "node:net";
+import { backupClasses, type BackupClass } from "../agent/schedule";
 import { asGivenCertificates, whyNotServed, type GivenCertificates } from "./cluster/configuration/given-certificates";
 import { minMemoryMiB } from "./cluster/configuration/memory";
 import { serverNames } from "./cluster/configuration/server-names";
@@ -9,6 +10,7 @@ import {
   isDnsName,
   isImage,
   isRecord,
+  isTimeZone,
   majorOf,
   parseJson,
   whyExtensionsAreNone,
@@ -45,6 +47,14 @@ export interface Settings {
   readonly certificateNames: readonly string[];
   /** null: the program makes an authority and certificates of its own. */
   readonly certificates: GivenCertificates | null;
+  /** IANA's name of the zone in which a night has its 02:00. */
+  readonly backupTimeZone: string;
+  /** Days a backup is kept, by class. */
+  readonly backupRetentionDays: Readonly<Record<BackupClass, number>>;
+  /** MiB per second a base backup takes at most; 0: no limit. */
+  readonly backupRateMiB: number;
+  /** Image the node binary of the backup's agent comes from. */
+  readonly backupNodeImage: string;
 }
 
 /** The database all services share. */
@@ -165,6 +175,26 @@ const rules: { readonly [Key in keyof Settings]: Rule<Settings[Key]> } = {
       const value = parseJson(text);
       return value === null || (isRecord(value) && Object.keys(value).length === 0) ? null : asGivenCertificates(value);
     },
+  },
+  backupTimeZone: {
+    expected: "a time zone by IANA's name, such as Asia/Seoul or UTC",
+    parse: (text) => (isTimeZone(text) ? text : undefined),
+  },
+  backupRetentionDays: {
+    expected: `an object of whole numbers of days from 1 to 36500 for each of ${backupClasses.join(", ")}`,
+    parse: (text) => {
+      const days = parseJson(text);
+      const isDays = (value: unknown) => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 36_500;
+      const keys = isRecord(days) ? Object.keys(days).sort().join() : "";
+      return isRecord(days) && keys === [...backupClasses].sort().join() && Object.values(days).every(isDays)
+        ? (days as Readonly<Record<BackupClass, number>>)
+        : undefined;
+    },
+  },
+  backupRateMiB: wholeNumber(0, 1024),
+  backupNodeImage: {
+    expected: "an image reference such as node:22-bookworm-slim",
+    parse: (text) => (isImage(text) ? text : undefined),
   },
 };
 

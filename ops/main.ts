@@ -15,6 +15,7 @@ import { tiers } from "../services/service";
 import { renderFindings, renderFixes } from "./audit/render";
 import { runAudit } from "./audit/run";
 import { targetOfSandbox, targetOfStack, targetOfUrl } from "./audit/target";
+import { backupNow, listBackups, renderBackups, runAgent } from "./backup";
 import { endSessionsOfService } from "./end-sessions";
 import { requireEngine } from "./engine";
 import { startNodes, stopNodes } from "./lifecycle/nodes";
@@ -24,6 +25,7 @@ import { readRegistry } from "./registry-file";
 import { parseFolder } from "./sandbox/folder";
 import { sandboxFiles } from "./sandbox/sandbox";
 import { projectFolder, readStack } from "./stack-file";
+import { backupLines, backupProblems, collectBackups } from "./status/backup";
 import { collectStatus } from "./status/collect";
 import { problemsOf } from "./status/problems";
 import { renderStatus } from "./status/render";
@@ -88,8 +90,13 @@ program
     const services = await readRegistry(stack.settings);
     requireEngine(stack.dockerHost);
     const nodes = collectStatus(stack);
-    const problems = problemsOf(nodes, stack);
-    say(json ? JSON.stringify({ stack: name, nodes, problems }, null, 2) : renderStatus(nodes, services, stack));
+    const backups = collectBackups(stack);
+    const problems = [...problemsOf(nodes, stack), ...backupProblems(backups, services, stack.name)];
+    say(
+      json
+        ? JSON.stringify({ stack: name, nodes, backups, problems }, null, 2)
+        : renderStatus({ nodes, services, stack, problems, more: backupLines(backups) }),
+    );
     if (problems.length > 0) process.exitCode = 1;
   });
 
@@ -142,6 +149,41 @@ program
     );
     if (findings.length > 0) process.exitCode = 2;
   });
+
+const backup = program
+  .command("backup")
+  .description("Backups: make one now, list them, look at them again, keep one for ever.");
+const backupCommand = (name: string, description: string) =>
+  backup.command(name).description(description).addOption(stackOption);
+const stackOf = ({ stack: name }: { readonly stack: string }) => {
+  const stack = readStack(name);
+  requireEngine(stack.dockerHost);
+  return stack;
+};
+
+backupCommand("now", "Make a backup now, proven as those of the night are.")
+  .argument("[kind]", "logical (pg_dump), physical (pg_basebackup), or all", "all")
+  .action((kind: string, options: { stack: string }) => backupNow(stackOf(options), kind));
+
+backupCommand("list", "Every backup there is, and which points in time can be restored.")
+  .option("--json", "for a machine")
+  .action(({ json, ...options }: { stack: string; json?: true }) => {
+    const list = listBackups(stackOf(options));
+    say(json ? JSON.stringify(list, null, 2) : renderBackups(list));
+  });
+
+backupCommand("verify", "Read every byte of the backups and of the WAL again. Exit status 1 where one was changed.")
+  .argument("[id]", "of one backup, as list has it", "all")
+  .action((id: string, options: { stack: string }) => runAgent(stackOf(options), "verify", id));
+
+for (const [name, description] of [
+  ["pin", "Keep a backup for ever."],
+  ["unpin", "Keep it as long as others of its class."],
+] as const) {
+  backupCommand(name, description)
+    .argument("<id>", "as list has it")
+    .action((id: string, options: { stack: string }) => runAgent(stackOf(options), name, id));
+}
 
 program
   .command("stop")

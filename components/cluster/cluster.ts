@@ -3,7 +3,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { Passwords } from "../access/passwords";
-import { frozenRoles, replicationRole, superuserRole, type Plan } from "../access/plan-items";
+import { dumpRole, frozenRoles, replicationRole, superuserRole, type Plan } from "../access/plan-items";
 import { dockerNames, nodeNames, peerOf, type NodeName, type Names } from "../naming";
 import { database, type Settings } from "../settings-rules";
 import type { Certificates } from "./certificates";
@@ -115,5 +115,6 @@ function configurationSecrets(passwords: Passwords, certificates: Certificates, 
     [`${names[node].container}.key`, certificates.of[node].key],
   ]);
   const tls = Object.fromEntries([["authority.crt", certificates.authority], ...pairs]);
-  return pulumi.jsonStringify({ replicationPassword: passwords.of(replicationRole), tls });
+  const [replicationPassword, dumpPassword] = [passwords.of(replicationRole), passwords.of(dumpRole)];
+  return pulumi.jsonStringify({ replicationPassword, dumpPassword, tls });
 }

@@ -1,4 +1,5 @@
-import { dockerNames, nodeNames, type NodeName } from "../naming";
+import { agentFile } from "../backup/agent-file";
+import { containerKeys, dockerNames, nodeNames, type ContainerKey, type NodeName } from "../naming";
 import { database, type Settings } from "../settings-rules";
 import { platformRole } from "../access/plan-items";
 import { answerTimeoutMs, docker } from "./docker-cli";
@@ -6,7 +7,7 @@ import { stackLabel } from "./labels";
 import { nodeScript } from "./node-script";
 import { noData, nodeData, type NodeData } from "./primary-check";
 
-/** A node's container as the engine has it. */
+/** A container as the engine has it. */
 export interface FoundNode {
   readonly id: string;
   /** Docker's word: `running`, `exited`, … */
@@ -27,7 +28,7 @@ export interface FoundVolume {
 
 /** What the engine has under a stack's names, whatever pulumi knows of it. */
 export interface Survey {
-  readonly nodes: Readonly<Partial<Record<NodeName, FoundNode>>>;
+  readonly nodes: Readonly<Partial<Record<ContainerKey, FoundNode>>>;
   readonly data: Readonly<Record<NodeName, NodeData>>;
   /** Id of the private network. */
   readonly network: string | undefined;
@@ -92,14 +93,14 @@ interface Inspected extends Pick<FoundNode, "id" | "state" | "labels"> {
   readonly networks: Readonly<Record<string, { readonly NetworkID: string } | undefined>> | null;
 }
 
-/** The nodes' containers; undefined where no engine answers. */
+/** The stack's containers; undefined where no engine answers. */
 export function findNodes(settings: Settings, dockerHost: string | undefined): Survey["nodes"] | undefined {
   const names = dockerNames(settings.namePrefix);
   const format =
     '{"name": {{json .Name}}, "id": {{json .Id}}, "state": {{json .State.Status}}, ' +
     '"labels": {{json .Config.Labels}}, "entrypoint": {{json .Config.Entrypoint}}, ' +
     '"networks": {{json .NetworkSettings.Networks}}}';
-  const containers = nodeNames.map((node) => names[node].container);
+  const containers = containerKeys.map((key) => names[key].container);
   const { stdout, stderr } = docker(["inspect", "--type", "container", "--format", format, ...containers], {
     host: dockerHost,
   });
@@ -107,13 +108,14 @@ export function findNodes(settings: Settings, dockerHost: string | undefined): S
   const inspected = lines(stdout).map((line) => JSON.parse(line) as Inspected);
   if (missing + inspected.length < containers.length) return undefined;
   return Object.fromEntries(
-    nodeNames.flatMap((node) => {
-      const { container } = names[node];
+    containerKeys.flatMap((key) => {
+      const { container } = names[key];
       const found = inspected.find(({ name }) => name === `/${container}`);
       if (found === undefined) return [];
       const { id, state, labels, entrypoint, networks } = found;
-      const stack = entrypoint?.includes(nodeScript) === true ? labels[stackLabel] : undefined;
-      return [[node, { id, state, labels, stack, network: networks?.[names.network]?.NetworkID }] as const];
+      const isOurs = entrypoint?.some((word) => word === nodeScript || word === agentFile) === true;
+      const stack = isOurs ? labels[stackLabel] : undefined;
+      return [[key, { id, state, labels, stack, network: networks?.[names.network]?.NetworkID }] as const];
     }),
   );
 }

@@ -1,7 +1,7 @@
 import { generationLabel } from "../cluster/labels";
 import { noData } from "../cluster/primary-check";
 import type { Survey } from "../cluster/survey";
-import { dockerNames, nodeNames, type NodeName } from "../naming";
+import { containerKeys, dockerNames, nodeNames, type ContainerKey } from "../naming";
 import type { Settings } from "../settings-rules";
 import { containerType, networkType, volumeType, type OwnState } from "./state";
 
@@ -12,7 +12,7 @@ export interface Differences {
   /** Containers that stand where new ones must go: stopped and removed, their data are in the volumes. */
   readonly inTheWay: readonly string[];
   /** See NodeArgs.generations: counts up where a container is missing, so that pulumi makes it anew. */
-  readonly generations: Readonly<Record<NodeName, number>>;
+  readonly generations: Readonly<Record<ContainerKey, number>>;
   /** Names of the data volumes of a stack whose state is empty: all of it is to be taken over, passwords are made anew. */
   readonly adoptedVolumes: readonly string[];
   /** What of it the person who looks at a preview must know. */
@@ -23,7 +23,7 @@ export function compare(settings: Settings, state: OwnState, survey: Survey): Di
   const names = dockerNames(settings.namePrefix);
   const has = (type: string) => state.some((resource) => resource.type === type);
   const adoptedVolumes = has(volumeType) ? [] : survey.volumes.map(({ name }) => name);
-  const containers = nodeNames.map((node) => {
+  const containers = containerKeys.map((node) => {
     const { container } = names[node];
     const known = state.find(({ type, called }) => type === containerType && called === container);
     const found = survey.nodes[node];
@@ -40,7 +40,7 @@ export function compare(settings: Settings, state: OwnState, survey: Survey): Di
     inTheWay,
     generations: Object.fromEntries(
       containers.map(({ node, missing, generation }) => [node, missing ? generation + 1 : generation]),
-    ) as Record<NodeName, number>,
+    ) as Record<ContainerKey, number>,
     adoptedVolumes,
     notices: [
       ...(adoptedVolumes.length === 0
@@ -64,7 +64,7 @@ export function compare(settings: Settings, state: OwnState, survey: Survey): Di
 export function asInState(state: OwnState, settings: Settings): Survey {
   const names = dockerNames(settings.namePrefix);
   const network = state.find(({ type }) => type === networkType)?.id;
-  const nodes = nodeNames.flatMap((node) => {
+  const nodes = containerKeys.flatMap((node) => {
     const known = state.find(({ type, called }) => type === containerType && called === names[node].container);
     if (known === undefined) return [];
     return [[node, { ...known, state: "running", stack: undefined, network }] as const];

@@ -2,7 +2,7 @@ import type { Plan } from "../access/plan-items";
 import { identityName, stateLabel } from "../cluster/labels";
 import { primaryContradiction } from "../cluster/primary-check";
 import type { Survey } from "../cluster/survey";
-import { dockerNames, nodeNames, type Names } from "../naming";
+import { containerKeys, dockerNames, nodeNames, type Names } from "../naming";
 import type { Settings } from "../settings-rules";
 import { containerType, networkType, roleType, schemaType, volumeType, type OwnResource, type OwnState } from "./state";
 
@@ -17,6 +17,7 @@ export interface Kept {
 export function declaredKept(plan: Plan, names: Names): readonly Kept[] {
   return [
     { type: volumeType, name: "cluster-config", called: names.configVolume },
+    { type: volumeType, name: "backup-volume", called: names.backup.volume },
     ...nodeNames.map((node) => ({ type: volumeType, name: `cluster-${node}-data`, called: names[node].volume })),
     ...plan.services.map(({ name, code }) => ({ type: schemaType, name: `${name}-schema`, called: code })),
     ...plan.roles.flatMap(({ name: role, of }) =>
@@ -82,7 +83,7 @@ function lostNetwork(stack: string, state: OwnState, names: Names, { network }: 
 /** A container of this stack that another state of it has made: that one knows the passwords, this one does not any more. */
 function takenOver(stack: string, state: OwnState, names: Names, { nodes }: Survey): string[] {
   const identity = state.find(({ name }) => name === identityName)?.id;
-  const taken = nodeNames.filter((node) => {
+  const taken = containerKeys.filter((node) => {
     const found = nodes[node];
     const isKnown = state.some(({ type, id }) => type === containerType && id === found?.id);
     return found !== undefined && identity !== undefined && !isKnown && found.labels[stateLabel] !== identity;
@@ -149,7 +150,7 @@ function unknownSchemas(plan: Plan, state: OwnState, { schemas = [] }: Survey): 
 /** What has a name of this stack, and the state does not know, must have been made by this stack. */
 function foreign(stack: string, names: Names, state: OwnState, { nodes, volumes }: Survey): string[] {
   const cure = "give this stack another prefix and other ports";
-  const containers = nodeNames.flatMap((node) => {
+  const containers = containerKeys.flatMap((node) => {
     const { id, stack: maker } = nodes[node] ?? {};
     return id === undefined || maker === stack || state.some((known) => known.type === containerType && known.id === id)
       ? []

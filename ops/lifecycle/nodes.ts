@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { docker } from "../../components/cluster/docker-cli";
 import { primaryContradiction, type NodeRole } from "../../components/cluster/primary-check";
 import { findData, findNodes, findVolumes, type Survey } from "../../components/cluster/survey";
-import { dockerNames, nodeNames, peerOf } from "../../components/naming";
+import { containerKeys, dockerNames, nodeNames, peerOf } from "../../components/naming";
 import { OperatorError } from "../operator-error";
 import type { Stack } from "../stack-file";
 
@@ -61,7 +61,7 @@ export async function startNodes(stack: Stack, say: Say): Promise<void> {
  */
 export function ownNodes({ name, settings, dockerHost }: Stack): Survey["nodes"] {
   const nodes = findNodes(settings, dockerHost) ?? {};
-  for (const node of nodeNames) {
+  for (const node of containerKeys) {
     const found = nodes[node];
     if (found === undefined || found.stack === name) continue;
     const maker = found.stack === undefined ? "another program" : `stack ${found.stack}`;

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { createInterface } from "node:readline/promises";
 import { docker } from "../../components/cluster/docker-cli";
 import { findVolumes } from "../../components/cluster/survey";
-import { dockerNames, nodeNames } from "../../components/naming";
+import { containerKeys, dockerNames } from "../../components/naming";
 import { OperatorError } from "../operator-error";
 import { projectFolder, type Stack } from "../stack-file";
 import { pulumiEnvironment } from "../pulumi-cli";
@@ -21,9 +21,10 @@ export async function wipe(stack: Stack, confirmed: string | undefined, say: (li
   const env = pulumiEnvironment();
   refuseWhileUpdating(stack.name, env);
   const nodes = ownNodes(stack);
-  const containers = nodeNames.filter((node) => nodes[node] !== undefined).map((node) => names[node].container);
+  const containers = containerKeys.filter((key) => nodes[key] !== undefined).map((key) => names[key].container);
   const list = (...args: string[]) => docker(args, host).stdout.split("\n").filter(Boolean);
-  const found = findVolumes([names.primary.volume, names.replica.volume, names.configVolume], stack.dockerHost);
+  const known = [names.primary.volume, names.replica.volume, names.configVolume, names.backup.volume];
+  const found = findVolumes(known, stack.dockerHost);
   const other = found.find((volume) => volume.stack !== undefined && volume.stack !== stack.name);
   if (other?.stack !== undefined) {
     throw new OperatorError(`nothing was removed: the volume ${other.name} is of stack ${other.stack}`);
@@ -39,7 +40,7 @@ export async function wipe(stack: Stack, confirmed: string | undefined, say: (li
       `nothing was removed: ${others.join(", ")} still use network ${names.network}; stop them first`,
     );
   }
-  say(`Removes stack ${stack.name} and all its data:`);
+  say(`Removes stack ${stack.name} with all its data and all its backups:`);
   for (const [kind, found] of Object.entries({ containers, volumes, networks })) {
     say(`  ${kind}: ${found.join(", ") || "none"}`);
   }

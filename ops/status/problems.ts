@@ -1,5 +1,5 @@
 import { noData, primaryContradiction, type NodeData } from "../../components/cluster/primary-check";
-import type { NodeName } from "../../components/naming";
+import { dockerNames, type NodeName } from "../../components/naming";
 import { isStopped } from "../lifecycle/nodes";
 import type { Stack } from "../stack-file";
 import type { CertificateStatus, NodeStatus, ServerStatus } from "./collect";
@@ -37,7 +37,9 @@ export function problemsOf(nodes: readonly NodeStatus[], stack: Stack): readonly
     ...nodes.flatMap(({ container, certificates }) => certificateProblems(container, certificates, stack)),
     ...nodes.flatMap(({ container, server }) => {
       if (server === undefined) return [];
-      const lost = server.slots.filter(({ walStatus }) => walStatus === "lost");
+      // The backup's own agent begins anew where its slot is lost.
+      const { slot: backupSlot } = dockerNames(stack.settings.namePrefix).backup;
+      const lost = server.slots.filter(({ name, walStatus }) => walStatus === "lost" && name !== backupSlot);
       return [
         ...(server.role === "primary" && othersAnswer(container) && !server.standbys.some(isStreaming)
           ? [`no standby streams from ${container}: its log and the standby's say why`]

@@ -4,12 +4,19 @@ import type { Stack } from "../stack-file";
 import { table } from "../table";
 import type { NodeStatus, ServerStatus } from "./collect";
 import { bytes, daysUntil, since } from "./format";
-import { problemsOf } from "./problems";
+
+export interface StatusScreen {
+  readonly nodes: readonly NodeStatus[];
+  readonly services: readonly Service[];
+  readonly stack: Stack;
+  readonly problems: readonly string[];
+  /** Further rows of the last table. */
+  readonly more: readonly (readonly string[])[];
+}
 
 /** One screen for a person. */
-export function renderStatus(nodes: readonly NodeStatus[], services: readonly Service[], stack: Stack): string {
+export function renderStatus({ nodes, services, stack, problems, more }: StatusScreen): string {
   const primary = nodes.find(({ server }) => server?.role === "primary")?.server;
-  const problems = problemsOf(nodes, stack);
   const nodeRows = nodes.map(({ node, container, state, restarts, published, server, certificates }) => {
     const streamed = primary?.standbys.find(({ name }) => name === container);
     return [
@@ -35,11 +42,15 @@ export function renderStatus(nodes: readonly NodeStatus[], services: readonly Se
     ...(problems.length === 0
       ? ["All is well."]
       : [`${problems.length} to look at:`, ...problems.map((problem) => `  ${problem}`)]),
-    ...(primary === undefined ? [] : ["", ...serviceLines(nodes, services)]),
+    ...(primary === undefined ? [] : ["", ...serviceLines(nodes, services, more)]),
   ].join("\n");
 }
 
-function serviceLines(nodes: readonly NodeStatus[], services: readonly Service[]): string[] {
+function serviceLines(
+  nodes: readonly NodeStatus[],
+  services: readonly Service[],
+  more: StatusScreen["more"],
+): string[] {
   const servers = nodes.flatMap(({ server }) => server ?? []);
   const primary = servers.find(({ role }) => role === "primary");
   if (primary === undefined) return [];
@@ -75,6 +86,7 @@ function serviceLines(nodes: readonly NodeStatus[], services: readonly Service[]
       ["WAL", bytes(primary.walBytes)],
       ["passwords", platformLogins.map((role) => `${role} ${passwordAge(primary, [role])}`).join(", ")],
       ["slots", slots.length === 0 ? "none" : slots.join("; ")],
+      ...more,
     ]),
   ];
 }

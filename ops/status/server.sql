@@ -18,7 +18,8 @@ SELECT json_build_object(
              'name', application_name, 'state', state,
              'lagBytes', CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) END,
              'lagSeconds', extract(epoch FROM coalesce(replay_lag, '0'))) ORDER BY application_name), '[]')
-      FROM pg_stat_replication),
+      FROM pg_stat_replication
+     WHERE application_name <> 'centraldb-backup'),
   -- How old what it replays is, where it has more and stands still: a session of the standby's keeps it waiting.
   'replayWaitSeconds', coalesce((
     SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())

@@ -175,7 +175,7 @@ describe("what holds data or access", () => {
   });
 
   it("is reached by a destroy only after the keeper, which stands on everything and is protected in prod", () => {
-    const before = ["certificates", "cluster", "logins-check", "passwords", "primary", "replica", "tiers"];
+    const before = ["backup", "certificates", "cluster", "logins-check", "passwords", "primary", "replica", "tiers"];
     expect(prod.resource("keeper")).toMatchObject({ protect: true, dependsOn: before });
     expect(dev.resource("keeper")).toMatchObject({ protect: false, dependsOn: before });
     // A component stands for its children: one without any would be a leaf beside the keeper.
@@ -198,7 +198,7 @@ describe("what holds data or access", () => {
   it("is protected and retained in prod, and nothing else is", () => {
     const kept = prod.resources.filter(({ protect, retainOnDelete }) => protect === true && retainOnDelete === true);
     expect(kept.map(({ name }) => name)).toEqual(prod.resources.filter(holds).map(({ name }) => name));
-    expect(kept).toHaveLength(2 + services.length * (3 + 1));
+    expect(kept).toHaveLength(3 + services.length * (3 + 1));
   });
 
   it("goes with destroy in dev", () => {

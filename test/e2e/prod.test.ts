@@ -126,8 +126,8 @@ it("a renewed certificate is served without a restart, a rotated password opens 
   const superuser = await stack.superuser();
   await superuser.query("SELECT pg_terminate_backend(pid) FROM pg_stat_replication");
   await waitFor(async () => {
-    const { rows } = await superuser.query("SELECT state FROM pg_stat_replication");
-    return rows.length === 1 && (rows[0] as { state: string }).state === "streaming";
+    const { rows } = await superuser.query("SELECT state FROM pg_stat_replication WHERE state = 'streaming'");
+    return rows.length === 2; // the standby, and the backup's receiver
   });
   await superuser.end();
 

@@ -19,6 +19,10 @@ const good: Readonly<Record<keyof Settings, string>> = {
   tls: "required",
   certificateNames: '["db.example.org","192.0.2.7"]',
   certificates: "{}",
+  backupTimeZone: "Asia/Seoul",
+  backupRetentionDays: '{"daily":30,"weekly":60,"monthly":365}',
+  backupRateMiB: "50",
+  backupNodeImage: "node:22-bookworm-slim",
 };
 const parse = (values: Partial<Record<keyof Settings, string | undefined>>) =>
   parseSettings((key) => ({ ...good, ...values })[key], Object.keys({ ...good, ...values }));
@@ -42,11 +46,25 @@ describe("settings", () => {
       tls: "required",
       certificateNames: ["db.example.org", "192.0.2.7"],
       certificates: null,
+      backupTimeZone: "Asia/Seoul",
+      backupRetentionDays: { daily: 30, weekly: 60, monthly: 365 },
+      backupRateMiB: 50,
+      backupNodeImage: "node:22-bookworm-slim",
     });
   });
 
   it.each<[keyof Settings, string | undefined, string]>([
     ["protect", "yes", 'expected true or false, got "yes"'],
+    ["backupTimeZone", "Seoul", `expected a time zone by IANA's name, such as Asia/Seoul or UTC, got "Seoul"`],
+    ["backupTimeZone", "+09:00", `expected a time zone by IANA's name, such as Asia/Seoul or UTC, got "+09:00"`],
+    [
+      "backupRetentionDays",
+      '{"daily":30,"weekly":30}',
+      "expected an object of whole numbers of days from 1 to 36500 for each of daily, weekly, monthly, got " +
+        '"{\\"daily\\":30,\\"weekly\\":30}"',
+    ],
+    ["backupRateMiB", "-1", 'expected a whole number from 0 to 1024, got "-1"'],
+    ["backupNodeImage", "-v", 'expected an image reference such as node:22-bookworm-slim, got "-v"'],
     ["primaryPort", "0", 'expected a whole number from 1 to 65535, got "0"'],
     ["primaryPort", "5432x", 'expected a whole number from 1 to 65535, got "5432x"'],
     ["primaryPort", "1e3", 'expected a whole number from 1 to 65535, got "1e3"'],
@@ -162,6 +180,7 @@ describe("settings", () => {
         message:
           "unknown setting; known are protect, namePrefix, image, bindAddress, primaryPort, replicaPort, primaryNode, " +
           "memoryMiB, cpus, maxConnections, postgresqlSettings, extensions, passwordRotation, tls, certificateNames, certificates, " +
+          "backupTimeZone, backupRetentionDays, backupRateMiB, backupNodeImage, " +
           'did you mean "primaryPort"?',
       },
     ]);

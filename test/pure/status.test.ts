@@ -60,7 +60,9 @@ const well = [node({ server }), replica];
 
 describe("status", () => {
   it("is one screen: nodes, lag, connections and sizes", () => {
-    const lines = renderStatus(well, services.slice(0, 2), stack).split("\n");
+    const lines = renderStatus({ nodes: well, services: services.slice(0, 2), stack, problems: [], more: [] }).split(
+      "\n",
+    );
     expect(lines).toEqual([
       "stack prod, PostgreSQL 16.14",
       "",

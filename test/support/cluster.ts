@@ -13,7 +13,7 @@ import { fakePassword, runProgram, type Declared, type Program } from "./mocks";
 import { plain } from "./plain";
 import { run, type Ran } from "./run";
 import { freePort } from "./server";
-import { buildStandInImage, standInImage } from "./stand-in-image";
+import { buildStandInImage, buildStandInNodeImage, standInImage, standInNodeImage } from "./stand-in-image";
 
 /**
  * The containers the program declares, on a real engine and without Pulumi: network, volumes, jobs and nodes are taken
@@ -42,9 +42,13 @@ export interface TestCluster {
   clean(): void;
 }
 
-/** Builds the stand-in image and prepares names and ports; nothing runs yet. */
-export async function prepareCluster(services: readonly Service[]): Promise<TestCluster> {
+/** Builds the stand-in images and prepares names and ports; nothing runs yet. `withBackup`: the backup's container too. */
+export async function prepareCluster(
+  services: readonly Service[],
+  { withBackup = false }: { readonly withBackup?: boolean } = {},
+): Promise<TestCluster> {
   const image = buildStandInImage();
+  if (withBackup) buildStandInNodeImage();
   const prefix = `cd${process.pid}-${Math.floor(Math.random() * 1e6)}`;
   const port = await freePort();
   const names = dockerNames(prefix);
@@ -52,6 +56,7 @@ export async function prepareCluster(services: readonly Service[]): Promise<Test
     ...readStackSettings("dev"),
     namePrefix: prefix,
     image: standInImage,
+    backupNodeImage: standInNodeImage,
     primaryPort: port,
     replicaPort: port + 1,
   };
@@ -122,6 +127,7 @@ export async function prepareCluster(services: readonly Service[]): Promise<Test
       );
       const replaced = new Set<string>();
       for (const resource of program.resources) {
+        if (!withBackup && resource.name.startsWith("backup-")) continue;
         const ran = bring(resource, done, replaced);
         if (ran.status !== 0) return ran;
         if (resource.name === "foundation-apply") {
@@ -141,8 +147,8 @@ export async function prepareCluster(services: readonly Service[]): Promise<Test
       await waitFor(() => ask(standby, `SELECT pg_last_wal_replay_lsn() >= '${written}'`) === "t");
     },
     clean: () => {
-      for (const node of nodeNames) run("docker", ["rm", "-f", "-v", names[node].container]);
-      const volumes = [names.primary.volume, names.replica.volume, names.configVolume];
+      for (const one of [...nodeNames, "backup"] as const) run("docker", ["rm", "-f", "-v", names[one].container]);
+      const volumes = [names.primary.volume, names.replica.volume, names.configVolume, names.backup.volume];
       for (const volume of volumes) run("docker", ["volume", "rm", "-f", volume]);
       run("docker", ["network", "rm", names.network]);
     },

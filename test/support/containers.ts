@@ -65,7 +65,7 @@ export function createContainer(inputs: Inputs): Ran {
   const created = run("docker", ["create", ...options, String(inputs.image), ...command]);
   if (created.status !== 0) return created;
   const folder = mkdtempSync(join(tmpdir(), "centraldb-upload-"));
-  for (const { file, content } of inputs.uploads as readonly { file: string; content: string }[]) {
+  for (const { file, content } of (inputs.uploads ?? []) as readonly { file: string; content: string }[]) {
     const source = join(folder, "content");
     writeFileSync(source, content, { mode: 0o755 });
     run("docker", ["cp", source, `${name}:${file}`]);

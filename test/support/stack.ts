@@ -9,7 +9,7 @@ import type { LoginTarget } from "../../ops/login-target";
 import { tierRole, tiers, type Service } from "../../services/service";
 import { run, type Ran } from "./run";
 import { freePort } from "./server";
-import { buildStandInImage, standInImage } from "./stand-in-image";
+import { buildStandInImage, buildStandInNodeImage, standInImage, standInNodeImage } from "./stand-in-image";
 
 const root = join(__dirname, "..", "..");
 
@@ -70,6 +70,7 @@ export async function prepareStack(
     throw new Error("this ring needs the pulumi CLI on PATH or in ~/.pulumi/bin");
   }
   buildStandInImage();
+  buildStandInNodeImage();
 
   const folder = mkdtempSync(join(tmpdir(), "centraldb-e2e-"));
   for (const file of [
@@ -80,6 +81,7 @@ export async function prepareStack(
     `Pulumi.${name}.yaml`,
     "services",
     "components",
+    "agent",
     "ops",
   ]) {
     cpSync(join(root, file), join(folder, file), { recursive: true });
@@ -95,6 +97,7 @@ export async function prepareStack(
   };
   const own = {
     "centraldb:image": standInImage,
+    "centraldb:backupNodeImage": standInNodeImage,
     "centraldb:namePrefix": prefix,
     "centraldb:primaryPort": port,
     "centraldb:replicaPort": port + 1,

@@ -20,3 +20,11 @@ export function buildOlderStandInImage(): void {
     stdio: ["ignore", "inherit", "inherit"],
   });
 }
+
+/** Stands in for the official node image: this machine's own binary, where that has it. */
+export const standInNodeImage = `centraldb-test/node:${process.version.slice(1)}`;
+
+export function buildStandInNodeImage(): void {
+  const build = join(__dirname, "stand-in", "build-node.sh");
+  execFileSync(build, [process.execPath, standInNodeImage], { stdio: ["ignore", "inherit", "inherit"] });
+}

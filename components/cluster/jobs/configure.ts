@@ -8,6 +8,8 @@ import { ask, runJob, runThrowAway, variable } from "./job";
 /** What must stand in no environment and no process list. */
 export interface ConfigurationSecrets {
   readonly replicationPassword: string;
+  /** Of `app`: the backup's container has the configuration volume too. */
+  readonly dumpPassword: string;
   /** PEM by file name: `authority.crt`, and `.crt` and `.key` of each node's host name. */
   readonly tls: Readonly<Record<string, string>>;
 }
@@ -22,7 +24,7 @@ const title =
 async function configure(): Promise<void> {
   const nodes = variable("NODES").split(" ");
   const script = readFileSync(join(__dirname, "..", "scripts", "install-configuration.sh"), "utf8");
-  const { replicationPassword, tls } = JSON.parse(readFileSync(0, "utf8")) as ConfigurationSecrets;
+  const { replicationPassword, dumpPassword, tls } = JSON.parse(readFileSync(0, "utf8")) as ConfigurationSecrets;
   const tlsFiles = Object.entries(tls).map(([name, text]) => `${name} ${Buffer.from(text).toString("base64")}\n`);
   const dataVolumes = variable("DATA_VOLUMES").split(" ");
   runThrowAway(
@@ -45,7 +47,7 @@ async function configure(): Promise<void> {
       ],
       ...[variable("IMAGE"), "-c", script],
     ],
-    [`${replicationPassword}\n`, ...tlsFiles].join(""),
+    [`${replicationPassword}\n`, `${dumpPassword}\n`, ...tlsFiles].join(""),
   );
   const reloaded = nodes.filter((node) => docker(["kill", "--signal", "HUP", node]).status === 0);
   await sleep(500); // the postmaster answers no signal

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # Starts a server with the new configuration in a throw-away container that has the limits of a node, and puts the files
 # into the configuration volume only when it runs. As root, which becomes postgres for the server.
-# Standard input: the password of role repl, then a line for each file of the folder tls: its name and its content in base64.
+# Standard input: the passwords of the roles repl and app, a line each, then a line for each file of the folder tls: its name and its content in base64.
 # Environment: the files' texts, NODE (one of those whose certificate is in tls), CONFIG (where the volume is mounted).
 # The nodes' data are in /data, read-only.
 set -euo pipefail
 read -r replication_password
+read -r dump_password
 
 new=/tmp/configuration
 mkdir "$new"
 printf '%s' "$POSTGRESQL_CONF" > "$new/postgresql.conf"
 printf '%s' "$PG_HBA_CONF" > "$new/pg_hba.conf"
 printf '%s' "$PG_IDENT_CONF" > "$new/pg_ident.conf"
-(umask 077 && printf '*:*:*:repl:%s\n' "$replication_password" > "$new/pgpass")
+(umask 077 && printf '*:*:*:%s\n' "repl:$replication_password" "app:$dump_password" > "$new/pgpass")
 mkdir "$new/tls"
 while read -r name content; do
   (umask 077 && base64 --decode <<< "$content" > "$new/tls/$name")

@@ -1,0 +1,136 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import * as command from "@pulumi/command";
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import type { AgentSettings } from "../../agent/settings";
+import type { Plan } from "../access/plan-items";
+import type { Cluster } from "../cluster/cluster";
+import { dockerVariables } from "../cluster/docker-cli";
+import { generationLabel, stackLabel, stateLabel } from "../cluster/labels";
+import { nodeNames, type ContainerKey } from "../naming";
+import type { Settings } from "../settings-rules";
+import { agentFile } from "./agent-file";
+import { buildContext, contextHash } from "./image";
+
+export interface BackupArgs {
+  readonly plan: Plan;
+  readonly cluster: Cluster;
+  readonly settings: Settings;
+  /** `DOCKER_HOST` for the jobs beside the provider; undefined where the environment says it. */
+  readonly dockerHost: string | undefined;
+  /** As of a node. */
+  readonly generations: Readonly<Record<ContainerKey, number>>;
+}
+
+const storeMount = "/backups";
+const configMount = "/etc/centraldb";
+const stopSeconds = 60;
+
+/** The container that makes the backups and proves them, and the volume they are in. */
+export class Backup extends pulumi.ComponentResource {
+  constructor(name: string, args: BackupArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("centraldb:backup:Backup", name, {}, opts);
+    const { plan, cluster, settings, dockerHost } = args;
+    const generation = args.generations.backup;
+    const names = cluster.names.backup;
+    const parent = { parent: this };
+
+    // As a data volume: every input replaces it, and a replaced one is empty.
+    const volume = new docker.Volume(
+      `${name}-volume`,
+      { name: names.volume, labels: [{ label: stackLabel, value: pulumi.getStack() }] },
+      {
+        ...parent,
+        protect: settings.protect,
+        retainOnDelete: settings.protect,
+        ignoreChanges: ["labels", "driver", "driverOpts"],
+      },
+    );
+    const hash = cluster.image.imageId.apply((image) => contextHash(buildContext(), image, settings.backupNodeImage));
+    const tag = pulumi.interpolate`${names.container}:${hash}`;
+    const image = new command.local.Command(
+      `${name}-image`,
+      {
+        create: "node --import tsx components/backup/jobs/build-image.ts",
+        environment: {
+          IMAGE: cluster.image.imageId,
+          NODE_IMAGE: settings.backupNodeImage,
+          TAG: tag,
+          ...dockerVariables(dockerHost),
+        },
+      },
+      parent,
+    );
+    const container = new docker.Container(
+      `${name}-container`,
+      {
+        name: names.container,
+        image: pulumi.all([tag, image.id]).apply(([built]) => built),
+        entrypoints: ["node", agentFile, "serve"],
+        user: "postgres",
+        volumes: [
+          { volumeName: volume.name, containerPath: storeMount },
+          { volumeName: cluster.configVolume.name, containerPath: configMount, readOnly: true },
+        ],
+        networksAdvanced: [{ name: cluster.network.name, aliases: [names.container] }],
+        // In the order in which the provider reads them: a preview pairs them by place.
+        labels: [
+          ...(generation > 0 ? [{ label: generationLabel, value: String(generation) }] : []),
+          { label: stackLabel, value: pulumi.getStack() },
+          { label: stateLabel, value: cluster.identity },
+        ],
+        restart: "unless-stopped",
+        logDriver: "json-file",
+        logOpts: { "max-size": "20m", "max-file": "5" },
+        healthcheck: {
+          tests: ["CMD", "node", agentFile, "health"],
+          interval: "30s",
+          timeout: "15s",
+          retries: 3,
+          startPeriod: "1m0s",
+        },
+        stopTimeout: stopSeconds,
+        destroyGraceSeconds: stopSeconds,
+        wait: false,
+      },
+      {
+        ...parent,
+        deleteBeforeReplace: true,
+        replaceOnChanges: ["healthcheck"],
+        dependsOn: opts?.dependsOn ?? [],
+      },
+    );
+    // Not in the container's definition: another service, or another number of days, is no reason to interrupt a backup.
+    new command.local.Command(
+      `${name}-settings`,
+      {
+        create: "node --import tsx components/backup/jobs/settings.ts",
+        stdin: JSON.stringify(agentSettings(plan, cluster, settings)),
+        environment: { CONTAINER: container.name, ...dockerVariables(dockerHost) },
+      },
+      parent,
+    );
+    this.registerOutputs({ container: container.name });
+  }
+}
+
+function agentSettings(plan: Plan, cluster: Cluster, settings: Settings): AgentSettings {
+  const sha256 = (file: string) =>
+    createHash("sha256")
+      .update(readFileSync(join(__dirname, "..", "..", "services", file)))
+      .digest("hex");
+  return {
+    timeZone: settings.backupTimeZone,
+    retentionDays: settings.backupRetentionDays,
+    rateMiB: settings.backupRateMiB === 0 ? null : settings.backupRateMiB,
+    database: plan.database,
+    nodes: nodeNames.map((node) => cluster.names[node].container),
+    slot: cluster.names.backup.slot,
+    services: plan.services.map(({ code }) => code),
+    roles: plan.roles.map((role) => role.name),
+    registrySha256: sha256("registry.ts"),
+    accessSha256: sha256("access.json"),
+  };
+}

@@ -1,0 +1,20 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { docker } from "../../cluster/docker-cli";
+import { runJob, variable } from "../../cluster/jobs/job";
+import { buildContext } from "../image";
+
+/** Builds the agent's image as TAG from IMAGE, which the servers run, and the node binary of NODE_IMAGE. */
+runJob("the backup image cannot be built", () => {
+  const folder = mkdtempSync(join(tmpdir(), "centraldb-image-"));
+  try {
+    for (const [name, text] of Object.entries(buildContext())) writeFileSync(join(folder, name), text);
+    const args = ["IMAGE", "NODE_IMAGE"].flatMap((name) => ["--build-arg", `${name}=${variable(name)}`]);
+    const { status, stdout, stderr } = docker(["build", "--tag", variable("TAG"), ...args, folder]);
+    // Which of the two streams has the reason depends on the builder.
+    if (status !== 0) throw new Error(`${stdout}\n${stderr}`.trim().split("\n").slice(-6).join("\n  "));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,99 @@
+import { spawnSync } from "node:child_process";
+import type { Manifest } from "../agent/manifest";
+import { backupKinds, type BackupKind } from "../agent/schedule";
+import { agentFile } from "../components/backup/agent-file";
+import { docker, dockerVariables } from "../components/cluster/docker-cli";
+import { dockerNames } from "../components/naming";
+import { printable } from "../services/printable";
+import { OperatorError } from "./operator-error";
+import type { Stack } from "./stack-file";
+import { bytes, duration, since } from "./status/format";
+import { table } from "./table";
+
+/** What the agent's `list` prints. */
+export interface BackupList {
+  /** Oldest first. */
+  readonly backups: readonly (Manifest & { readonly pinned: boolean })[];
+  /** Folders of the store that are no backup. */
+  readonly broken: readonly { readonly id: string; readonly why: string }[];
+  /** Stretches of WAL without a gap, oldest first; names of segments. */
+  readonly wal: readonly {
+    readonly begunAt: string;
+    readonly first: string | null;
+    readonly last: string | null;
+    readonly segments: number;
+    /** When the newest WAL of it came in; null where there is none. */
+    readonly receivedAt: string | null;
+  }[];
+}
+
+const containerOf = ({ settings }: Stack) => dockerNames(settings.namePrefix).backup.container;
+
+/** Runs the agent's command line in its container; what it prints goes to the person. */
+export function runAgent(stack: Stack, ...args: readonly string[]): void {
+  const { status } = spawnSync("docker", ["exec", containerOf(stack), "node", agentFile, ...args], {
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, ...dockerVariables(stack.dockerHost) },
+  });
+  if (status !== 0) process.exitCode = 1;
+}
+
+/**
+ * Makes backups now: what is due and what is not.
+ * @throws OperatorError for another kind
+ */
+export function backupNow(stack: Stack, kind: string): void {
+  const kinds = kind === "all" ? backupKinds : backupKinds.filter((one) => one === kind);
+  if (kinds.length === 0) {
+    throw new OperatorError(`unknown kind ${printable(kind)}: there are ${backupKinds.join(", ")} and all`);
+  }
+  for (const one of kinds) runAgent(stack, "now", one);
+}
+
+/** @throws OperatorError where the agent cannot be asked */
+export function listBackups(stack: Stack): BackupList {
+  const { status, stdout, stderr } = docker(["exec", containerOf(stack), "node", agentFile, "list"], {
+    host: stack.dockerHost,
+  });
+  if (status !== 0) throw new OperatorError(`${containerOf(stack)} cannot be asked: ${printable(stderr.trim())}`);
+  return JSON.parse(stdout) as BackupList;
+}
+
+/** For a terminal: every backup, and to which points in time they lead. */
+export function renderBackups(list: BackupList): string {
+  const rows = list.backups.map(({ id, kind, classes, startedAt, files, seconds, server, pinned }) => [
+    id,
+    kind,
+    classes.join(", "),
+    since(startedAt),
+    bytes(files.reduce((sum, file) => sum + file.bytes, 0)),
+    duration(seconds.tools + seconds.proof),
+    server.host,
+    pinned ? "for ever" : "",
+  ]);
+  const windows = windowsOf(list);
+  return [
+    list.backups.length === 0
+      ? "no backup yet"
+      : table([["backup", "kind", "for", "age", "size", "took", "of", "pinned"], ...rows]),
+    "",
+    ...(windows.length === 0
+      ? ["no point in time can be restored yet: it takes a physical backup and WAL"]
+      : windows.map(({ from, to }) => `any moment from ${from} to ${to} can be restored`)),
+    ...list.broken.map(({ id, why }) => `${printable(id)} is no backup: ${printable(why)}`),
+  ].join("\n");
+}
+
+/** From the end of a stretch's first base backup to its last WAL. */
+export function windowsOf({ backups, wal }: BackupList): readonly { readonly from: string; readonly to: string }[] {
+  return wal.flatMap(({ begunAt, receivedAt }, index) => {
+    const end = wal[index + 1]?.begunAt ?? "9999";
+    const base = backups.find(
+      ({ kind, startedAt }: { kind: BackupKind; startedAt: string }) =>
+        kind === "physical" && startedAt >= begunAt && startedAt < end,
+    );
+    return base === undefined || receivedAt === null || receivedAt < base.finishedAt
+      ? []
+      : [{ from: base.finishedAt, to: receivedAt }];
+  });
+}

@@ -1,0 +1,93 @@
+import { docker } from "../../components/cluster/docker-cli";
+import { dockerNames } from "../../components/naming";
+import { printable } from "../../services/printable";
+import type { Service } from "../../services/service";
+import { listBackups, windowsOf, type BackupList } from "../backup";
+import { OperatorError } from "../operator-error";
+import type { Stack } from "../stack-file";
+import { since } from "./format";
+
+/** How it goes with the backups. */
+export interface BackupStatus {
+  readonly container: string;
+  /** Docker's word; `missing` where there is no container. */
+  readonly state: string;
+  /** When the container was started, in ISO 8601; undefined where there is none. */
+  readonly startedAt?: string;
+  /** undefined where the agent cannot be asked; then `error` says why. */
+  readonly list?: BackupList;
+  readonly error?: string;
+}
+
+/** Asks the engine, and through it the agent. */
+export function collectBackups(stack: Stack): BackupStatus {
+  const { container } = dockerNames(stack.settings.namePrefix).backup;
+  const format = '{"state": {{json .State.Status}}, "startedAt": {{json .State.StartedAt}}}';
+  const inspect = ["inspect", "--type", "container", "--format", format, container];
+  const { status, stdout, stderr } = docker(inspect, { host: stack.dockerHost });
+  if (status !== 0) return { container, state: "missing", error: stderr.trim() };
+  const found = JSON.parse(stdout) as { state: string; startedAt: string };
+  try {
+    return { container, ...found, list: listBackups(stack) };
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    return { container, ...found, error: error.message };
+  }
+}
+
+const hour = 3_600_000;
+/** A night is missed, and the next one nearly. */
+const maxAgeHours = { logical: 36, physical: 8 * 24 } as const;
+/** A new stack makes its first ones at once. */
+const graceHours = 1;
+
+/** What is not as it should be, a sentence each, with what to do; empty where all is well. */
+export function backupProblems(
+  { container, state, startedAt, list, error }: BackupStatus,
+  services: readonly Service[],
+  stack: string,
+): readonly string[] {
+  if (state === "missing") return [`${container} does not exist, and nobody makes backups: npm run up -- ${stack}`];
+  if (state !== "running") return [`${container} is ${state}, and nobody makes backups: docker start ${container}`];
+  if (list === undefined) return [`${printable(error ?? "")} (docker logs ${container})`];
+  const isNew = Date.now() - Date.parse(startedAt ?? "") < graceHours * hour;
+  return [
+    ...(["logical", "physical"] as const).flatMap((kind) => {
+      const newest = list.backups.findLast((backup) => backup.kind === kind);
+      const isOld = newest === undefined || Date.now() - Date.parse(newest.startedAt) > maxAgeHours[kind] * hour;
+      if (!isOld || isNew) return [];
+      const age = newest === undefined ? "there is none" : `the newest is of ${since(newest.startedAt)} ago`;
+      return [`no ${kind} backup younger than ${maxAgeHours[kind]} h: ${age} (docker logs ${container})`];
+    }),
+    ...missingServices(list, services, isNew),
+    ...list.broken.map(({ id, why }) => `${printable(id)} in the store is no backup: ${printable(why)}`),
+  ];
+}
+
+/** Each service of the registry must be inside the newest dump. */
+function missingServices(list: BackupList, services: readonly Service[], isNew: boolean): readonly string[] {
+  const newest = list.backups.findLast(({ kind }) => kind === "logical");
+  if (newest === undefined || isNew) return [];
+  const inside = newest.logical?.services ?? [];
+  const missing = services.filter(({ code }) => !inside.includes(code)).map(({ name }) => name);
+  return missing.length === 0
+    ? []
+    : [
+        `${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} in no backup yet: npm run ops -- backup now logical`,
+      ];
+}
+
+/** Lines of the status screen. */
+export function backupLines({ list }: BackupStatus): readonly (readonly string[])[] {
+  if (list === undefined) return [];
+  const newest = (kind: string) => {
+    const found = list.backups.findLast((backup) => backup.kind === kind);
+    return found === undefined ? `no ${kind} one yet` : `${kind} ${since(found.startedAt)} ago`;
+  };
+  const [window] = windowsOf(list).slice(-1);
+  return [
+    ["backups", `${newest("logical")}, ${newest("physical")}; ${list.backups.length} kept`],
+    ["points in time", window === undefined ? "none yet" : `${window.from} to ${window.to}`],
+    ["second copy", "none: a backup on the same machine is lost with it"],
+  ];
+}
