@@ -1,14 +1,13 @@
-import { readFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Client } from "pg";
-import { BackupFailure } from "./failure";
-import type { LogicalContents, Manifest } from "./manifest";
-import { comparedWithList, countRows, nameOf, type DumpedTable } from "./proof/dump-contents";
+import { BackupFailure, inALine } from "./failure";
+import type { Dump, LogicalContents, Manifest } from "./manifest";
+import { comparedWithList, comparedWithRows, countRows, type DumpedTable } from "./proof/dump-contents";
 import { connectAsApp, type FoundServer } from "./server";
 import type { AgentSettings } from "./settings";
 import { runTool, settled, startTool, type ToolOptions } from "./tool";
 
-export const dumpFile = "appdb.dump";
 export const globalsFile = "globals.sql";
 
 /** What a run of a kind contributes to its manifest. */
@@ -17,26 +16,38 @@ export interface Made extends Pick<Manifest, "wal" | "tool" | "logical"> {
   readonly toolSeconds: number;
 }
 
-/** As owners: no right of a service can keep it from a row. A lock that somebody holds on a table fails it after a minute. */
-const dumpOptions = ["--format=custom", "--no-large-objects", "--lock-wait-timeout=60s", "--no-password"];
+/** As owners: no right of a service can keep it from a row. A lock that somebody holds on a table fails it after half a minute. */
+const dumpOptions = ["--format=custom", "--no-large-objects", "--lock-wait-timeout=30s", "--no-password"];
+
+/** One file of pg_dump, and the tables that must be in it. */
+interface Part extends Dump {
+  readonly tables: readonly DumpedTable[];
+  /** pg_dump's. */
+  readonly options: readonly string[];
+}
+
+interface Dumped extends Part {
+  readonly rows: ReadonlyMap<string, number>;
+}
 
 /**
  * Dumps the database and the globals into `folder`, and proves it: the dump has every table of its own snapshot, each with exactly
- * the rows that were counted there.
+ * the rows that were counted there. Where the whole cannot be dumped, because of what one service does, each service is dumped by
+ * itself, of the same snapshot, and the one that cannot is left out and named.
  * @throws BackupFailure
  */
 export async function dumpInto(
   folder: string,
   server: FoundServer,
   settings: AgentSettings,
-  options: ToolOptions,
+  options: ToolOptions & { readonly say: (line: string) => void },
 ): Promise<Made> {
   const began = Date.now();
   const client = await connectAsApp(server.host, settings, options.places);
   try {
     await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     await client.query(
-      "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'; SET LOCAL search_path = pg_catalog",
+      "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '30s'; SET LOCAL search_path = pg_catalog",
     );
     const [exported] = (
       await client.query<{ snapshot: string; lsn: string }>(
@@ -45,14 +56,18 @@ export async function dumpInto(
     ).rows;
     if (exported === undefined) throw new BackupFailure("the server exports no snapshot");
     const to = `host=${server.host} user=app dbname=${settings.database}`;
-    const file = join(folder, dumpFile);
-    // Counting is reading, and reads at the same time what the dump reads.
-    const dumping = runTool(
-      "pg_dump",
-      [...dumpOptions, `--snapshot=${exported.snapshot}`, `--file=${file}`, `--dbname=${to}`],
-      options,
-    );
-    const [tables] = await Promise.all([countTables(client), dumping]);
+    const tables = await listTables(client);
+    const dump = async (part: Part): Promise<Dumped> => {
+      const args = [...dumpOptions, ...part.options, `--snapshot=${exported.snapshot}`, `--dbname=${to}`];
+      // Counting is reading, and reads at the same time what the dump reads. Neither is left alone: the snapshot is one's and the other's.
+      const [rows, dumped] = await Promise.allSettled([
+        countTables(client, part.tables),
+        runTool("pg_dump", [...args, `--file=${join(folder, part.file)}`], options),
+      ]);
+      for (const one of [dumped, rows]) if (one.status === "rejected") throw one.reason;
+      return { ...part, rows: rows.status === "fulfilled" ? rows.value : new Map() };
+    };
+    const { dumped, leftOut } = await dumpAll({ client, folder, tables, settings, options, dump });
     await runTool(
       "pg_dumpall",
       [
@@ -66,65 +81,129 @@ export async function dumpInto(
     );
     const toolSeconds = (Date.now() - began) / 1000;
     await client.query("COMMIT");
+    for (const part of dumped) await prove(folder, part, settings, options);
+    await proveGlobals(folder, settings);
+    const inside = (code: string) => !leftOut.some(({ service }) => service === code);
+    const logical: LogicalContents = {
+      dumps: dumped.map(({ file, service }) => ({ file, service })),
+      rows: Object.fromEntries(dumped.flatMap(({ rows }) => [...rows])),
+      roles: settings.roles,
+      services: settings.services.filter(inside),
+      leftOut,
+    };
     return {
       toolSeconds,
       tool: (await runTool("pg_dump", ["--version"], options)).trim(),
       wal: { timeline: server.timeline, start: exported.lsn, stop: exported.lsn },
-      logical: await prove(folder, tables, settings, options),
+      logical,
     };
   } finally {
     await client.end();
   }
 }
 
-/** What is in a dump: tables and their rows; the parts of a partitioned table are tables themselves. */
-async function countTables(client: Client): Promise<readonly DumpedTable[]> {
-  const { rows } = await client.query<Omit<DumpedTable, "rows"> & { readonly quoted: string }>(
+interface DumpAll {
+  readonly client: Client;
+  readonly folder: string;
+  readonly tables: readonly DumpedTable[];
+  readonly settings: AgentSettings;
+  readonly options: Parameters<typeof dumpInto>[3];
+  readonly dump: (part: Part) => Promise<Dumped>;
+}
+
+async function dumpAll({ client, folder, tables, settings, options, dump }: DumpAll): Promise<{
+  readonly dumped: readonly Dumped[];
+  readonly leftOut: LogicalContents["leftOut"];
+}> {
+  const { services, database } = settings;
+  await client.query("SAVEPOINT whole");
+  const failedWhole = await dump({ file: `${database}.dump`, service: null, tables, options: [] }).catch(failureOf);
+  if (!(failedWhole instanceof BackupFailure)) return { dumped: [failedWhole], leftOut: [] };
+  // What ends the agent, or the server, is no service's doing.
+  if (options.signal?.aborted === true || !(await isAlive(client, "whole"))) throw failedWhole;
+  options.say(`${failedWhole.message}; each service by itself`);
+  await rm(join(folder, `${database}.dump`), { force: true });
+  const rest = await dump({
+    file: `${database}.dump`,
+    service: null,
+    tables: tables.filter(({ schema }) => !services.includes(schema)),
+    options: services.map((code) => `--exclude-schema=${code}`),
+  });
+  const dumped: Dumped[] = [rest];
+  const leftOut: { readonly service: string; readonly why: string }[] = [];
+  for (const service of services) {
+    await client.query("SAVEPOINT service");
+    const file = `${database}-${service}.dump`;
+    const own = tables.filter(({ schema }) => schema === service);
+    const made = await dump({ file, service, tables: own, options: [`--schema=${service}`] }).catch(failureOf);
+    if (!(made instanceof BackupFailure)) {
+      dumped.push(made);
+      continue;
+    }
+    if (!(await isAlive(client, "service"))) throw made;
+    await rm(join(folder, file), { force: true });
+    leftOut.push({ service, why: made.message });
+    options.say(`${service} is left out: ${made.message}`);
+  }
+  if (leftOut.length === services.length) throw failedWhole;
+  return { dumped, leftOut };
+}
+
+const failureOf = (error: unknown) => (error instanceof BackupFailure ? error : new BackupFailure(inALine(error)));
+
+/** Back to a savepoint; false where the session is gone, and the snapshot with it. */
+async function isAlive(client: Client, savepoint: string): Promise<boolean> {
+  return client.query(`ROLLBACK TO SAVEPOINT ${savepoint}`).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** What is in a dump; the parts of a partitioned table are tables themselves. */
+async function listTables(client: Client): Promise<readonly DumpedTable[]> {
+  const { rows } = await client.query<DumpedTable>(
     `SELECT n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner, format('%I.%I', n.nspname, c.relname) AS quoted
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
       ORDER BY 1, 2`,
   );
-  const tables: DumpedTable[] = [];
-  for (const { quoted, ...table } of rows) {
-    const counted = await client.query<{ count: string }>(`SELECT count(*) FROM ONLY ${quoted}`);
-    tables.push({ ...table, rows: Number(counted.rows[0]?.count) });
-  }
-  return tables;
+  return rows;
 }
 
-async function prove(
-  folder: string,
-  tables: readonly DumpedTable[],
-  settings: AgentSettings,
-  options: ToolOptions,
-): Promise<LogicalContents> {
-  const file = join(folder, dumpFile);
+async function countTables(client: Client, tables: readonly DumpedTable[]): Promise<ReadonlyMap<string, number>> {
+  const counts = new Map<string, number>();
+  for (const { quoted } of tables) {
+    const { rows } = await client.query<{ count: string }>(`SELECT count(*) FROM ONLY ${quoted}`);
+    counts.set(quoted, Number(rows[0]?.count));
+  }
+  return counts;
+}
+
+async function prove(folder: string, part: Dumped, settings: AgentSettings, options: ToolOptions): Promise<void> {
+  const file = join(folder, part.file);
   const list = await runTool("pg_restore", ["--list", file], options);
-  const wrong = comparedWithList(list, tables);
-  if (wrong.length > 0) throw new BackupFailure(`the dump is not the database: ${wrong.slice(0, 5).join("; ")}`);
-
+  const wrong = comparedWithList(list, part.tables);
+  if (wrong.length > 0) throw new BackupFailure(`${part.file} is not the database: ${shortened(wrong)}`);
   // Every byte of it is read, and every row counted.
-  const byName = new Map(tables.map((table) => [nameOf(table), table.rows]));
-  const counts = await countDumped(file, options);
-  const total = (numbers: readonly number[]) => numbers.reduce((sum, number) => sum + number, 0);
-  const sorted = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b).join(",");
-  if (sorted(counts) !== sorted([...byName.values()])) {
-    throw new BackupFailure(
-      `the dump has ${counts.length} tables and ${total(counts)} rows, its snapshot ${tables.length} and ${total([...byName.values()])}`,
-    );
-  }
-  const globals = await readFile(join(folder, globalsFile), "utf8");
-  const missing = settings.roles.filter((role) => !globals.includes(`\nCREATE ROLE ${role};\n`));
-  if (missing.length > 0) throw new BackupFailure(`the globals lack ${missing.slice(0, 5).join(", ")}`);
+  const differing = comparedWithRows(await countDumped(file, options), part.rows);
+  if (differing.length > 0) throw new BackupFailure(`${part.file} is not the database: ${shortened(differing)}`);
   const schemas = new Set(list.split("\n").flatMap((line) => /^\d+; \d+ \d+ SCHEMA - (\S+) /.exec(line)?.[1] ?? []));
-  const absent = settings.services.filter((code) => !schemas.has(code));
-  if (absent.length > 0) throw new BackupFailure(`the dump lacks the schemas ${absent.join(", ")}`);
-  return { rows: Object.fromEntries(byName), roles: settings.roles, services: settings.services };
+  const isWhole = part.service === null && part.options.length === 0;
+  const expected = isWhole ? settings.services : part.service === null ? [] : [part.service];
+  const absent = expected.filter((code) => !schemas.has(code));
+  if (absent.length > 0) throw new BackupFailure(`${part.file} lacks the schemas ${absent.join(", ")}`);
 }
 
-async function countDumped(file: string, options: ToolOptions): Promise<readonly number[]> {
+async function proveGlobals(folder: string, { roles }: AgentSettings): Promise<void> {
+  const globals = await readFile(join(folder, globalsFile), "utf8");
+  const missing = roles.filter((role) => !globals.includes(`\nCREATE ROLE ${role};\n`));
+  if (missing.length > 0) throw new BackupFailure(`the globals lack ${shortened(missing)}`);
+}
+
+const shortened = (list: readonly string[]) => list.slice(0, 5).join("; ") + (list.length > 5 ? "; …" : "");
+
+async function countDumped(file: string, options: ToolOptions): Promise<ReadonlyMap<string, number>> {
   const restoring = startTool("pg_restore", ["--data-only", "--file=-", file], options, { buffer: false });
   const [counts] = await Promise.all([countRows(restoring.stdout), settled("pg_restore", restoring)]);
   return counts;

@@ -34,10 +34,21 @@ export interface ManifestFile {
   readonly sha256: string;
 }
 
+/** A file of pg_dump's. */
+export interface Dump {
+  readonly file: string;
+  /** Whose schema it is; null for everything that is in no other file of the backup. */
+  readonly service: string | null;
+}
+
 export interface LogicalContents {
-  /** Rows of every table in the dump's own snapshot, counted there and again in the dump: `gt.gt_raw_data`. */
+  /** One of everything; or one of each service and one of the rest, where the whole could not be dumped. */
+  readonly dumps: readonly Dump[];
+  /** Rows of every table in the dump's own snapshot, counted there and again in the dump; by name as SQL has it: `gt.gt_raw_data`. */
   readonly rows: Readonly<Record<string, number>>;
   readonly roles: readonly string[];
   /** Services that are in it. */
   readonly services: readonly string[];
+  /** Services that could not be dumped. */
+  readonly leftOut: readonly { readonly service: string; readonly why: string }[];
 }

@@ -1,6 +1,7 @@
 import { Gauge, Registry } from "prom-client";
 import { backupClasses, backupKinds } from "./schedule";
 import type { Agent } from "./agent";
+import { parseLsn } from "./wal-archive";
 
 /** Prometheus' text of what the agent knows; values that nobody knows yet are left out. */
 export async function metricsOf(agent: Agent): Promise<string> {
@@ -8,6 +9,7 @@ export async function metricsOf(agent: Agent): Promise<string> {
   const gauge = (name: string, help: string, labelNames: string[] = []) =>
     new Gauge({ name: `centraldb_backup_${name}`, help, labelNames, registers: [registry] });
   const last = gauge("last_success_timestamp_seconds", "When the newest proven backup began", ["kind", "class"]);
+  const age = gauge("last_success_age_seconds", "How long ago that was", ["kind", "class"]);
   const bytes = gauge("last_success_bytes", "Its size in the store", ["kind", "class"]);
   const seconds = gauge("last_success_duration_seconds", "How long it took", ["kind", "class", "phase"]);
   const count = gauge("proven", "Proven backups in the store", ["kind", "class"]);
@@ -23,6 +25,7 @@ export async function metricsOf(agent: Agent): Promise<string> {
       if (newest === undefined) continue;
       const { manifest } = newest;
       last.set(labels, newest.startedAt.getTime() / 1000);
+      age.set(labels, (Date.now() - newest.startedAt.getTime()) / 1000);
       bytes.set(
         labels,
         manifest.files.reduce((sum, file) => sum + file.bytes, 0),
@@ -31,10 +34,23 @@ export async function metricsOf(agent: Agent): Promise<string> {
       seconds.set({ ...labels, phase: "proof" }, manifest.seconds.proof);
     }
   }
+  const inside = gauge("service_last_success_timestamp_seconds", "When the newest dump that has the service began", [
+    "service",
+  ]);
+  for (const { startedAt, services } of backups) {
+    for (const service of services ?? []) inside.set({ service }, startedAt.getTime() / 1000);
+  }
   gauge("broken", "Folders in the store that are no backup").set(broken.length);
   gauge("running", "1 while a backup is made").set(agent.running === undefined ? 0 : 1);
   gauge("free_bytes", "Free in the store").set(await agent.store.freeBytes());
   gauge("wal_receiving", "1 while WAL is received").set(agent.receiving.since === undefined ? 0 : 1);
+  const position = agent.receiving.position;
+  if (position?.written !== null && position?.written !== undefined) {
+    gauge("wal_received_bytes", "Position in the log up to which WAL is received").set(
+      Number(parseLsn(position.written)),
+    );
+    gauge("wal_lag_bytes", "WAL the primary has and the archive has not").set(position.behind ?? NaN);
+  }
   const stretch = agent.archive.stretches().at(-1);
   gauge("wal_segments", "Complete segments of the stretch of WAL that grows").set(stretch?.segments.length ?? 0);
   gauge("clock_timestamp_seconds", "This container's clock").set(Date.now() / 1000);

@@ -1,29 +1,40 @@
-import { backupClasses, type BackupClass, type BackupKind, type Made } from "./schedule";
+import { backupClasses, backupKinds, type BackupClass, type BackupKind, type Made } from "./schedule";
 
 /** A backup that was proven, as retention sees it. */
 export interface Kept extends Made {
   readonly id: string;
   /** Somebody wants it for ever. */
   readonly pinned: boolean;
+  /** Services that are in it; undefined where all are, as in a copy of the whole server. */
+  readonly services: readonly string[] | undefined;
 }
 
 /** Days a backup is kept, by class. */
 export type RetentionDays = Readonly<Record<BackupClass, number>>;
 
-/** Of each kind and class so many are kept, however old. */
+/** Of each kind and class so many are kept of every service, however old. */
 export const atLeast = 2;
 
 const day = 24 * 3600 * 1000;
 
 /**
  * The backups nobody needs any more, oldest first. One is needed while it is younger than a class of its own is kept, or among
- * the last two of that class and kind, or pinned. One that began after `now`, when the clock was wrong, is kept, and counts for none.
+ * the last two of that class and kind that have a service, or pinned. One that began after `now`, when the clock was wrong, is kept,
+ * and counts for none.
+ * @param services of the registry
  */
-export function expired<T extends Kept>(backups: readonly T[], days: RetentionDays, now: Date): readonly T[] {
+export function expired<T extends Kept>(
+  backups: readonly T[],
+  days: RetentionDays,
+  services: readonly string[],
+  now: Date,
+): readonly T[] {
   const past = backups.filter(({ startedAt }) => startedAt <= now);
   const last = new Set(
     backupClasses.flatMap((backupClass) =>
-      (["logical", "physical"] as const).flatMap((kind) => newest(past, kind, backupClass).slice(0, atLeast)),
+      backupKinds.flatMap((kind) =>
+        services.flatMap((service) => newest(past, kind, backupClass, service).slice(0, atLeast)),
+      ),
     ),
   );
   return past
@@ -35,8 +46,14 @@ export function expired<T extends Kept>(backups: readonly T[], days: RetentionDa
     .sort((a, b) => a.startedAt.getTime() - b.startedAt.getTime());
 }
 
-function newest<T extends Kept>(backups: readonly T[], kind: BackupKind, backupClass: BackupClass): readonly T[] {
+function newest<T extends Kept>(
+  backups: readonly T[],
+  kind: BackupKind,
+  backupClass: BackupClass,
+  service: string,
+): readonly T[] {
   return backups
     .filter((backup) => backup.kind === kind && backup.classes.includes(backupClass))
+    .filter((backup) => backup.services?.includes(service) ?? true)
     .sort((a, b) => b.startedAt.getTime() - a.startedAt.getTime());
 }

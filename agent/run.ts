@@ -43,7 +43,7 @@ export async function runBackup(
   say(`${kind} backup of ${server.host} for ${classes.join(", ")}`);
   const { id, folder } = await store.begin(kind, startedAt);
   try {
-    const options = { places, ...(signal === undefined ? {} : { signal }) };
+    const options = { places, say, ...(signal === undefined ? {} : { signal }) };
     const make = kind === "logical" ? dumpInto : copyInto;
     const { toolSeconds, ...made } = await make(folder, server, settings, options);
     if (!made.tool.includes(`PostgreSQL) ${server.version}`)) {
@@ -77,8 +77,8 @@ export async function runBackup(
 }
 
 async function removeExpired(store: Store, places: Places, say: (line: string) => void): Promise<void> {
-  const { retentionDays } = readSettings(places);
-  for (const backup of expired(store.list().backups, retentionDays, new Date())) {
+  const { retentionDays, services } = readSettings(places);
+  for (const backup of expired(store.list().backups, retentionDays, services, new Date())) {
     await store.remove(backup);
     say(`${backup.id} is deleted: older than ${backup.classes.join(", ")} backups are kept`);
   }

@@ -71,9 +71,10 @@ export class Store {
       try {
         const manifest = readManifest(join(folder, manifestName));
         if (manifest.id !== name) throw new Error("its manifest is another's");
-        const { id, kind, classes, startedAt } = manifest;
+        const { id, kind, classes, startedAt, logical } = manifest;
         const pinned = existsSync(join(folder, pinName));
-        backups.push({ id, kind, classes, startedAt: new Date(startedAt), pinned, folder, manifest });
+        const services = logical?.services;
+        backups.push({ id, kind, classes, startedAt: new Date(startedAt), pinned, services, folder, manifest });
       } catch (error) {
         broken.push({ id: name, why: inALine(error) });
       }

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { inALine } from "./failure";
+import { BackupFailure, inALine } from "./failure";
 import { findPrimary } from "./server";
 import { readSettings, type Places } from "./settings";
 import { runTool, settled, startTool } from "./tool";
 import type { WalArchive } from "./wal-archive";
+import { watchReceiver, type WalPosition } from "./wal-watch";
 
 /** How it goes with the WAL, for metrics and health. */
 export interface Receiving {
@@ -11,6 +12,8 @@ export interface Receiving {
   readonly since: Date | undefined;
   /** Why it does not. */
   readonly why: string;
+  /** undefined where the primary was not asked yet, or did not answer. */
+  readonly position?: WalPosition | undefined;
 }
 
 export interface ReceiverOptions {
@@ -37,16 +40,9 @@ export async function receiveWal({ places, archive, signal, say, onChange }: Rec
       const slot = [`--dbname=${to}`, `--slot=${settings.slot}`, "--no-password"];
       await runTool("pg_receivewal", [...slot, "--create-slot", "--if-not-exists"], { places, signal });
       const { folder } = await archive.current();
-      const receiving = startTool(
-        "pg_receivewal",
-        [...slot, `--directory=${folder}`, "--no-loop", "--status-interval=5"],
-        { places, signal },
-      );
-      onChange({ since: new Date(), why: "" });
       say(`receiving WAL of ${primary.host}`);
       told = "";
-      await settled("pg_receivewal", receiving);
-      onChange({ since: undefined, why: "pg_receivewal has ended" });
+      await receive([...slot, `--directory=${folder}`], { places, signal, onChange });
     } catch (error) {
       const why = inALine(error);
       if (isAborted(signal)) return;
@@ -57,6 +53,26 @@ export async function receiveWal({ places, archive, signal, say, onChange }: Rec
     }
     await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
   }
+}
+
+/**
+ * Runs the receiver until it ends, or is ended because it stands still.
+ * @throws BackupFailure with its own words
+ */
+async function receive(
+  to: readonly string[],
+  { places, signal, onChange }: Pick<ReceiverOptions, "places" | "signal" | "onChange">,
+): Promise<void> {
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
+  const args = [...to, "--no-loop", "--status-interval=5"];
+  const receiving = settled("pg_receivewal", startTool("pg_receivewal", args, { places, signal: either }));
+  const since = new Date();
+  onChange({ since, why: "" });
+  const watching = watchReceiver(places, either, (position) => onChange({ since, why: "", position }));
+  const stoodStill = await Promise.race([receiving.then(() => false), watching]).finally(() => over.abort());
+  await receiving.catch(() => undefined);
+  throw new BackupFailure(stoodStill ? "pg_receivewal stood still, and is started anew" : "pg_receivewal has ended");
 }
 
 /** It may have changed while something was awaited. */

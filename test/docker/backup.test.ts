@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Manifest } from "../../agent/manifest";
 import { services } from "../../services/registry";
@@ -34,5 +35,62 @@ describe("a new stack", () => {
       { kind: "physical", classes: ["weekly", "monthly"] },
     ]);
     await waitFor(() => agent("health").status === 0);
+  });
+});
+
+describe("a dump that one service keeps from being made", () => {
+  it("has the others, and names that one; the next has all", async () => {
+    const { container: primary } = cluster.names.primary;
+    const psql = (sql: string) => run("docker", ["exec", primary, "psql", "-U", "postgres", "-d", "appdb", "-qc", sql]);
+    const odd = `CREATE TABLE gt."gt_ odd; 'name'\nCOPY gt.gt_fake (a) FROM stdin;" (id int, "b"";" text);
+      INSERT INTO gt."gt_ odd; 'name'\nCOPY gt.gt_fake (a) FROM stdin;" SELECT n, E'\\\\.\n\\\\N' FROM generate_series(1, 7) n;
+      CREATE TABLE gt.gt_none (); CREATE TABLE gt.gt_two (id int); INSERT INTO gt.gt_two VALUES (1), (2)`;
+    expect(psql(`SET ROLE gtown; ${odd}`)).toMatchObject({ status: 0 });
+    expect(agent("now", "logical").output).toContain("is proven");
+    const rows = list().backups.at(-1)?.logical?.rows;
+    expect(rows).toMatchObject({
+      [`gt."gt_ odd; 'name'\nCOPY gt.gt_fake (a) FROM stdin;"`]: 7,
+      "gt.gt_none": 0,
+      "gt.gt_two": 2,
+    });
+
+    const held = spawn(
+      "docker",
+      [
+        "exec",
+        primary,
+        "psql",
+        "-U",
+        "postgres",
+        "-d",
+        "appdb",
+        "-qc",
+        "BEGIN; SET ROLE gtown; LOCK TABLE gt.gt_two; SELECT pg_sleep(600)",
+      ],
+      { stdio: "ignore" },
+    );
+    try {
+      await waitFor(
+        () => cluster.ask("primary", "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'") !== "0",
+      );
+      const { output } = agent("now", "logical");
+      expect(output).toContain("each service by itself");
+      expect(output).toContain("gt is left out");
+      expect(output).toContain("is proven");
+    } finally {
+      psql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()",
+      );
+      held.kill();
+    }
+    const without = list().backups.at(-1);
+    expect(without?.logical?.services).toEqual(
+      cluster.plan.services.map(({ code }) => code).filter((code) => code !== "gt"),
+    );
+    expect(without?.logical?.leftOut.map(({ service }) => service)).toEqual(["gt"]);
+    expect(without?.files.map(({ name }) => name)).not.toContain("appdb-gt.dump");
+    expect(agent("verify").status).toBe(0);
+    expect(agent("now", "logical").output).toContain("is proven");
+    expect(list().backups.at(-1)?.logical?.leftOut).toEqual([]);
   });
 });

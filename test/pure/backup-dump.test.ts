@@ -2,10 +2,12 @@ import { Readable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { walRange } from "../../agent/physical";
-import { comparedWithList, countRows } from "../../agent/proof/dump-contents";
+import { comparedWithList, comparedWithRows, countRows } from "../../agent/proof/dump-contents";
 import { isLost } from "../../agent/wal-receiver";
 
-const table = (schema: string, name: string) => ({ schema, name, owner: `${schema}own`, rows: 0 });
+const table = (schema: string, name: string) => ({
+  ...{ schema, name, owner: `${schema}own`, quoted: `${schema}.${name}` },
+});
 
 describe("a dump's list", () => {
   const list = [
@@ -33,6 +35,9 @@ describe("the rows of a dump", () => {
   it("are counted table by table, whatever is in them and wherever the stream is cut", async () => {
     const row = fc.string({ unit: fc.constantFrom("a", "\\", ".", "\t", "C", "O", "P", "Y", " ", ";", "é") });
     // In COPY's text a backslash of the data is two: a row is never `\.`.
+    const named = (n: number) =>
+      ["gt.gt_raw", 'gt."gt_Raw"', 'gt."gt_a\nCOPY gt.gt_fake (a) FROM stdin;\n"', 'gt."gt ""( x"'][n] ?? "";
+    const setval = (n: number) => `SELECT pg_catalog.setval('${named(n).replaceAll("'", "''")}', 1, true);`;
     const tables = fc.array(
       fc.array(
         row.map((text) => text.replaceAll("\\", "\\\\")),
@@ -43,20 +48,45 @@ describe("the rows of a dump", () => {
     await fc.assert(
       fc.asyncProperty(tables, fc.integer({ min: 1, max: 9 }), async (contents, size) => {
         const script = contents
-          .map((rows) => ["COPY gt.gt_raw (a) FROM stdin;", ...rows, "\\.", "", "-- COPY of nothing"].join("\n"))
+          .map((rows, n) =>
+            [`COPY ${named(n)} (a, "b;") FROM stdin;`, ...rows, "\\.", "", "-- COPY of nothing; it's", setval(n)].join(
+              "\n",
+            ),
+          )
           .join("\n");
         const bytes = Buffer.from(`SET x = 1;\n${script}\n`);
         const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, n) =>
           bytes.subarray(n * size, (n + 1) * size),
         );
-        expect(await countRows(Readable.from(chunks))).toEqual(contents.map((rows) => rows.length));
+        const expected = contents.map((rows, n) => [named(n), rows.length] as const);
+        expect([...(await countRows(Readable.from(chunks)))]).toEqual(expected);
       }),
     );
   });
 
   it("that end in the middle are none", async () => {
-    await expect(countRows(Readable.from([Buffer.from("COPY t (a) FROM stdin;\n1\n")]))).rejects.toThrow("have no end");
+    const script = Readable.from([Buffer.from("COPY gt.gt_raw (a) FROM stdin;\n1\n")]);
+    await expect(countRows(script)).rejects.toThrow("the rows of gt.gt_raw have no end");
   });
+});
+
+it("rows are a table's own: that two have each other's is told", () => {
+  const counted = new Map([
+    ["gt.gt_raw", 1],
+    ["lg.lg_all", 2],
+  ]);
+  const dumped = new Map([
+    ["gt.gt_raw", 2],
+    ["lg.lg_all", 1],
+  ]);
+  expect(comparedWithRows(counted, counted)).toEqual([]);
+  expect(comparedWithRows(dumped, counted)).toEqual([
+    "gt.gt_raw has 2 rows in it, and 1 in its snapshot",
+    "lg.lg_all has 1 rows in it, and 2 in its snapshot",
+  ]);
+  expect(comparedWithRows(new Map(), new Map([["gt.gt_raw", 0]]))).toEqual([
+    "gt.gt_raw has no rows in it, and 0 in its snapshot",
+  ]);
 });
 
 it("the WAL a base backup needs is what PostgreSQL's own manifest says", () => {

@@ -67,12 +67,15 @@ describe("a run", () => {
   });
 });
 
-describe("a year of nights, of which any may fail or be missed, with pins", () => {
+describe("a year of nights, of which any may fail, be missed or leave a service out, with pins", () => {
+  const services = ["gt", "lg"];
   const days = { daily: 7, weekly: 28, monthly: 90 };
+  const has = (service: string) => (backup: Kept) => backup.services?.includes(service) ?? true;
   const night = fc.record({
     logical: fc.boolean(),
     physical: fc.boolean(),
     pin: fc.integer({ min: 0, max: 40 }).map((roll) => roll === 0),
+    leftOut: fc.integer({ min: 0, max: 9 }).map((roll) => services[roll]),
     lateMinutes: fc.integer({ min: 0, max: 1439 }),
   });
 
@@ -84,26 +87,32 @@ describe("a year of nights, of which any may fail or be missed, with pins", () =
         (nights, timeZone) => {
           let kept: Kept[] = [];
           let tonight = utc("2027-12-31T12:00:00Z");
-          for (const { logical, physical, pin, lateMinutes } of nights) {
+          for (const { logical, physical, pin, leftOut, lateMinutes } of nights) {
             tonight = nextDue(tonight, timeZone);
             const now = new Date(tonight.getTime() + lateMinutes * 60_000);
             for (const kind of backupKinds) {
               const classes = dueClasses(kind, kept, now, timeZone);
               if (classes.length === 0 || !{ logical, physical }[kind]) continue;
-              kept.push({ id: `${kind} ${iso(now)}`, kind, startedAt: now, classes, pinned: pin });
+              const inside = kind === "physical" ? undefined : services.filter((service) => service !== leftOut);
+              kept.push({
+                ...{ id: `${kind} ${iso(now)}`, kind, startedAt: now, classes, pinned: pin, services: inside },
+              });
             }
-            const gone = expired(kept, days, now);
+            const gone = expired(kept, days, services, now);
             const left = kept.filter((backup) => !gone.includes(backup));
             for (const kind of backupKinds) {
               for (const backupClass of classesOf[kind]) {
                 const of = (some: readonly Kept[]) =>
                   some.filter((one) => one.kind === kind && one.classes.includes(backupClass));
-                // Whatever is younger than its class is kept is there, and the last two of the class, and what is pinned.
+                // Whatever is younger than its class is kept is there, the last two of the class that have a service, and what is pinned.
                 const young = of(kept).filter(
                   ({ startedAt }) => now.getTime() - startedAt.getTime() < days[backupClass] * day,
                 );
                 expect(of(left)).toEqual(expect.arrayContaining(young));
-                expect(of(left)).toEqual(expect.arrayContaining(of(kept).slice(-atLeast)));
+                for (const service of services) {
+                  const last = of(kept).filter(has(service)).slice(-atLeast);
+                  expect(of(left)).toEqual(expect.arrayContaining(last));
+                }
               }
             }
             expect(gone.filter(({ pinned }) => pinned)).toEqual([]);
@@ -112,7 +121,9 @@ describe("a year of nights, of which any may fail or be missed, with pins", () =
               const reasons = backup.classes.filter((backupClass) => {
                 const same = left.filter((one) => one.kind === backup.kind && one.classes.includes(backupClass));
                 const isYoung = now.getTime() - backup.startedAt.getTime() < days[backupClass] * day;
-                return isYoung || same.slice(-atLeast).includes(backup);
+                return (
+                  isYoung || services.some((service) => same.filter(has(service)).slice(-atLeast).includes(backup))
+                );
               });
               if (!backup.pinned) expect(reasons).not.toEqual([]);
             }
@@ -127,8 +138,9 @@ describe("a year of nights, of which any may fail or be missed, with pins", () =
   it("thirty days leave one monthly, and never fewer than two", () => {
     const monthly = ["2026-08-31T17:00:00Z", "2026-09-30T17:00:00Z", "2026-10-31T17:00:00Z"].map((startedAt): Kept => ({
       ...{ id: startedAt, kind: "physical", startedAt: utc(startedAt), classes: ["monthly"], pinned: false },
+      services: undefined,
     }));
-    const gone = expired(monthly, { daily: 30, weekly: 30, monthly: 30 }, utc("2026-11-30T00:00:00Z"));
+    const gone = expired(monthly, { daily: 30, weekly: 30, monthly: 30 }, services, utc("2026-11-30T00:00:00Z"));
     expect(gone.map(({ id }) => id)).toEqual(["2026-08-31T17:00:00Z"]);
   });
 
@@ -136,8 +148,9 @@ describe("a year of nights, of which any may fail or be missed, with pins", () =
     const all = ["2026-08-01T00:00:00Z", "2026-08-02T00:00:00Z", "2031-01-01T00:00:00Z", "2031-01-02T00:00:00Z"].map(
       (startedAt): Kept => ({
         ...{ id: startedAt, kind: "logical", startedAt: utc(startedAt), classes: ["daily"], pinned: false },
+        services,
       }),
     );
-    expect(expired(all, days, utc("2026-11-30T00:00:00Z"))).toEqual([]);
+    expect(expired(all, days, services, utc("2026-11-30T00:00:00Z"))).toEqual([]);
   });
 });

@@ -1,0 +1,69 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { connectAsApp, findPrimary } from "./server";
+import { readSettings, type Places } from "./settings";
+
+/** How far the archive of WAL is. */
+export interface WalPosition {
+  /** `0/3000028`; null while nobody receives through the slot. */
+  readonly written: string | null;
+  /** Bytes the primary has written since; null while nobody receives. */
+  readonly behind: number | null;
+}
+
+const lookMs = 15_000;
+/** Longer than a full disk's pause or a busy engine's, and shorter than it takes a primary to fill its disk. */
+const patienceMs = 60_000;
+
+/** Whether the receiver gets on, from looks at it. What does not answer, does not get on. */
+export class Progress {
+  private last: Date;
+  private written: string | null = null;
+
+  constructor(begun: Date) {
+    this.last = begun;
+  }
+
+  /** @returns whether it stands still for too long */
+  isStalled(position: WalPosition | undefined, now: Date): boolean {
+    const written = position?.written ?? null;
+    if (written !== null && (position?.behind === 0 || written !== this.written)) this.last = now;
+    this.written = written;
+    return now.getTime() - this.last.getTime() > patienceMs;
+  }
+}
+
+/**
+ * Looks at the receiver until `signal`, or until it stands still: a process that hangs looks as healthy as one that has nothing to do.
+ * @returns true where it stands still
+ */
+export async function watchReceiver(
+  places: Places,
+  signal: AbortSignal,
+  onLook: (position: WalPosition | undefined) => void,
+): Promise<boolean> {
+  const progress = new Progress(new Date());
+  for (;;) {
+    await sleep(lookMs, undefined, { signal }).catch(() => undefined);
+    if (signal.aborted) return false;
+    const position = await positionOf(places).catch(() => undefined);
+    onLook(position);
+    if (progress.isStalled(position, new Date())) return true;
+  }
+}
+
+async function positionOf(places: Places): Promise<WalPosition> {
+  const settings = readSettings(places);
+  const { host } = await findPrimary(settings, places);
+  const client = await connectAsApp(host, settings, places);
+  try {
+    const { rows } = await client.query<WalPosition>(
+      `SELECT r.write_lsn::text AS written, pg_wal_lsn_diff(pg_current_wal_lsn(), r.write_lsn)::float8 AS behind
+         FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid
+        WHERE s.slot_name = $1`,
+      [settings.slot],
+    );
+    return rows[0] ?? { written: null, behind: null };
+  } finally {
+    await client.end();
+  }
+}
