@@ -4,6 +4,7 @@ import { runBackup } from "./run";
 import { backupKinds, type BackupKind } from "./schedule";
 import { findPrimary } from "./server";
 import { readSettings, type Places } from "./settings";
+import { keepSecondCopy, noteRemoved } from "./second-copy";
 import { Store, type Stored } from "./store";
 import { stretchOf, WalArchive } from "./wal-archive";
 import { receiveWal, type Receiving } from "./wal-receiver";
@@ -31,7 +32,7 @@ export class Agent {
   private last: Promise<unknown> = Promise.resolve();
 
   constructor(
-    private readonly places: Places,
+    readonly places: Places,
     private readonly signal: AbortSignal,
     private readonly say: (line: string) => void,
   ) {
@@ -50,6 +51,7 @@ export class Agent {
         this.receiving = state;
       },
     });
+    const copying = keepSecondCopy({ places, store: this.store, archive, signal, say });
     while (!signal.aborted) {
       for (const kind of backupKinds) {
         if (this.isPaused(kind)) continue;
@@ -58,7 +60,7 @@ export class Agent {
       await this.tidy();
       await sleep(lookMs, undefined, { signal }).catch(() => undefined);
     }
-    await receiving;
+    await Promise.all([receiving, copying]);
   }
 
   /**
@@ -129,6 +131,10 @@ export class Agent {
       await this.archive.compress();
       const bases = this.store.list().backups.filter((backup) => backup.kind === "physical");
       const gone = this.archive.prune(bases);
+      noteRemoved(
+        this.places,
+        gone.map((path) => `wal/${path}`),
+      );
       if (gone.length > 0) this.say(`WAL from ${gone[0] ?? ""} to ${gone.at(-1) ?? ""} is deleted: no backup needs it`);
     } catch (error) {
       this.say(`the archive of WAL cannot be kept in order: ${inALine(error)}`);

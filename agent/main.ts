@@ -1,11 +1,14 @@
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { request } from "node:http";
+import { join } from "node:path";
 import { Command, Argument } from "commander";
 import { Agent } from "./agent";
 import { inALine } from "./failure";
 import { verifyAgain } from "./run";
 import { backupKinds, type BackupKind } from "./schedule";
 import { metricsPort, serve } from "./serve";
-import { places } from "./settings";
+import { readCopyState } from "./second-copy";
+import { places, stateFolder } from "./settings";
 import { Store, type Stored } from "./store";
 import { flawsOf, receivedAt, WalArchive } from "./wal-archive";
 
@@ -74,6 +77,8 @@ program
         backups: backups.map(({ manifest, pinned }) => ({ ...manifest, pinned })),
         broken,
         wal: stretches,
+        copy: readCopyState(places) ?? null,
+        stateAt: stateAt(),
       }),
     );
   });
@@ -108,6 +113,13 @@ for (const [name, pinned] of [
       store.pin(find(store.list().backups, id), pinned);
       say(`${id} is ${pinned ? "kept for ever" : "kept as others are"}`);
     });
+}
+
+/** When the stack's state was handed over last. */
+function stateAt(): string | null {
+  const folder = stateFolder(places);
+  const times = existsSync(folder) ? readdirSync(folder).map((name) => statSync(join(folder, name)).mtimeMs) : [];
+  return times.length === 0 ? null : new Date(Math.max(...times)).toISOString();
 }
 
 function find(backups: readonly Stored[], id: string): Stored {

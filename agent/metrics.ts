@@ -1,6 +1,7 @@
 import { Gauge, Registry } from "prom-client";
 import { backupClasses, backupKinds } from "./schedule";
 import type { Agent } from "./agent";
+import { readCopyState } from "./second-copy";
 import { parseLsn } from "./wal-archive";
 
 /** Prometheus' text of what the agent knows; values that nobody knows yet are left out. */
@@ -53,6 +54,15 @@ export async function metricsOf(agent: Agent): Promise<string> {
   }
   const stretch = agent.archive.stretches().at(-1);
   gauge("wal_segments", "Complete segments of the stretch of WAL that grows").set(stretch?.segments.length ?? 0);
+  const copy = readCopyState(agent.places);
+  if (copy !== undefined) {
+    if (copy.completeAt !== null) {
+      gauge("copy_complete_timestamp_seconds", "When the second copy had everything last").set(
+        Date.parse(copy.completeAt) / 1000,
+      );
+    }
+    gauge("copy_failing", "1 where the second copy fails").set(copy.failed === null ? 0 : 1);
+  }
   gauge("clock_timestamp_seconds", "This container's clock").set(Date.now() / 1000);
   return registry.metrics();
 }

@@ -6,6 +6,7 @@ import { copyInto, sourceOf } from "./physical";
 import { expired } from "./retention";
 import { dueClasses, type BackupClass, type BackupKind } from "./schedule";
 import { findPrimary, findServers } from "./server";
+import { noteRemoved } from "./second-copy";
 import { readSettings, type Places } from "./settings";
 import { differences, filesOf, type Store, type Stored } from "./store";
 
@@ -80,6 +81,7 @@ async function removeExpired(store: Store, places: Places, say: (line: string) =
   const { retentionDays, services } = readSettings(places);
   for (const backup of expired(store.list().backups, retentionDays, services, new Date())) {
     await store.remove(backup);
+    noteRemoved(places, [`backups/${backup.id}`]);
     say(`${backup.id} is deleted: older than ${backup.classes.join(", ")} backups are kept`);
   }
 }

@@ -8,6 +8,8 @@ export interface AgentSettings {
   readonly retentionDays: Readonly<Record<BackupClass, number>>;
   /** MiB per second a base backup takes at most; null: as fast as it goes. */
   readonly rateMiB: number | null;
+  /** Where rclone copies everything; null: nowhere. */
+  readonly copyTo: string | null;
   readonly database: string;
   /** Host names of both servers on the private network. */
   readonly nodes: readonly string[];
@@ -38,11 +40,16 @@ export const places: Places = {
   socket: "/tmp/centraldb-agent.sock",
 };
 
+/** The stack's own state, which `npm run up` hands over: secrets are ciphertext in it. */
+export const stateFolder = ({ store }: Pick<Places, "store">): string => `${store}/state`;
+
 /** @throws Error where there are none yet, or they are of another version of the program */
 export function readSettings({ store }: Places): AgentSettings {
   const file = `${store}/settings.json`;
-  const settings = JSON.parse(readFileSync(file, "utf8")) as AgentSettings;
-  const days = backupClasses.map((backupClass) => settings.retentionDays[backupClass]);
-  if (!Array.isArray(settings.nodes) || !days.every(Number.isFinite)) throw new Error(`${file} is of another version`);
-  return settings;
+  const read = JSON.parse(readFileSync(file, "utf8")) as Partial<AgentSettings>;
+  const days = backupClasses.map((backupClass) => read.retentionDays?.[backupClass]);
+  if (!Array.isArray(read.nodes) || read.copyTo === undefined || !days.every(Number.isFinite)) {
+    throw new Error(`${file} is of another version`);
+  }
+  return read as AgentSettings;
 }

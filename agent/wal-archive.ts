@@ -89,7 +89,7 @@ export class WalArchive {
   /**
    * Deletes what no kept base backup starts from: in each stretch what is before the oldest of its own, and a stretch that has ended
    * and has none. A base backup has the WAL it needs to be consistent in itself, so a pinned one needs nothing here.
-   * @returns names of what was deleted
+   * @returns paths below the archive of what was deleted
    */
   prune(bases: readonly Stored[]): readonly string[] {
     const stretches = this.stretches();
@@ -100,7 +100,8 @@ export class WalArchive {
       const gone = stretch.segments.filter(({ number }) => (own.length === 0 ? !isCurrent : number < first));
       for (const { file } of gone) rmSync(file);
       if (!isCurrent && own.length === 0) rmSync(stretch.folder, { recursive: true });
-      return gone.map(({ name }) => name);
+      const name = stretch.folder.slice(this.root.length + 1);
+      return gone.map((segment) => `${name}/${segment.name}.gz`);
     });
   }
 }

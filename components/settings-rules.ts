@@ -1,5 +1,5 @@
 import { isIP, isIPv4 } from "node:net";
-import { backupClasses, type BackupClass } from "../agent/schedule";
+import { backupRules, whyNotCopied, type BackupSettings } from "./backup/settings-rules";
 import { asGivenCertificates, whyNotServed, type GivenCertificates } from "./cluster/configuration/given-certificates";
 import { minMemoryMiB } from "./cluster/configuration/memory";
 import { serverNames } from "./cluster/configuration/server-names";
@@ -10,17 +10,17 @@ import {
   isDnsName,
   isImage,
   isRecord,
-  isTimeZone,
   majorOf,
   parseJson,
   whyExtensionsAreNone,
   whySettingsAreNone,
 } from "./setting-values";
+import { wholeNumber, type Rules } from "./setting-rule";
 import { didYouMean } from "../services/did-you-mean";
 import { printable } from "../services/printable";
 
 /** Everything a stack can choose, read once. Keys, descriptions and defaults are in Pulumi.yaml. */
-export interface Settings {
+export interface Settings extends BackupSettings {
   readonly protect: boolean;
   readonly namePrefix: string;
   readonly image: string;
@@ -47,14 +47,6 @@ export interface Settings {
   readonly certificateNames: readonly string[];
   /** null: the program makes an authority and certificates of its own. */
   readonly certificates: GivenCertificates | null;
-  /** IANA's name of the zone in which a night has its 02:00. */
-  readonly backupTimeZone: string;
-  /** Days a backup is kept, by class. */
-  readonly backupRetentionDays: Readonly<Record<BackupClass, number>>;
-  /** MiB per second a base backup takes at most; 0: no limit. */
-  readonly backupRateMiB: number;
-  /** Image the node binary of the backup's agent comes from. */
-  readonly backupNodeImage: string;
 }
 
 /** The database all services share. */
@@ -75,20 +67,7 @@ export interface SettingProblem {
   readonly message: string;
 }
 
-interface Rule<T> {
-  /** The value is never shown. */
-  readonly secret?: true;
-  readonly expected: string | ((text: string) => string);
-  /** The value, or undefined when the text is none. */
-  readonly parse: (text: string) => T | undefined;
-}
-
-const wholeNumber = (min: number, max: number): Rule<number> => ({
-  expected: `a whole number from ${min} to ${max}`,
-  parse: (text) => (/^\d{1,9}$/.test(text) && Number(text) >= min && Number(text) <= max ? Number(text) : undefined),
-});
-
-const rules: { readonly [Key in keyof Settings]: Rule<Settings[Key]> } = {
+const rules: Rules<Settings> = {
   protect: {
     expected: "true or false",
     parse: (text) => (text === "true" ? true : text === "false" ? false : undefined),
@@ -176,26 +155,7 @@ const rules: { readonly [Key in keyof Settings]: Rule<Settings[Key]> } = {
       return value === null || (isRecord(value) && Object.keys(value).length === 0) ? null : asGivenCertificates(value);
     },
   },
-  backupTimeZone: {
-    expected: "a time zone by IANA's name, such as Asia/Seoul or UTC",
-    parse: (text) => (isTimeZone(text) ? text : undefined),
-  },
-  backupRetentionDays: {
-    expected: `an object of whole numbers of days from 1 to 36500 for each of ${backupClasses.join(", ")}`,
-    parse: (text) => {
-      const days = parseJson(text);
-      const isDays = (value: unknown) => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 36_500;
-      const keys = isRecord(days) ? Object.keys(days).sort().join() : "";
-      return isRecord(days) && keys === [...backupClasses].sort().join() && Object.values(days).every(isDays)
-        ? (days as Readonly<Record<BackupClass, number>>)
-        : undefined;
-    },
-  },
-  backupRateMiB: wholeNumber(0, 1024),
-  backupNodeImage: {
-    expected: "an image reference such as node:22-bookworm-slim",
-    parse: (text) => (isImage(text) ? text : undefined),
-  },
+  ...backupRules,
 };
 
 /**
@@ -237,5 +197,9 @@ export function parseSettings(
   const settings = parsed as unknown as Settings;
   const own = settings.certificates;
   const why = own === null ? "" : whyNotServed(own, (node) => serverNames(settings, node), new Date());
-  return why === "" ? settings : [{ path: "centraldb:certificates", message: why }];
+  if (why !== "") return [{ path: "centraldb:certificates", message: why }];
+  const notCopied = whyNotCopied(settings);
+  return notCopied === ""
+    ? settings
+    : [{ path: "centraldb:backupCopyConfig", message: `${notCopied}; see its description in Pulumi.yaml` }];
 }

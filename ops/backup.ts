@@ -1,6 +1,8 @@
 import { spawnSync } from "node:child_process";
 import type { Manifest } from "../agent/manifest";
+import type { CopyState } from "../agent/second-copy";
 import { backupKinds, type BackupKind } from "../agent/schedule";
+import { stateFolder } from "../agent/settings";
 import { agentFile } from "../components/backup/agent-file";
 import { docker, dockerVariables } from "../components/cluster/docker-cli";
 import { dockerNames } from "../components/naming";
@@ -25,6 +27,10 @@ export interface BackupList {
     /** When the newest WAL of it came in; null where there is none. */
     readonly receivedAt: string | null;
   }[];
+  /** null where there is none. */
+  readonly copy: CopyState | null;
+  /** When the stack's state was handed over last; null where it never was. */
+  readonly stateAt: string | null;
 }
 
 const containerOf = ({ settings }: Stack) => dockerNames(settings.namePrefix).backup.container;
@@ -82,6 +88,21 @@ export function renderBackups(list: BackupList): string {
       : windows.map(({ from, to }) => `any moment from ${from} to ${to} can be restored`)),
     ...list.broken.map(({ id, why }) => `${printable(id)} is no backup: ${printable(why)}`),
   ].join("\n");
+}
+
+/**
+ * Hands the stack's state to the agent, which copies it with the backups: without it a new machine has new passwords. Secrets are
+ * ciphertext in it; the passphrase goes nowhere.
+ * @throws OperatorError where the agent does not take it
+ */
+export function handOverState(stack: Stack, state: string): void {
+  const file = `${stateFolder({ store: "/backups" })}/${stack.name}.json`;
+  const script = 'umask 077; mkdir -p "${1%/*}" && cat > "$1.new" && mv "$1.new" "$1"';
+  const { status, stderr } = docker(["exec", "--interactive", containerOf(stack), "sh", "-c", script, "sh", file], {
+    host: stack.dockerHost,
+    input: state,
+  });
+  if (status !== 0) throw new OperatorError(`the state is not with the backups: ${printable(stderr.trim())}`);
 }
 
 /** From the end of a stretch's first base backup to its last WAL. */

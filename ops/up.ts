@@ -1,13 +1,20 @@
 import { spawnSync } from "node:child_process";
 import { Command } from "commander";
 import { show } from "../services/printable";
+import { handOverState } from "./backup";
 import { requireEngine } from "./engine";
 import { startNodes } from "./lifecycle/nodes";
-import { clearPendingCreates, exportState, refreshLostNetwork, refuseVainRefresh } from "./lifecycle/pulumi-state";
+import {
+  clearPendingCreates,
+  exportState,
+  exportStateText,
+  refreshLostNetwork,
+  refuseVainRefresh,
+} from "./lifecycle/pulumi-state";
 import { refuseWhileUpdating, removeStaleLocks } from "./lifecycle/update-lock";
 import { explain, OperatorError } from "./operator-error";
 import { prepareLocalState, pulumiEnvironment } from "./pulumi-cli";
-import { projectFolder, readStack } from "./stack-file";
+import { projectFolder, readStack, type Stack } from "./stack-file";
 
 /**
  * `pulumi up` for whoever has no Pulumi account: finds the CLI, keeps the state in .pulumi-state and its passphrase in a
@@ -62,7 +69,20 @@ async function main(): Promise<number> {
     clearPendingCreates(state, name, env);
     refreshLostNetwork(state, stack, env);
   }
-  return run("up", "--stack", name, ...options);
+  const brought = run("up", "--stack", name, ...options);
+  if (brought === 0) keepStateWithBackups(stack, env);
+  return brought;
+}
+
+/** What cannot be handed over is said, and no reason for a failure: the next up does it. */
+function keepStateWithBackups(stack: Stack, env: NodeJS.ProcessEnv): void {
+  const state = exportStateText(stack.name, env);
+  try {
+    if (state !== undefined) handOverState(stack, state);
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    say(error.message);
+  }
 }
 
 main()

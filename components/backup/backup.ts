@@ -13,6 +13,7 @@ import { nodeNames, type ContainerKey } from "../naming";
 import type { Settings } from "../settings-rules";
 import { agentFile } from "./agent-file";
 import { buildContext, contextHash } from "./image";
+import { remoteOf } from "./settings-rules";
 
 export interface BackupArgs {
   readonly plan: Plan;
@@ -26,6 +27,8 @@ export interface BackupArgs {
 
 const storeMount = "/backups";
 const configMount = "/etc/centraldb";
+/** Where the container has the folder of a second copy. */
+const copyMount = "/copy";
 const stopSeconds = 60;
 
 /** The container that makes the backups and proves them, and the volume they are in. */
@@ -48,7 +51,10 @@ export class Backup extends pulumi.ComponentResource {
         ignoreChanges: ["labels", "driver", "driverOpts"],
       },
     );
-    const hash = cluster.image.imageId.apply((image) => contextHash(buildContext(), image, settings.backupNodeImage));
+    const copy = settings.backupCopy;
+    const isFolder = copy.startsWith("/");
+    const images = [settings.backupNodeImage, ...(copy === "" ? [] : [settings.backupRcloneImage])];
+    const hash = cluster.image.imageId.apply((image) => contextHash(buildContext(), image, ...images));
     const tag = pulumi.interpolate`${names.container}:${hash}`;
     const image = new command.local.Command(
       `${name}-image`,
@@ -57,6 +63,7 @@ export class Backup extends pulumi.ComponentResource {
         environment: {
           IMAGE: cluster.image.imageId,
           NODE_IMAGE: settings.backupNodeImage,
+          ...(copy === "" ? {} : { RCLONE_IMAGE: settings.backupRcloneImage }),
           TAG: tag,
           ...dockerVariables(dockerHost),
         },
@@ -73,6 +80,7 @@ export class Backup extends pulumi.ComponentResource {
         volumes: [
           { volumeName: volume.name, containerPath: storeMount },
           { volumeName: cluster.configVolume.name, containerPath: configMount, readOnly: true },
+          ...(isFolder ? [{ hostPath: copy, containerPath: copyMount }] : []),
         ],
         networksAdvanced: [{ name: cluster.network.name, aliases: [names.container] }],
         // In the order in which the provider reads them: a preview pairs them by place.
@@ -108,10 +116,21 @@ export class Backup extends pulumi.ComponentResource {
       {
         create: "node --import tsx components/backup/jobs/settings.ts",
         stdin: JSON.stringify(agentSettings(plan, cluster, settings)),
-        environment: { CONTAINER: container.name, ...dockerVariables(dockerHost) },
+        environment: { CONTAINER: container.name, FILE: "settings.json", ...dockerVariables(dockerHost) },
       },
       parent,
     );
+    if (remoteOf(copy) !== undefined) {
+      new command.local.Command(
+        `${name}-copy-settings`,
+        {
+          create: "node --import tsx components/backup/jobs/settings.ts",
+          stdin: pulumi.secret(settings.backupCopyConfig),
+          environment: { CONTAINER: container.name, FILE: "rclone.conf", ...dockerVariables(dockerHost) },
+        },
+        parent,
+      );
+    }
     this.registerOutputs({ container: container.name });
   }
 }
@@ -125,6 +144,8 @@ function agentSettings(plan: Plan, cluster: Cluster, settings: Settings): AgentS
     timeZone: settings.backupTimeZone,
     retentionDays: settings.backupRetentionDays,
     rateMiB: settings.backupRateMiB === 0 ? null : settings.backupRateMiB,
+    copyTo:
+      settings.backupCopy === "" ? null : remoteOf(settings.backupCopy) === undefined ? copyMount : settings.backupCopy,
     database: plan.database,
     nodes: nodeNames.map((node) => cluster.names[node].container),
     slot: cluster.names.backup.slot,

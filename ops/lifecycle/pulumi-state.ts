@@ -17,10 +17,16 @@ export interface ExportedState {
   readonly resources?: readonly ExportedResource[];
 }
 
+/** The same as text, whole; undefined where pulumi cannot read it. */
+export function exportStateText(stack: string, env: NodeJS.ProcessEnv): string | undefined {
+  const { status, stdout } = pulumi(stack, env, "stack", "export");
+  return status === 0 ? stdout : undefined;
+}
+
 /** The stack's state; undefined where pulumi cannot read it, which the next command tells. */
 export function exportState(stack: string, env: NodeJS.ProcessEnv): ExportedState | undefined {
-  const { status, stdout } = pulumi(stack, env, "stack", "export");
-  return status === 0 ? (JSON.parse(stdout) as { readonly deployment: ExportedState }).deployment : undefined;
+  const text = exportStateText(stack, env);
+  return text === undefined ? undefined : (JSON.parse(text) as { readonly deployment: ExportedState }).deployment;
 }
 
 /**

@@ -17,6 +17,8 @@ interface Rule {
 }
 
 const gone = ["replace", "delete"] as const;
+const isBackup = (change: ResourceChange) => change.type === containerType && nameOf(change).endsWith("-backup");
+const isBackups = (change: ResourceChange) => nameOf(change).endsWith("-backups");
 const isData = (change: ResourceChange) => nameOf(change).endsWith("-data");
 
 /** What restarts a server, replaces a node, or deletes what cannot be made again; the first that applies is told. */
@@ -27,6 +29,12 @@ const rules: readonly Rule[] = [
     applies: isData,
     meaning: (names) =>
       `**data are deleted**: ${names}. Every row in it that neither the other node nor a backup has is lost.`,
+  },
+  {
+    type: volumeType,
+    on: gone,
+    applies: isBackups,
+    meaning: (names) => `**backups are deleted**: ${names}, every one, and the WAL between them. A second copy stays.`,
   },
   {
     type: schemaType,
@@ -52,6 +60,12 @@ const rules: readonly Rule[] = [
     meaning: (names, change) =>
       `**restart of ${names}**, the primary first${listed(reasonsOf(change))}. Each is stopped cleanly and made anew on its data: ` +
       "its sessions end, and nobody gets in there for seconds (2 to 4 measured; longer where the shutdown has much to write).",
+  },
+  {
+    type: containerType,
+    on: ["delete"],
+    applies: isBackup,
+    meaning: (names) => `**${names} is removed**: nobody makes backups any more. Those there are stay in the volume.`,
   },
   {
     type: containerType,
@@ -114,8 +128,10 @@ const harmless = new Set([
 
 /** What of a preview must be read before anybody says yes; the gravest first, each a line of Markdown. */
 export function dangersOf(changes: readonly ResourceChange[]): readonly string[] {
-  const left = changes.filter(({ retained, operation }) => operation === "update" || !retained);
-  const kept = changes.filter((change) => !left.includes(change) && isGone(change) && !isKnown(change));
+  // A new backup container makes again what the old one was making.
+  const risky = changes.filter((change) => !(isBackup(change) && change.operation === "replace"));
+  const left = risky.filter(({ retained, operation }) => operation === "update" || !retained);
+  const kept = risky.filter((change) => !left.includes(change) && isGone(change) && !isKnown(change));
   const told = new Set<ResourceChange>();
   const lines = rules.flatMap((rule) => {
     const mine = left.filter((change) => !told.has(change) && matches(rule, change));

@@ -38,6 +38,8 @@ export function collectBackups(stack: Stack): BackupStatus {
 const hour = 3_600_000;
 /** A night is missed, and the next one nearly. */
 const maxAgeHours = { logical: 36, physical: 8 * 24 } as const;
+/** A copy takes a while; a night's is there in the morning. */
+const maxCopyAgeHours = 6;
 /** A new stack makes its first ones at once. */
 const graceHours = 1;
 
@@ -60,21 +62,44 @@ export function backupProblems(
       return [`no ${kind} backup younger than ${maxAgeHours[kind]} h: ${age} (docker logs ${container})`];
     }),
     ...missingServices(list, services, isNew),
+    ...copyProblems(list, isNew),
     ...list.broken.map(({ id, why }) => `${printable(id)} in the store is no backup: ${printable(why)}`),
   ];
 }
 
-/** Each service of the registry must be inside the newest dump. */
+/** Each service of the registry must be inside a dump that is young enough. */
 function missingServices(list: BackupList, services: readonly Service[], isNew: boolean): readonly string[] {
-  const newest = list.backups.findLast(({ kind }) => kind === "logical");
-  if (newest === undefined || isNew) return [];
-  const inside = newest.logical?.services ?? [];
-  const missing = services.filter(({ code }) => !inside.includes(code)).map(({ name }) => name);
-  return missing.length === 0
-    ? []
-    : [
-        `${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} in no backup yet: npm run ops -- backup now logical`,
-      ];
+  const young = list.backups.filter(
+    ({ kind, startedAt }) => kind === "logical" && Date.now() - Date.parse(startedAt) < maxAgeHours.logical * hour,
+  );
+  const newest = young.at(-1);
+  if (newest === undefined || isNew) return []; // said already, or to come
+  return services
+    .filter(({ code }) => !young.some(({ logical }) => logical?.services.includes(code)))
+    .map(({ name, code }) => {
+      const why = newest.logical?.leftOut.find(({ service }) => service === code)?.why;
+      return (
+        `${name} is in no dump younger than ${maxAgeHours.logical} h${why === undefined ? "" : ` (${printable(why)})`}: ` +
+        "npm run ops -- backup now logical"
+      );
+    });
+}
+
+function copyLine({ copy, backups, stateAt }: BackupList): string {
+  if (copy === null) return "none: a backup on the same machine is lost with it";
+  const there = backups.filter(({ id }) => copy.backups.includes(id)).length;
+  const state = stateAt === null ? "no state of the stack: npm run up" : `the stack's state of ${since(stateAt)} ago`;
+  const when = copy.completeAt === null ? "not complete yet" : `complete ${since(copy.completeAt)} ago`;
+  return `${printable(copy.to)}: ${there} of ${backups.length} backups, ${state}; ${when}`;
+}
+
+/** Of one that is configured: what is not there is lost with this machine. */
+function copyProblems({ copy }: BackupList, isNew: boolean): readonly string[] {
+  if (copy === null) return [];
+  const age = copy.completeAt === null ? Infinity : Date.now() - Date.parse(copy.completeAt);
+  if (age < maxCopyAgeHours * hour || (isNew && copy.failed === null)) return [];
+  const why = copy.failed === null ? "" : `: ${printable(copy.failed.why)}`;
+  return [`the second copy has not been complete for ${maxCopyAgeHours} h${why}`];
 }
 
 /** Lines of the status screen. */
@@ -88,6 +113,6 @@ export function backupLines({ list }: BackupStatus): readonly (readonly string[]
   return [
     ["backups", `${newest("logical")}, ${newest("physical")}; ${list.backups.length} kept`],
     ["points in time", window === undefined ? "none yet" : `${window.from} to ${window.to}`],
-    ["second copy", "none: a backup on the same machine is lost with it"],
+    ["second copy", copyLine(list)],
   ];
 }

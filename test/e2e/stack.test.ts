@@ -150,8 +150,8 @@ describe("a real pulumi up", () => {
 
   it("touches only a new service's own resources and what it reads, and gives it rights on objects that exist", async () => {
     stack.setRegistry(appended);
-    // Of the jobs for all: rights on the database, and the logins that are tried.
-    const jobs = ["update tiers-apply", "update logins-check-run"];
+    // Of the jobs for all: rights on the database, the logins that are tried, and whom a backup must have.
+    const jobs = ["update tiers-apply", "update logins-check-run", "update backup-settings"];
     const changed = changes().filter(
       (line) => !/ (archivist|reads)(-|$)/.test(line) && !jobs.includes(line) && !line.endsWith("centraldb-dev"),
     );
@@ -266,7 +266,7 @@ describe("a real pulumi up", () => {
     expect(stack.ops("start").output).toContain(
       `${stack.prefix}-primary was the primary before and ${replica} is the primary`,
     );
-    expect(containers("running")).toBe(`${replica}\n`);
+    expect(containers("running").trim().split("\n").sort()).toEqual([`${stack.prefix}-backup`, replica]);
 
     stack.setConfig("centraldb:primaryNode", "replica");
     // The address at which the provider finds the primary; nothing of the stack itself.

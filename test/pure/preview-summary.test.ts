@@ -125,6 +125,16 @@ describe("the red block", () => {
       "`pg16-primary-data` is no longer this stack's, and stays where it is.",
     ],
     [
+      "the backups' volume",
+      { op: "delete", type: volume, name: "backup-volume", old: inputs({ name: "pg16-backups" }) },
+      "**backups are deleted**: `pg16-backups`, every one, and the WAL between them. A second copy stays.",
+    ],
+    [
+      "the backup's container, which goes",
+      { op: "delete", type: container, name: "backup-container", old: inputs({ name: "pg16-backup" }) },
+      "**`pg16-backup` is removed**: nobody makes backups any more. Those there are stay in the volume.",
+    ],
+    [
       "the configuration's volume",
       { op: "delete", type: volume, name: "cluster-config", old: inputs({ name: "pg16-config" }) },
       "**`pg16-config` is removed** with the configuration in it: both servers need it to start.",

@@ -23,6 +23,9 @@ const good: Readonly<Record<keyof Settings, string>> = {
   backupRetentionDays: '{"daily":30,"weekly":60,"monthly":365}',
   backupRateMiB: "50",
   backupNodeImage: "node:22-bookworm-slim",
+  backupCopy: "nas:centraldb",
+  backupCopyConfig: "[nas]\ntype = sftp\n",
+  backupRcloneImage: "rclone/rclone:1.71.2",
 };
 const parse = (values: Partial<Record<keyof Settings, string | undefined>>) =>
   parseSettings((key) => ({ ...good, ...values })[key], Object.keys({ ...good, ...values }));
@@ -50,6 +53,9 @@ describe("settings", () => {
       backupRetentionDays: { daily: 30, weekly: 60, monthly: 365 },
       backupRateMiB: 50,
       backupNodeImage: "node:22-bookworm-slim",
+      backupCopy: "nas:centraldb",
+      backupCopyConfig: "[nas]\ntype = sftp\n",
+      backupRcloneImage: "rclone/rclone:1.71.2",
     });
   });
 
@@ -64,6 +70,23 @@ describe("settings", () => {
         '"{\\"daily\\":30,\\"weekly\\":30}"',
     ],
     ["backupRateMiB", "-1", 'expected a whole number from 0 to 1024, got "-1"'],
+    ...["../up", "/mnt/../etc", ":s3,secret=x:bucket", "/mnt/a:b", "relative", "nas:a\nb", "-v:x"].map(
+      (copy): [keyof Settings, string, string] => [
+        "backupCopy",
+        copy,
+        `expected nothing, an absolute path such as /mnt/nas/centraldb, or remote:path of rclone, got ${JSON.stringify(copy)}`,
+      ],
+    ),
+    [
+      "backupCopyConfig",
+      "[other]\ntype = sftp\n",
+      "expected an rclone.conf with [nas], the remote of centraldb:backupCopy, got one without it",
+    ],
+    [
+      "backupCopyConfig",
+      "password = x",
+      "expected nothing, or the text of an rclone.conf, got something else, not shown",
+    ],
     ["backupNodeImage", "-v", 'expected an image reference such as node:22-bookworm-slim, got "-v"'],
     ["primaryPort", "0", 'expected a whole number from 1 to 65535, got "0"'],
     ["primaryPort", "5432x", 'expected a whole number from 1 to 65535, got "5432x"'],
@@ -181,6 +204,7 @@ describe("settings", () => {
           "unknown setting; known are protect, namePrefix, image, bindAddress, primaryPort, replicaPort, primaryNode, " +
           "memoryMiB, cpus, maxConnections, postgresqlSettings, extensions, passwordRotation, tls, certificateNames, certificates, " +
           "backupTimeZone, backupRetentionDays, backupRateMiB, backupNodeImage, " +
+          "backupCopy, backupCopyConfig, backupRcloneImage, " +
           'did you mean "primaryPort"?',
       },
     ]);

@@ -13,10 +13,12 @@ const flags: { readonly [Key in keyof ContainerArgs]?: (value: never) => readonl
   user: (user: string) => ["--user", user],
   entrypoints: ([first]: readonly string[]) => ["--entrypoint", first ?? ""],
   envs: (envs: readonly string[]) => envs.flatMap((env) => ["--env", env]),
-  volumes: (volumes: readonly { volumeName: string; containerPath: string; readOnly?: boolean }[]) =>
-    volumes.flatMap(({ volumeName, containerPath, readOnly }) => [
+  volumes: (
+    volumes: readonly { volumeName?: string; hostPath?: string; containerPath: string; readOnly?: boolean }[],
+  ) =>
+    volumes.flatMap(({ volumeName, hostPath, containerPath, readOnly }) => [
       "--volume",
-      `${volumeName}:${containerPath}${readOnly === true ? ":ro" : ""}`,
+      `${volumeName ?? hostPath ?? ""}:${containerPath}${readOnly === true ? ":ro" : ""}`,
     ]),
   networksAdvanced: ([network]: readonly { name: string; aliases: readonly string[] }[]) => [
     ...["--network", network?.name ?? ""],

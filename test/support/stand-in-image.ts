@@ -25,6 +25,17 @@ export function buildOlderStandInImage(): void {
 export const standInNodeImage = `centraldb-test/node:${process.version.slice(1)}`;
 
 export function buildStandInNodeImage(): void {
-  const build = join(__dirname, "stand-in", "build-node.sh");
-  execFileSync(build, [process.execPath, standInNodeImage], { stdio: ["ignore", "inherit", "inherit"] });
+  buildBinaryImage(process.execPath, "node", standInNodeImage);
+}
+
+/** Stands in for the official rclone image: Debian's rclone, which this machine must have. */
+export const standInRcloneImage = "centraldb-test/rclone:debian";
+
+export function buildStandInRcloneImage(): void {
+  buildBinaryImage("/usr/bin/rclone", "rclone", standInRcloneImage);
+}
+
+function buildBinaryImage(...args: [binary: string, name: string, tag: string]): void {
+  const build = join(__dirname, "stand-in", "build-binary.sh");
+  execFileSync(build, args, { stdio: ["ignore", "inherit", "inherit"] });
 }

@@ -5,13 +5,16 @@ import { docker } from "../../cluster/docker-cli";
 import { runJob, variable } from "../../cluster/jobs/job";
 import { buildContext } from "../image";
 
-/** Builds the agent's image as TAG from IMAGE, which the servers run, and the node binary of NODE_IMAGE. */
+/** Builds the agent's image as TAG from IMAGE, which the servers run, and the node binary of NODE_IMAGE; with RCLONE_IMAGE the rclone of that too. */
 runJob("the backup image cannot be built", () => {
   const folder = mkdtempSync(join(tmpdir(), "centraldb-image-"));
   try {
     for (const [name, text] of Object.entries(buildContext())) writeFileSync(join(folder, name), text);
-    const args = ["IMAGE", "NODE_IMAGE"].flatMap((name) => ["--build-arg", `${name}=${variable(name)}`]);
-    const { status, stdout, stderr } = docker(["build", "--tag", variable("TAG"), ...args, folder]);
+    const withCopy = process.env["RCLONE_IMAGE"] !== undefined;
+    const images = ["IMAGE", "NODE_IMAGE", ...(withCopy ? ["RCLONE_IMAGE"] : [])];
+    const args = images.flatMap((name) => ["--build-arg", `${name}=${variable(name)}`]);
+    const target = withCopy ? "agent-with-copy" : "agent";
+    const { status, stdout, stderr } = docker(["build", "--target", target, "--tag", variable("TAG"), ...args, folder]);
     // Which of the two streams has the reason depends on the builder.
     if (status !== 0) throw new Error(`${stdout}\n${stderr}`.trim().split("\n").slice(-6).join("\n  "));
   } finally {
