@@ -6,6 +6,7 @@ import { projectFolder } from "../ops/stack-file";
 import { freePort } from "../test/support/server";
 import { prepareStack } from "../test/support/stack";
 import { benchAudit } from "./audit";
+import { benchBackup } from "./backup";
 import { measurePaired } from "./paired";
 
 /** What `npm run bench -- NAME` can measure. */
@@ -32,6 +33,7 @@ export const benchmarks: Readonly<Record<string, (runs: number) => Promise<void>
   },
 
   audit: benchAudit,
+  backup: benchBackup,
 
   /** The no-change preview of the twelve services against an empty TypeScript program's, with the same runtime options. */
   preview: async (runs) => {

@@ -1,0 +1,115 @@
+import type { Manifest } from "../agent/manifest";
+import type { BackupKind } from "../agent/schedule";
+import type { BackupList } from "../ops/backup";
+import { prepareStack } from "../test/support/stack";
+import { run } from "../test/support/run";
+import { waitFor } from "../test/support/cluster";
+import { measurePaired } from "./paired";
+
+/** Of 128 bytes each, a part of them random: more than 1 GB. */
+const rows = 6_500_000;
+
+const tools: Readonly<Record<BackupKind, string>> = {
+  logical:
+    'pg_dump --format=custom --no-large-objects --file=/backups/bare/appdb.dump --dbname="host=$HOST user=app dbname=appdb" && ' +
+    'pg_dumpall --globals-only --database=appdb --file=/backups/bare/globals.sql --dbname="host=$HOST user=app dbname=appdb"',
+  physical:
+    "pg_basebackup --pgdata=/backups/bare --format=tar --wal-method=stream --compress=client-gzip:1 --checkpoint=fast " +
+    '--manifest-checksums=SHA256 --dbname="host=$HOST user=repl"',
+};
+
+/**
+ * What a proof costs: the agent's tool phase against the bare tools into the same volume, its proof beside it; and what a workload
+ * loses meanwhile. On a database of more than 1 GB.
+ */
+export async function benchBackup(runs: number): Promise<void> {
+  const stack = await prepareStack();
+  const container = `${stack.prefix}-backup`;
+  const inside = (command: string, env: readonly string[] = []) => {
+    const { status, stdout, output } = run("docker", ["exec", ...env, container, "sh", "-ec", command]);
+    if (status !== 0) throw new Error(output);
+    return stdout;
+  };
+  const list = () => JSON.parse(inside("node /usr/local/lib/centraldb/agent.cjs list")) as BackupList;
+  const psql = (...args: string[]) => {
+    const { status, output } = run("docker", ["exec", `${stack.prefix}-primary`, ...args]);
+    if (status !== 0) throw new Error(output);
+    return output;
+  };
+  /** The agent's own seconds of the last run. */
+  let last: Manifest | undefined;
+  const agent = (kind: BackupKind) => () => {
+    inside(`node /usr/local/lib/centraldb/agent.cjs now ${kind}`);
+    last = list().backups.findLast((backup) => backup.kind === kind);
+    inside("rm -rf /backups/bare");
+    return last?.seconds.tools ?? NaN;
+  };
+  const bare = (kind: BackupKind, host: string) => () => {
+    const env = [
+      "PGPASSFILE=/etc/centraldb/pgpass",
+      "PGSSLMODE=verify-full",
+      "PGSSLROOTCERT=/etc/centraldb/tls/authority.crt",
+    ];
+    const start = performance.now();
+    inside(
+      `rm -rf /backups/bare; mkdir -p /backups/bare; ${tools[kind]}; sync`,
+      [`HOST=${host}`, ...env].flatMap((one) => ["--env", one]),
+    );
+    return (performance.now() - start) / 1000;
+  };
+  try {
+    const { status, output } = stack.up("--skip-preview");
+    if (status !== 0) throw new Error(output);
+    await waitFor(() => list().backups.length === 2, 120);
+    psql(
+      "psql",
+      "-qU",
+      "postgres",
+      "-d",
+      "appdb",
+      "-c",
+      `SET ROLE gtown; CREATE TABLE gt.gt_bench (id int, note bytea);
+       INSERT INTO gt.gt_bench SELECT n, decode(md5(random()::text) || md5(random()::text) || repeat(md5(random()::text), 6), 'hex')
+         FROM generate_series(1, ${rows}) n; CREATE TABLE gt.gt_counter (n int); INSERT INTO gt.gt_counter VALUES (0)`,
+    );
+    process.stdout.write(
+      psql("psql", "-AtqU", "postgres", "-d", "appdb", "-c", "SELECT pg_size_pretty(pg_database_size('appdb'))"),
+    );
+    for (const kind of ["logical", "physical"] as const) {
+      const host = `${stack.prefix}-${kind === "logical" ? "primary" : "replica"}`;
+      process.stdout.write(`\n${kind}\n`);
+      await measurePaired(
+        [
+          { name: "the bare tools", run: bare(kind, host) },
+          { name: "the agent's tool phase", run: agent(kind) },
+          { name: "its proof", run: () => last?.seconds.proof ?? NaN },
+        ],
+        runs,
+      );
+    }
+    const script =
+      "printf 'UPDATE gt.gt_counter SET n = n + 1;' > /tmp/count.sql && pgbench -nU postgres -c 2 -T 10 -f /tmp/count.sql appdb";
+    const perThousand = () => 1000 / Number(/tps = ([\d.]+)/.exec(psql("sh", "-ec", script))?.[1]);
+    process.stdout.write("\n1,000 transactions of two clients\n");
+    await measurePaired(
+      [
+        { name: "nothing else", run: perThousand },
+        {
+          name: "while a dump is made",
+          run: async () => {
+            const making = `node /usr/local/lib/centraldb/agent.cjs now logical`;
+            run("docker", ["exec", "--detach", container, "sh", "-c", making]);
+            await waitFor(() => inside("ls /backups/backups").includes(".partial"));
+            const seconds = perThousand();
+            await waitFor(() => !inside("ls /backups/backups").includes(".partial"), 600);
+            return seconds;
+          },
+        },
+      ],
+      runs,
+    );
+  } finally {
+    stack.pulumi("destroy", "--yes", "--skip-preview");
+    stack.clean();
+  }
+}
