@@ -3,6 +3,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { Command, Argument } from "commander";
 import { Agent } from "./agent";
+import { printable } from "../services/printable";
 import { inALine } from "./failure";
 import { verifyAgain } from "./run";
 import { backupKinds, type BackupKind } from "./schedule";
@@ -12,7 +13,9 @@ import { places, stateFolder } from "./settings";
 import { Store, type Stored } from "./store";
 import { flawsOf, receivedAt, WalArchive } from "./wal-archive";
 
-const say = (line: string) => process.stdout.write(`${line}\n`);
+const write = (text: string) => process.stdout.write(`${text}\n`);
+/** Tables are called as their owners like. */
+const say = (line: string) => write(printable(line));
 const program = new Command("agent").description("Makes and proves the backups of a stack.");
 
 program
@@ -63,8 +66,9 @@ program
 program
   .command("list")
   .description("every backup and every stretch of WAL, as JSON")
-  .action(() => {
-    const { backups, broken } = new Store(places.store).list();
+  .action(async () => {
+    const store = new Store(places.store);
+    const { backups, broken } = store.list();
     const stretches = new WalArchive(places.store).stretches().map(({ begunAt, segments, folder }) => ({
       begunAt,
       first: segments[0]?.name ?? null,
@@ -72,13 +76,14 @@ program
       segments: segments.length,
       receivedAt: receivedAt(folder)?.toISOString() ?? null,
     }));
-    say(
+    write(
       JSON.stringify({
         backups: backups.map(({ manifest, pinned }) => ({ ...manifest, pinned })),
         broken,
         wal: stretches,
         copy: readCopyState(places) ?? null,
         stateAt: stateAt(),
+        freeBytes: await store.freeBytes(),
       }),
     );
   });
@@ -96,7 +101,8 @@ program
     const stretches = id === "all" ? new WalArchive(places.store).stretches() : [];
     const wal = await Promise.all(stretches.map(flawsOf));
     const all = [...flaws.flat(), ...wal.flat(), ...(id === "all" ? broken.map((one) => `${one.id}: ${one.why}`) : [])];
-    say(all.length === 0 ? `${chosen.length} backups are what they were when they were proven` : all.join("\n"));
+    if (all.length === 0) say(`${chosen.length} backups are what they were when they were proven`);
+    else all.forEach(say);
     if (all.length > 0) process.exitCode = 1;
   });
 

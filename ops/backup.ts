@@ -31,6 +31,8 @@ export interface BackupList {
   readonly copy: CopyState | null;
   /** When the stack's state was handed over last; null where it never was. */
   readonly stateAt: string | null;
+  /** Of the disk the backups are on. */
+  readonly freeBytes: number;
 }
 
 const containerOf = ({ settings }: Stack) => dockerNames(settings.namePrefix).backup.container;

@@ -5,7 +5,7 @@ import type { Service } from "../../services/service";
 import { listBackups, windowsOf, type BackupList } from "../backup";
 import { OperatorError } from "../operator-error";
 import type { Stack } from "../stack-file";
-import { since } from "./format";
+import { bytes, since } from "./format";
 
 /** How it goes with the backups. */
 export interface BackupStatus {
@@ -62,6 +62,7 @@ export function backupProblems(
       return [`no ${kind} backup younger than ${maxAgeHours[kind]} h: ${age} (docker logs ${container})`];
     }),
     ...missingServices(list, services, isNew),
+    ...spaceProblems(list),
     ...copyProblems(list, isNew),
     ...list.broken.map(({ id, why }) => `${printable(id)} in the store is no backup: ${printable(why)}`),
   ];
@@ -83,6 +84,21 @@ function missingServices(list: BackupList, services: readonly Service[], isNew: 
         "npm run ops -- backup now logical"
       );
     });
+}
+
+/** A week's dumps must fit, and the WAL between them. */
+function spaceProblems({ backups, freeBytes }: BackupList): readonly string[] {
+  const sizes = (["logical", "physical"] as const).map((kind) => {
+    const newest = backups.findLast((backup) => backup.kind === kind);
+    return newest?.files.reduce((sum, file) => sum + file.bytes, 0) ?? 0;
+  });
+  const [logical = 0, physical = 0] = sizes;
+  const needed = 7 * logical + 3 * physical;
+  return freeBytes >= needed
+    ? []
+    : [
+        `${bytes(freeBytes)} are free for backups, and a week may take ${bytes(needed)}: centraldb:backupRetentionDays, or a larger disk`,
+      ];
 }
 
 function copyLine({ copy, backups, stateAt }: BackupList): string {
@@ -112,6 +128,7 @@ export function backupLines({ list }: BackupStatus): readonly (readonly string[]
   const [window] = windowsOf(list).slice(-1);
   return [
     ["backups", `${newest("logical")}, ${newest("physical")}; ${list.backups.length} kept`],
+    ["free for backups", bytes(list.freeBytes)],
     ["points in time", window === undefined ? "none yet" : `${window.from} to ${window.to}`],
     ["second copy", copyLine(list)],
   ];

@@ -1,0 +1,126 @@
+import { describe, expect, it } from "vitest";
+import type { Manifest } from "../../agent/manifest";
+import type { BackupKind } from "../../agent/schedule";
+import { renderBackups, windowsOf, type BackupList } from "../../ops/backup";
+import { backupLines, backupProblems, type BackupStatus } from "../../ops/status/backup";
+import { services } from "../../services/registry";
+
+const registry = services.filter(({ code }) => ["gt", "lg"].includes(code));
+const hoursAgo = (hours: number) => new Date(Date.now() - hours * 3_600_000).toISOString();
+const gib = 1024 ** 3;
+
+function backup(kind: BackupKind, hours: number, leftOut: readonly string[] = []): BackupList["backups"][number] {
+  const manifest: Manifest = {
+    ...{ format: 1, id: `${hours}-${kind}`, kind, classes: ["weekly"] },
+    ...{ startedAt: hoursAgo(hours), finishedAt: hoursAgo(hours - 0.5), seconds: { tools: 60, proof: 30 } },
+    server: { host: "pg16-replica", version: "16.14", systemIdentifier: "7", timeline: 1 },
+    ...{ tool: "pg_dump (PostgreSQL) 16.14", wal: { timeline: 1, start: "0/1", stop: "0/2" } },
+    files: [{ name: "appdb.dump", bytes: gib, sha256: "" }],
+    ...{ registrySha256: "", accessSha256: "" },
+    ...(kind === "physical"
+      ? {}
+      : {
+          logical: {
+            dumps: [{ file: "appdb.dump", service: null }],
+            ...{ rows: {}, roles: [] },
+            services: ["gt", "lg"].filter((code) => !leftOut.includes(code)),
+            leftOut: leftOut.map((service) => ({ service, why: "a lock" })),
+          },
+        }),
+  };
+  return { ...manifest, pinned: false };
+}
+
+const well: BackupList = {
+  backups: [backup("physical", 30), backup("logical", 30), backup("logical", 6)],
+  broken: [],
+  wal: [{ begunAt: hoursAgo(31), first: "a", last: "b", segments: 2, receivedAt: hoursAgo(0) }],
+  copy: null,
+  stateAt: null,
+  freeBytes: 100 * gib,
+};
+const running: BackupStatus = { container: "pg16-backup", state: "running", startedAt: hoursAgo(100), list: well };
+const problems = (status: Partial<BackupStatus>) => backupProblems({ ...running, ...status }, registry, "prod");
+const copy = { to: "vault:", backups: ["6-logical"], wal: {}, completeAt: hoursAgo(1), failed: null };
+
+describe("what is wrong with the backups", () => {
+  it("is nothing where all is well, nor in the first hour, nor where a service is in the dump before", () => {
+    expect(problems({})).toEqual([]);
+    expect(problems({ startedAt: hoursAgo(0.5), list: { ...well, backups: [] } })).toEqual([]);
+    const before = [backup("physical", 30), backup("logical", 30), backup("logical", 6, ["gt"])];
+    expect(problems({ list: { ...well, backups: before } })).toEqual([]);
+  });
+
+  it.each<[string, Partial<BackupStatus>, readonly string[]]>([
+    [
+      "a container that is gone",
+      { state: "missing" },
+      ["pg16-backup does not exist, and nobody makes backups: npm run up -- prod"],
+    ],
+    [
+      "one that is stopped",
+      { state: "exited" },
+      ["pg16-backup is exited, and nobody makes backups: docker start pg16-backup"],
+    ],
+    [
+      "backups that are too old, or not there",
+      { list: { ...well, backups: [backup("logical", 40)] } },
+      [
+        "no logical backup younger than 36 h: the newest is of 1 d 16 h ago (docker logs pg16-backup)",
+        "no physical backup younger than 192 h: there is none (docker logs pg16-backup)",
+      ],
+    ],
+    [
+      "a service that is in no dump young enough",
+      { list: { ...well, backups: [backup("physical", 30), backup("logical", 40), backup("logical", 6, ["gt"])] } },
+      ["gatherer is in no dump younger than 36 h (a lock): npm run ops -- backup now logical"],
+    ],
+    [
+      "a folder that is no backup",
+      { list: { ...well, broken: [{ id: "by\u001b[2Jhand", why: "no manifest" }] } },
+      ["by\\x1b[2Jhand in the store is no backup: no manifest"],
+    ],
+    [
+      "a disk without room for a week",
+      { list: { ...well, freeBytes: 9 * gib } },
+      ["9216 MB are free for backups, and a week may take 10 GB: centraldb:backupRetentionDays, or a larger disk"],
+    ],
+    [
+      "a second copy that fails",
+      { list: { ...well, copy: { ...copy, completeAt: hoursAgo(7), failed: { why: "rclone: no route", at: "" } } } },
+      ["the second copy has not been complete for 6 h: rclone: no route"],
+    ],
+  ])("names %s", (_, status, expected) => {
+    expect(problems(status)).toEqual(expected);
+  });
+});
+
+describe("what a person sees", () => {
+  it("of a second copy is whether there is one, what is in it, and how old the state is", () => {
+    const line = (list: BackupList) => backupLines({ ...running, list }).find(([name]) => name === "second copy")?.[1];
+    expect(line(well)).toBe("none: a backup on the same machine is lost with it");
+    expect(line({ ...well, copy })).toBe(
+      "vault:: 1 of 3 backups, no state of the stack: npm run up; complete 1 h 0 min ago",
+    );
+    expect(line({ ...well, copy, stateAt: hoursAgo(2) })).toContain("the stack's state of 2 h 0 min ago");
+  });
+
+  it("of the points in time is a window for each stretch of WAL with a base backup in it, and none over a gap", () => {
+    const at = (hours: number) => ({ begunAt: hoursAgo(hours), first: null, last: null, segments: 0 });
+    const list: BackupList = {
+      ...well,
+      backups: [backup("physical", 30), backup("physical", 9)],
+      wal: [
+        { ...at(31), receivedAt: hoursAgo(20) },
+        { ...at(15), receivedAt: hoursAgo(14) },
+        { ...at(10), receivedAt: hoursAgo(0) },
+      ],
+    };
+    const hours = (time: string) => Math.round((Date.now() - Date.parse(time)) / 360_000) / 10;
+    expect(windowsOf(list).map(({ from, to }) => [hours(from), hours(to)])).toEqual([
+      [29.5, 20],
+      [8.5, 0],
+    ]);
+    expect(renderBackups({ ...list, wal: [] })).toContain("no point in time can be restored yet");
+  });
+});
