@@ -55,11 +55,21 @@ async function command(agent: Agent, { method, url = "" }: IncomingMessage, resp
   await runNow(agent, kind, response);
 }
 
+/** How often somebody who waits sees that it goes on. */
+const progressMs = 5_000;
+
 async function runNow(agent: Agent, kind: BackupKind, response: ServerResponse): Promise<void> {
+  const begun = Date.now();
+  const progress = setInterval(() => {
+    const mib = (agent.store.unfinishedBytes() / 1024 ** 2).toFixed(1);
+    response.write(`${Math.round((Date.now() - begun) / 1000)} s, ${mib} MiB written\n`);
+  }, progressMs);
   try {
     await agent.run(kind, true, (line) => response.write(`${line}\n`));
     response.end("done\n");
   } catch {
     response.end("failed\n"); // and the line before says why
+  } finally {
+    clearInterval(progress);
   }
 }

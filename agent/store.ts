@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createReadStream, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { mkdir, open, readdir, rename, stat, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -92,6 +92,15 @@ export class Store {
     const going = folder + unfinished;
     await rename(folder, going);
     rmSync(going, { recursive: true });
+  }
+
+  /** What a run has written so far, what it has unpacked left out. */
+  unfinishedBytes(): number {
+    const folders = readdirSync(this.root).filter((name) => name.endsWith(unfinished));
+    const files = folders.flatMap((name) =>
+      readdirSync(join(this.root, name)).map((file) => join(this.root, name, file)),
+    );
+    return files.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
   }
 
   /** Bytes nobody uses. */
