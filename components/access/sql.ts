@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { escapeLiteral } from "pg";
 import { describeDefaultPrivileges, describeGrant, describeRevoke, describeRoleSetting, identifier } from "./describe";
 import { carriedBy, frozenRoles, superuserRole, type Plan, type PlannedRole } from "./plan-items";
-import type { ObjectType } from "./privileges";
+import { objectTypes, type ObjectType } from "./privileges";
 import { ownSettings } from "./role-settings";
 
 /** SCRAM verifiers by role name (see scramVerifier); a role that is not in it keeps the password it has. */
@@ -32,6 +32,7 @@ export function renderPlan(plan: Plan, verifiers: Verifiers): string {
       sqlFile("passwords"),
       ...access(plan),
       ...plannedAccess(plan),
+      sqlFile("grant-planned"),
       sqlFile("revoke-unplanned"),
       sqlFile("revoke-functions"),
     ],
@@ -118,7 +119,10 @@ function access(plan: Plan): string[] {
     ...plan.revokes.map((item) =>
       item.on.type === "every database" ? sqlFile("revoke-databases") : `REVOKE ${describeRevoke(item)}`,
     ),
-    ...plan.grants.map((item) => `GRANT ${describeGrant(item)}`),
+    // On all objects of a schema: where they are missing, see grant-planned.sql.
+    ...plan.grants
+      .filter(({ on }) => !objectTypes.some((type) => type === on.type))
+      .map((item) => `GRANT ${describeGrant(item)}`),
     ...plan.defaultPrivileges.map((item) => `ALTER DEFAULT PRIVILEGES ${describeDefaultPrivileges(item)}`),
   ];
 }

@@ -1,4 +1,4 @@
-import type { ClientBase } from "pg";
+import { DatabaseError, type ClientBase } from "pg";
 import type { Plan } from "../../components/access/plan-items";
 import type { LoginTarget } from "../login-target";
 import type { Finding } from "./finding";
@@ -26,15 +26,41 @@ export async function audit(
   );
   try {
     // In the order in which they are repaired: an owner's rights follow the owner.
-    const looked = [
-      await auditObjects(plan, superuser),
-      await auditRoles(plan, superuser),
-      await auditPrivileges(plan, superuser),
-      await auditDefaultPrivileges(plan, superuser),
-      await auditGuard(superuser),
+    const parts: readonly (readonly [what: string, look: () => Promise<readonly Finding[]>])[] = [
+      ["objects", () => auditObjects(plan, superuser)],
+      ["roles", () => auditRoles(plan, superuser)],
+      ["privileges", () => auditPrivileges(plan, superuser)],
+      ["default privileges", () => auditDefaultPrivileges(plan, superuser)],
+      ["guard", () => auditGuard(superuser)],
     ];
-    return [...looked.flat(), ...(await trying)];
+    const looked: Finding[] = [];
+    for (const [what, look] of parts) looked.push(...(await orWhyNot(what, look, superuser)));
+    return [...looked, ...(await trying)];
   } finally {
     await superuser.query("ROLLBACK").catch(() => undefined); // a lost connection is the error of the query before
+  }
+}
+
+/** Out of time, out of memory, a catalog that somebody has locked: an owner can bring each about, and must not hide what else is found. */
+const hindrances = ["57014", "53200", "55P03"];
+
+async function orWhyNot(
+  what: string,
+  look: () => Promise<readonly Finding[]>,
+  superuser: ClientBase,
+): Promise<readonly Finding[]> {
+  await superuser.query("SAVEPOINT part");
+  try {
+    return await look();
+  } catch (error) {
+    if (!(error instanceof DatabaseError) || !hindrances.includes(error.code ?? "")) throw error;
+    await superuser.query("ROLLBACK TO SAVEPOINT part");
+    return [
+      {
+        ...{ kind: "not audited", role: "", what: `the ${what}`, expected: "an answer", found: error.message, fix: [] },
+        byHand:
+          "npm run ops -- status says which schema has too many objects, pg_locks who holds a catalog; then again.",
+      },
+    ];
   }
 }

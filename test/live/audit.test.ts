@@ -1,3 +1,4 @@
+import { Client } from "pg";
 import fc from "fast-check";
 import { escapeIdentifier } from "pg";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -108,6 +109,27 @@ describe("the audit", () => {
         "platform: schema lg: expected there, found no such schema",
       ]),
     );
+  });
+
+  it("says what it could not look at, and what it found all the same", async () => {
+    await server.superuser.query("GRANT SELECT ON ALL TABLES IN SCHEMA gt TO scapp");
+    const { host, port, superuser } = server;
+    const other = new Client({
+      host,
+      port,
+      user: superuser.user,
+      password: superuser.password,
+      database: plan.database,
+    });
+    await other.connect();
+    await other.query("BEGIN; LOCK TABLE pg_default_acl IN ACCESS EXCLUSIVE MODE");
+    const lines = await described();
+    await other.end();
+    expect(lines).toContain(
+      "the default privileges: expected an answer, found canceling statement due to lock timeout",
+    );
+    expect(lines.some((line) => line.startsWith("scapp: SELECT on table gt."))).toBe(true);
+    await repair(await look());
   });
 
   it("does not take a full connection limit for a wrong password, nor a frozen role's refusal for a fault", async () => {

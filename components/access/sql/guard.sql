@@ -2,7 +2,7 @@
 -- them; they exist in this database only, and PUBLIC may connect to no other.
 -- Never ENABLE ALWAYS: restores run with session_replication_role = replica.
 -- What they cannot see: EXPLAIN ANALYZE of CREATE TABLE AS, for which PostgreSQL 16 fires no event trigger. The effect
--- test names what came in that way, and nothing can be altered in it but its name.
+-- test names what came in that way, and no column can be altered in it.
 
 -- A service's schema is one that the role platform owns; its tier roles are called like it. No list to maintain.
 CREATE OR REPLACE FUNCTION platform.enforce_prefix() RETURNS event_trigger

@@ -1,4 +1,6 @@
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Client } from "pg";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -215,6 +217,33 @@ describe("the plan is applied", () => {
     );
     expect(await partition(2000)).toBe("done");
     await gatherer.owner.query("DROP TABLE gt_list");
+  });
+
+  it("goes by a table whose row of pg_class has no room for a grant, and the effect test names it", async () => {
+    const digits = Array.from({ length: 7900 }, () => Math.floor(Math.random() * 10)).join("");
+    let made = "";
+    for (let length = 7900; made !== "done" && length > 7000; length -= 4) {
+      const table = `CREATE TABLE gt_wide WITH (autovacuum_vacuum_scale_factor = '0.${digits.slice(0, length)}') AS SELECT 1 AS x`;
+      made = (await answer(gatherer.owner, `EXPLAIN ANALYZE ${table}`)).startsWith("row is too big") ? "" : "done";
+    }
+    const more = testPlan(
+      registry.map((service) => (service.code === "lg" ? { ...service, reads: ["gatherer"] } : service)),
+    );
+    expect(await apply(more)).toBe("applied");
+    const { violations } = await testEffect(more, server, server.superuser);
+    expect(violations.map(describeViolation).join("\n")).toContain("catalog row gt.gt_wide");
+    expect(violations.every((violation) => describeViolation(violation).includes("gt.gt_wide"))).toBe(true);
+    await gatherer.owner.query("DROP TABLE gt_wide");
+    expect(await apply(plan)).toBe("applied");
+  });
+
+  it("a verifier of megabytes is not read by who notes the passwords", async () => {
+    const verifier = `SCRAM-SHA-256$4096:${"A".repeat(3_000_000)}$${"A".repeat(43)}=:${"A".repeat(43)}=`;
+    await gatherer.user.query(`ALTER ROLE gtuser PASSWORD '${verifier}'`);
+    const notes = join(__dirname, "..", "..", "..", "components", "access", "sql", "note-passwords.sql");
+    await server.superuser.query(readFileSync(notes, "utf8"));
+    const noted = "SELECT string_agg(role, ' ' ORDER BY role) FROM platform.password WHERE role ~ '^gt'";
+    expect(await answer(server.superuser, noted)).toBe("gtapp gtown");
   });
 
   it("without a role's own settings, also where they let nobody log in as it", async () => {
