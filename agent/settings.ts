@@ -19,7 +19,7 @@ export interface AgentSettings {
   readonly services: readonly string[];
   /** Every role of the plan: a dump of the globals must have it. */
   readonly roles: readonly string[];
-  /** Of services/registry.ts and services/access.json at the last `up`, in hexadecimal. */
+  /** Of the registry, whatever its file looks like, and of services/access.json at the last `up`, in hexadecimal. */
   readonly registrySha256: string;
   readonly accessSha256: string;
 }

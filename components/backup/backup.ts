@@ -136,10 +136,7 @@ export class Backup extends pulumi.ComponentResource {
 }
 
 function agentSettings(plan: Plan, cluster: Cluster, settings: Settings): AgentSettings {
-  const sha256 = (file: string) =>
-    createHash("sha256")
-      .update(readFileSync(join(__dirname, "..", "..", "services", file)))
-      .digest("hex");
+  const sha256 = (text: string | Buffer) => createHash("sha256").update(text).digest("hex");
   return {
     timeZone: settings.backupTimeZone,
     retentionDays: settings.backupRetentionDays,
@@ -151,7 +148,7 @@ function agentSettings(plan: Plan, cluster: Cluster, settings: Settings): AgentS
     slot: cluster.names.backup.slot,
     services: plan.services.map(({ code }) => code),
     roles: plan.roles.map((role) => role.name),
-    registrySha256: sha256("registry.ts"),
-    accessSha256: sha256("access.json"),
+    registrySha256: sha256(JSON.stringify(plan.services)),
+    accessSha256: sha256(readFileSync(join(__dirname, "..", "..", "services", "access.json"))),
   };
 }
