@@ -299,6 +299,7 @@ describe("a frozen service", () => {
     );
     expect(changed.map(({ name }) => name).sort()).toEqual([
       ...[
+        "backup-settings",
         "cluster-configuration",
         "gatherer-app",
         "gatherer-owner",
