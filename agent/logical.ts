@@ -4,6 +4,7 @@ import type { Client } from "pg";
 import { BackupFailure, inALine } from "./failure";
 import type { Dump, LogicalContents, Manifest } from "./manifest";
 import { comparedWithList, comparedWithRows, countRows, type DumpedTable } from "./proof/dump-contents";
+import { contentsOf, textSettings, type TableContents } from "./proof/table-contents";
 import { connectAsApp, type FoundServer } from "./server";
 import type { AgentSettings } from "./settings";
 import { runTool, settled, startTool, type ToolOptions } from "./tool";
@@ -27,7 +28,7 @@ interface Part extends Dump {
 }
 
 interface Dumped extends Part {
-  readonly rows: ReadonlyMap<string, number>;
+  readonly contents: ReadonlyMap<string, TableContents>;
 }
 
 /**
@@ -47,7 +48,7 @@ export async function dumpInto(
   try {
     await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     await client.query(
-      "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '30s'; SET LOCAL search_path = pg_catalog",
+      `${textSettings}; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '30s'; SET LOCAL search_path = pg_catalog`,
     );
     const [exported] = (
       await client.query<{ snapshot: string; lsn: string }>(
@@ -60,12 +61,12 @@ export async function dumpInto(
     const dump = async (part: Part): Promise<Dumped> => {
       const args = [...dumpOptions, ...part.options, `--snapshot=${exported.snapshot}`, `--dbname=${to}`];
       // Counting is reading, and reads at the same time what the dump reads. Neither is left alone: the snapshot is one's and the other's.
-      const [rows, dumped] = await Promise.allSettled([
-        countTables(client, part.tables),
+      const [contents, dumped] = await Promise.allSettled([
+        contentsOf(client, part.tables),
         runTool("pg_dump", [...args, `--file=${join(folder, part.file)}`], options),
       ]);
-      for (const one of [dumped, rows]) if (one.status === "rejected") throw one.reason;
-      return { ...part, rows: rows.status === "fulfilled" ? rows.value : new Map() };
+      for (const one of [dumped, contents]) if (one.status === "rejected") throw one.reason;
+      return { ...part, contents: contents.status === "fulfilled" ? contents.value : new Map() };
     };
     const { dumped, leftOut } = await dumpAll({ client, folder, tables, settings, options, dump });
     await runTool(
@@ -86,7 +87,7 @@ export async function dumpInto(
     const inside = (code: string) => !leftOut.some(({ service }) => service === code);
     const logical: LogicalContents = {
       dumps: dumped.map(({ file, service }) => ({ file, service })),
-      rows: Object.fromEntries(dumped.flatMap(({ rows }) => [...rows])),
+      tables: Object.fromEntries(dumped.flatMap(({ contents }) => [...contents])),
       roles: settings.roles,
       services: settings.services.filter(inside),
       leftOut,
@@ -120,7 +121,7 @@ async function dumpAll({ client, folder, tables, settings, options, dump }: Dump
   const failedWhole = await dump({ file: `${database}.dump`, service: null, tables, options: [] }).catch(failureOf);
   if (!(failedWhole instanceof BackupFailure)) return { dumped: [failedWhole], leftOut: [] };
   // What ends the agent, or the server, is no service's doing.
-  if (options.signal?.aborted === true || !(await isAlive(client, "whole"))) throw failedWhole;
+  if (options.signal?.aborted === true || isFull(failedWhole) || !(await isAlive(client, "whole"))) throw failedWhole;
   options.say(`${failedWhole.message}; each service by itself`);
   await rm(join(folder, `${database}.dump`), { force: true });
   const rest = await dump({
@@ -140,7 +141,7 @@ async function dumpAll({ client, folder, tables, settings, options, dump }: Dump
       dumped.push(made);
       continue;
     }
-    if (!(await isAlive(client, "service"))) throw made;
+    if (isFull(made) || !(await isAlive(client, "service"))) throw made;
     await rm(join(folder, file), { force: true });
     leftOut.push({ service, why: made.message });
     options.say(`${service} is left out: ${made.message}`);
@@ -150,6 +151,9 @@ async function dumpAll({ client, folder, tables, settings, options, dump }: Dump
 }
 
 const failureOf = (error: unknown) => (error instanceof BackupFailure ? error : new BackupFailure(inALine(error)));
+
+/** Of the store's disk, in the words of every locale the tools run in: one. */
+const isFull = ({ message }: BackupFailure) => message.includes("No space left on device");
 
 /** Back to a savepoint; false where the session is gone, and the snapshot with it. */
 async function isAlive(client: Client, savepoint: string): Promise<boolean> {
@@ -171,22 +175,14 @@ async function listTables(client: Client): Promise<readonly DumpedTable[]> {
   return rows;
 }
 
-async function countTables(client: Client, tables: readonly DumpedTable[]): Promise<ReadonlyMap<string, number>> {
-  const counts = new Map<string, number>();
-  for (const { quoted } of tables) {
-    const { rows } = await client.query<{ count: string }>(`SELECT count(*) FROM ONLY ${quoted}`);
-    counts.set(quoted, Number(rows[0]?.count));
-  }
-  return counts;
-}
-
 async function prove(folder: string, part: Dumped, settings: AgentSettings, options: ToolOptions): Promise<void> {
   const file = join(folder, part.file);
   const list = await runTool("pg_restore", ["--list", file], options);
   const wrong = comparedWithList(list, part.tables);
   if (wrong.length > 0) throw new BackupFailure(`${part.file} is not the database: ${shortened(wrong)}`);
   // Every byte of it is read, and every row counted.
-  const differing = comparedWithRows(await countDumped(file, options), part.rows);
+  const counted = new Map([...part.contents].map(([table, { rows }]) => [table, rows]));
+  const differing = comparedWithRows(await countDumped(file, options), counted);
   if (differing.length > 0) throw new BackupFailure(`${part.file} is not the database: ${shortened(differing)}`);
   const schemas = new Set(list.split("\n").flatMap((line) => /^\d+; \d+ \d+ SCHEMA - (\S+) /.exec(line)?.[1] ?? []));
   const isWhole = part.service === null && part.options.length === 0;

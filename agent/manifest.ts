@@ -1,3 +1,4 @@
+import type { TableContents } from "./proof/table-contents";
 import type { BackupClass, BackupKind } from "./schedule";
 
 /** What a proven backup says of itself: `manifest.json` in its folder. Sizes in bytes, durations in seconds, times in ISO 8601. */
@@ -44,8 +45,8 @@ export interface Dump {
 export interface LogicalContents {
   /** One of everything; or one of each service and one of the rest, where the whole could not be dumped. */
   readonly dumps: readonly Dump[];
-  /** Rows of every table in the dump's own snapshot, counted there and again in the dump; by name as SQL has it: `gt.gt_raw_data`. */
-  readonly rows: Readonly<Record<string, number>>;
+  /** Every table in the dump's own snapshot, by name as SQL has it: `gt.gt_raw_data`. Its rows were counted there and again in the dump. */
+  readonly tables: Readonly<Record<string, TableContents>>;
   readonly roles: readonly string[];
   /** Services that are in it. */
   readonly services: readonly string[];
