@@ -29,8 +29,8 @@ interface CopyOptions {
 }
 
 /** Between two copies: as much WAL is lost with this machine, and what takes longer to arrive. */
-const pauseMs = 60_000;
-/** Between two looks for a new backup, which is copied at once. */
+const pauseMs = 30_000;
+/** Between two looks for a new backup, or another place, which is copied at once. */
 const lookMs = 5_000;
 
 /** Copies what is new until the signal. A copy that fails is tried again, and keeps nothing else from being made. */
@@ -53,8 +53,10 @@ export async function keepSecondCopy(options: CopyOptions): Promise<void> {
 }
 
 function hasNew({ places, store }: CopyOptions): boolean {
-  const there = readCopyState(places)?.backups;
-  return there !== undefined && store.list().backups.some(({ id }) => !there.includes(id));
+  const state = readCopyState(places);
+  const { copyTo } = readSettings(places);
+  if (copyTo !== (state?.to ?? null)) return true;
+  return state !== undefined && store.list().backups.some(({ id }) => !state.backups.includes(id));
 }
 
 /** It may have changed while something was awaited. */
