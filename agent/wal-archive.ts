@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream, existsSync, readdirSync, rmSync, statSync } from "node:fs";
-import { mkdir, open, rename } from "node:fs/promises";
+import { mkdir, open, rename, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
@@ -57,15 +57,18 @@ export class WalArchive {
     });
   }
 
-  /** The folder that grows; made where there is none. */
+  /** The folder that grows; made where there is none. Nobody may be receiving into it. */
   async current(): Promise<Stretch> {
     const last = this.stretches().at(-1);
-    return last ?? (await this.begin());
+    if (last === undefined) return this.begin();
+    for (const file of neverFilled(last.folder)) rmSync(file);
+    return last;
   }
 
-  /** A new stretch: what comes next does not follow what is there. */
+  /** A new stretch: what comes next does not follow what is there. The last one by name too, whatever the clock says. */
   async begin(): Promise<Stretch> {
-    const begunAt = new Date();
+    const last = this.stretches().at(-1)?.begunAt.getTime() ?? 0;
+    const begunAt = new Date(Math.max(Date.now(), last + 1));
     const folder = join(this.root, begunAt.toISOString().replaceAll(/[-:.]/g, ""));
     await mkdir(folder, { recursive: true, mode: 0o700 });
     return { folder, begunAt, segments: [] };
@@ -77,6 +80,9 @@ export class WalArchive {
     for (const { file } of waiting) {
       const unfinished = `${file}.gz.tmp`;
       await pipeline(createReadStream(file), createGzip({ level: 1 }), createWriteStream(unfinished, { mode: 0o600 }));
+      // When it came in, not when it was compressed: that is what a window of recovery ends with.
+      const { atime, mtime } = statSync(file);
+      await utimes(unfinished, atime, mtime);
       const handle = await open(unfinished, "r");
       await handle.sync();
       await handle.close();
@@ -106,6 +112,17 @@ export class WalArchive {
   }
 }
 
+/**
+ * What a full disk leaves: pg_receivewal gives a segment its size before it writes into it, and where that fails half way it will
+ * not open the file again, for ever ("has 1851392 bytes, should be 0 or 16777216").
+ */
+function neverFilled(folder: string): readonly string[] {
+  return readdirSync(folder)
+    .filter((entry) => /^[0-9A-F]{24}\.partial$/.test(entry))
+    .map((entry) => join(folder, entry))
+    .filter((file) => ![0, segmentBytes].includes(statSync(file).size));
+}
+
 /** When the newest WAL of a folder came in, complete or not; undefined where there is none. */
 export function receivedAt(folder: string): Date | undefined {
   const times = readdirSync(folder)
@@ -124,18 +141,29 @@ export async function flawsOf({ segments }: Stretch): Promise<readonly string[]>
   const flaws: string[] = [];
   for (const [index, segment] of segments.entries()) {
     const before = segments[index - 1];
-    if (before !== undefined && segment.number > before.number + 1) {
-      flaws.push(`WAL between ${before.name} and ${segment.name} is missing`);
-    }
+    if (before !== undefined) flaws.push(...missingBetween(before, segment));
     const bytes = await contentBytes(segment).catch((error: unknown) => inALine(error));
     if (bytes !== segmentBytes) flaws.push(`${segment.name}: ${typeof bytes === "string" ? bytes : `${bytes} bytes`}`);
   }
   return flaws;
 }
 
+/** Of a gap in which the timeline changes nobody knows at which segment it did. */
+function missingBetween(before: Segment, after: Segment): readonly string[] {
+  const missing = after.number - before.number - 1;
+  if (missing < 1) return [];
+  if (before.timeline !== after.timeline) return [`WAL between ${before.name} and ${after.name} is missing`];
+  const first = segmentName(before.timeline, before.number + 1);
+  return [
+    missing === 1 ? `${first} is missing` : `${first} to ${segmentName(after.timeline, after.number - 1)} are missing`,
+  ];
+}
+
 /** Reads it to its end; gzip has a checksum of what is in it. */
-async function contentBytes({ file, compressed }: Segment): Promise<number> {
-  if (!compressed) return statSync(file).size;
+async function contentBytes({ file: found, compressed }: Segment): Promise<number> {
+  // The agent may have compressed it since it was found.
+  const file = compressed || existsSync(found) ? found : `${found}.gz`;
+  if (!file.endsWith(".gz")) return statSync(file).size;
   let bytes = 0;
   const counter = new Writable({
     write(chunk: Buffer, _, done) {
@@ -147,6 +175,14 @@ async function contentBytes({ file, compressed }: Segment): Promise<number> {
   return bytes;
 }
 
+/** Segments in what the middle of a name counts. */
+const perHigh = 2 ** 32 / segmentBytes;
+
+function segmentName(timeline: number, number: number): string {
+  const parts = [timeline, Math.floor(number / perHigh), number % perHigh];
+  return parts.map((part) => part.toString(16).toUpperCase().padStart(8, "0")).join("");
+}
+
 function segmentsOf(folder: string): readonly Segment[] {
   return readdirSync(folder)
     .sort()
@@ -154,7 +190,6 @@ function segmentsOf(folder: string): readonly Segment[] {
       const [, name, timeline = "", high = "", low = "", gz] =
         /^(([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8}))(\.gz)?$/.exec(entry) ?? [];
       if (name === undefined) return [];
-      const perHigh = 2 ** 32 / segmentBytes;
       return [
         {
           name,

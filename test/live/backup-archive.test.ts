@@ -6,6 +6,7 @@ import {
   readFileSync,
   rmSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +14,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Manifest } from "../../agent/manifest";
 import { differences, filesOf, Store } from "../../agent/store";
-import { flawsOf, segmentBytes, WalArchive } from "../../agent/wal-archive";
+import { flawsOf, receivedAt, segmentBytes, WalArchive } from "../../agent/wal-archive";
 
 // Files as the tools leave them, in a folder of the test's own.
 let folder: string;
@@ -74,7 +75,8 @@ describe("the store", () => {
 });
 
 describe("the archive of WAL", () => {
-  const name = (number: number) => `0000000100000000${number.toString(16).toUpperCase().padStart(8, "0")}`;
+  const name = (number: number) =>
+    `00000001${[number >> 8, number & 255].map((part) => part.toString(16).toUpperCase().padStart(8, "0")).join("")}`;
   const segment = (at: string, number: number) =>
     writeFileSync(join(at, name(number)), Buffer.alloc(segmentBytes, number));
 
@@ -87,18 +89,53 @@ describe("the archive of WAL", () => {
     expect(readdirSync(at).filter((entry) => !entry.endsWith(".gz"))).toEqual([`${name(6)}.partial`]);
     const [stretch] = archive.stretches();
     if (stretch === undefined) throw new Error("no stretch");
-    expect(await flawsOf(stretch)).toEqual([`WAL between ${name(3)} and ${name(5)} is missing`]);
+    expect(await flawsOf(stretch)).toEqual([`${name(4)} is missing`]);
     const gz = join(at, `${name(2)}.gz`);
     const bytes = readFileSync(gz);
     bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 0xff;
     writeFileSync(gz, bytes);
     truncateSync(join(at, `${name(3)}.gz`), 100);
     const flaws = await flawsOf(stretch);
-    expect(flaws.map((flaw) => flaw.split(":")[0])).toEqual([
-      name(2),
-      name(3),
-      `WAL between ${name(3)} and ${name(5)} is missing`,
-    ]);
+    expect(flaws.map((flaw) => flaw.split(":")[0])).toEqual([name(2), name(3), `${name(4)} is missing`]);
+  });
+
+  it("names all that is missing, and does not miss what is compressed while somebody looks", async () => {
+    const archive = new WalArchive(folder);
+    const { folder: at } = await archive.current();
+    for (const number of [254, 257]) segment(at, number);
+    const [stretch] = archive.stretches();
+    if (stretch === undefined) throw new Error("no stretch");
+    await archive.compress();
+    expect(await flawsOf(stretch)).toEqual([`${name(255)} to 000000010000000100000000 are missing`]);
+  });
+
+  it("knows when a segment came in, whenever it was compressed", async () => {
+    const archive = new WalArchive(folder);
+    const { folder: at } = await archive.current();
+    segment(at, 1);
+    const cameIn = new Date("2026-11-26T17:00:00Z");
+    utimesSync(join(at, name(1)), cameIn, cameIn);
+    await archive.compress();
+    expect(receivedAt(at)).toEqual(cameIn);
+  });
+
+  it("goes on after a full disk: a segment that did not get its size is begun again, one that grows is not touched", async () => {
+    const archive = new WalArchive(folder);
+    const { folder: at } = await archive.current();
+    writeFileSync(join(at, `${name(6)}.partial`), Buffer.alloc(segmentBytes));
+    writeFileSync(join(at, `${name(7)}.partial`), "half");
+    writeFileSync(join(at, `${name(8)}.partial`), "");
+    await archive.current();
+    expect(readdirSync(at)).toEqual([`${name(6)}.partial`, `${name(8)}.partial`]);
+  });
+
+  it("grows in the stretch that was begun last, whatever the clock said", async () => {
+    const archive = new WalArchive(folder);
+    const ahead = join(archive.root, "20990101T000000000Z");
+    mkdirSync(ahead, { recursive: true });
+    const begun = await archive.begin();
+    expect((await archive.current()).folder).toBe(begun.folder);
+    expect(archive.stretches().map(({ folder: at }) => at)).toEqual([ahead, begun.folder]);
   });
 
   it("keeps what the oldest base of each stretch begins with, and no more; of a stretch without a base only the one that grows", async () => {
