@@ -47,7 +47,7 @@ export async function runBackup(
     const options = { places, say, ...(signal === undefined ? {} : { signal }) };
     const make = kind === "logical" ? dumpInto : copyInto;
     const { toolSeconds, ...made } = await make(folder, server, settings, options);
-    if (!made.tool.includes(`PostgreSQL) ${server.version}`)) {
+    if (!isOfVersion(made.tool, server.version)) {
       throw new BackupFailure(`${made.tool} is not of the server's version, ${server.version}`);
     }
     const files = await filesOf(folder);
@@ -75,6 +75,11 @@ export async function runBackup(
     say(`nothing old is deleted: this clock is ${primary.clockAheadSeconds.toFixed(0)} s ahead of the server's`);
   } else await removeExpired(store, places, say);
   return stored;
+}
+
+/** `pg_dump (PostgreSQL) 16.14`, and what a packager has added: of 16.14, and not of 16.1. */
+export function isOfVersion(tool: string, version: string): boolean {
+  return /\(PostgreSQL\) (\S+)/.exec(tool)?.[1] === version;
 }
 
 async function removeExpired(store: Store, places: Places, say: (line: string) => void): Promise<void> {

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { walRange } from "../../agent/physical";
 import { comparedWithList, comparedWithRows, countRows } from "../../agent/proof/dump-contents";
+import { isOfVersion } from "../../agent/run";
 import { isLost } from "../../agent/wal-receiver";
 
 const table = (schema: string, name: string) => ({
@@ -106,4 +107,14 @@ it.each([
   ['replication slot "pg16_backup" is active for PID 7', false],
 ])("%s: a new stretch of WAL begins: %s", (why, lost) => {
   expect(isLost(why)).toBe(lost);
+});
+
+it.each([
+  ["pg_dump (PostgreSQL) 16.14", "16.14", true],
+  ["pg_basebackup (PostgreSQL) 16.14 (Debian 16.14-1.pgdg12+1)", "16.14", true],
+  ["pg_dump (PostgreSQL) 16.14", "16.1", false],
+  ["pg_dump (PostgreSQL) 16.1", "16.14", false],
+  ["pg_dump (PostgreSQL) 17.14", "16.14", false],
+])("%s is of a server of %s: %s", (tool, version, same) => {
+  expect(isOfVersion(tool, version)).toBe(same);
 });
