@@ -117,6 +117,8 @@ export class Backup extends pulumi.ComponentResource {
         create: "node --import tsx components/backup/jobs/settings.ts",
         stdin: JSON.stringify(agentSettings(plan, cluster, settings)),
         environment: { CONTAINER: container.name, FILE: "settings.json", ...dockerVariables(dockerHost) },
+        // They are in the volume: where that was lost and is made anew, so is the container.
+        triggers: [container.id],
       },
       parent,
     );
@@ -127,6 +129,7 @@ export class Backup extends pulumi.ComponentResource {
           create: "node --import tsx components/backup/jobs/settings.ts",
           stdin: pulumi.secret(settings.backupCopyConfig),
           environment: { CONTAINER: container.name, FILE: "rclone.conf", ...dockerVariables(dockerHost) },
+          triggers: [container.id],
         },
         parent,
       );
