@@ -1,40 +1,30 @@
 import { spawn } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Manifest } from "../../agent/manifest";
 import { services } from "../../services/registry";
+import { backupAgent, type BackupAgent } from "../support/backup";
 import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
 import { run } from "../support/run";
 
 // The agent in its container, with real tools on real servers.
 let cluster: TestCluster;
+let agent: BackupAgent;
 beforeAll(async () => {
   cluster = await prepareCluster(services.slice(0, 3), { withBackup: true });
+  agent = backupAgent(cluster);
   const { status, output } = await cluster.up();
   expect(status, output).toBe(0);
 });
 afterAll(() => cluster.clean());
 
-const container = () => cluster.names.backup.container;
-const agent = (...args: string[]) =>
-  run("docker", ["exec", container(), "node", "/usr/local/lib/centraldb/agent.cjs", ...args]);
-
-interface List {
-  readonly backups: readonly (Manifest & { readonly pinned: boolean })[];
-  readonly broken: readonly unknown[];
-  readonly wal: readonly { readonly segments: number; readonly last: string | null }[];
-}
-const list = () => JSON.parse(agent("list").stdout) as List;
-
 describe("a new stack", () => {
   it("has a proven logical and a physical backup by itself, and receives WAL", async () => {
-    await waitFor(() => list().backups.length === 2, 60);
-    const { backups, broken } = list();
+    await agent.hasBegun();
+    const { backups, broken } = agent.list();
     expect(broken).toEqual([]);
     expect(backups.map(({ kind, classes }) => ({ kind, classes }))).toEqual([
       { kind: "logical", classes: ["daily", "weekly", "monthly"] },
       { kind: "physical", classes: ["weekly", "monthly"] },
     ]);
-    await waitFor(() => agent("health").status === 0);
   });
 });
 
@@ -46,8 +36,8 @@ describe("a dump that one service keeps from being made", () => {
       INSERT INTO gt."gt_ odd; 'name'\nCOPY gt.gt_fake (a) FROM stdin;" SELECT n, E'\\\\.\n\\\\N' FROM generate_series(1, 7) n;
       CREATE TABLE gt.gt_none (); CREATE TABLE gt.gt_two (id int); INSERT INTO gt.gt_two VALUES (1), (2)`;
     expect(psql(`SET ROLE gtown; ${odd}`)).toMatchObject({ status: 0 });
-    expect(agent("now", "logical").output).toContain("is proven");
-    const tables = list().backups.at(-1)?.logical?.tables;
+    expect(agent.run("now", "logical").output).toContain("is proven");
+    const tables = agent.list().backups.at(-1)?.logical?.tables;
     expect(tables).toMatchObject({
       [`gt."gt_ odd; 'name'\nCOPY gt.gt_fake (a) FROM stdin;"`]: { rows: 7 },
       "gt.gt_none": { rows: 0, hash: "0" },
@@ -73,7 +63,7 @@ describe("a dump that one service keeps from being made", () => {
       await waitFor(
         () => cluster.ask("primary", "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'") !== "0",
       );
-      const { output } = agent("now", "logical");
+      const { output } = agent.run("now", "logical");
       expect(output).toContain("each service by itself");
       expect(output).toContain("gt is left out");
       expect(output).toContain("is proven");
@@ -83,14 +73,14 @@ describe("a dump that one service keeps from being made", () => {
       );
       held.kill();
     }
-    const without = list().backups.at(-1);
+    const without = agent.list().backups.at(-1);
     expect(without?.logical?.services).toEqual(
       cluster.plan.services.map(({ code }) => code).filter((code) => code !== "gt"),
     );
     expect(without?.logical?.leftOut.map(({ service }) => service)).toEqual(["gt"]);
     expect(without?.files.map(({ name }) => name)).not.toContain("appdb-gt.dump");
-    expect(agent("verify").status).toBe(0);
-    expect(agent("now", "logical").output).toContain("is proven");
-    expect(list().backups.at(-1)?.logical?.leftOut).toEqual([]);
+    expect(agent.run("verify").status).toBe(0);
+    expect(agent.run("now", "logical").output).toContain("is proven");
+    expect(agent.list().backups.at(-1)?.logical?.leftOut).toEqual([]);
   });
 });

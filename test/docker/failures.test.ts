@@ -7,6 +7,7 @@ import { testEffect } from "../../ops/effect-test/effect-test";
 import type { NodeName } from "../../components/naming";
 import { services } from "../../services/registry";
 import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
+import { walMiB, writeWal } from "../support/wal";
 
 // One cluster that is broken in many ways, each step on what the one before left.
 const registry = services.slice(0, 1);
@@ -27,21 +28,6 @@ const docker = (...args: string[]) => execFileSync("docker", args, { encoding: "
 const container = (node: NodeName) => cluster.names[node].container;
 const streams = () => cluster.ask("primary", "SELECT state FROM pg_stat_replication") === "streaming";
 const slot = () => cluster.ask("primary", "SELECT wal_status FROM pg_replication_slots");
-/** MiB of WAL on the primary. */
-const walSize = () => Number(cluster.ask("primary", "SELECT sum(size) / 1048576 FROM pg_ls_waldir()"));
-
-/** Writes about this much WAL, with a checkpoint after each part, which must not hang. */
-async function writeWal(mebibytes: number): Promise<void> {
-  const superuser = await cluster.login("primary", "postgres");
-  await superuser.query("SET statement_timeout = '90s'");
-  for (let written = 0; written < mebibytes; written += 50) {
-    await superuser.query(
-      "SELECT pg_logical_emit_message(false, 'test', repeat('x', 1048576)) FROM generate_series(1, 50)",
-    );
-    await superuser.query("CHECKPOINT");
-  }
-  await superuser.end();
-}
 
 describe("a primary whose postmaster is killed", () => {
   it("comes back by itself with every row it acknowledged, and the replica follows", async () => {
@@ -88,9 +74,9 @@ describe("a replica", () => {
 
   it("that is dead cannot fill the primary's disk, and with an empty volume copies its primary again", async () => {
     docker("stop", container("replica"));
-    await writeWal(400);
+    await writeWal(cluster, "primary", 400);
     expect(slot()).toBe("lost");
-    expect(walSize()).toBeLessThan(300);
+    expect(walMiB(cluster, "primary")).toBeLessThan(300);
 
     emptyVolume("replica");
     expect(await cluster.up()).toMatchObject({ status: 0, output: "" });
@@ -100,9 +86,9 @@ describe("a replica", () => {
 
   it("that is frozen stops neither checkpoints nor the primary's clean shutdown", async () => {
     docker("pause", container("replica"));
-    await writeWal(400);
+    await writeWal(cluster, "primary", 400);
     expect(slot()).toBe("lost");
-    expect(walSize()).toBeLessThan(300);
+    expect(walMiB(cluster, "primary")).toBeLessThan(300);
     docker("stop", container("primary"));
     expect(docker("inspect", "-f", "{{.State.ExitCode}}", container("primary"))).toBe("0");
     docker("start", container("primary"));

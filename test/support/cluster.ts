@@ -47,7 +47,7 @@ export async function prepareCluster(
   services: readonly Service[],
   { withBackup = false }: { readonly withBackup?: boolean } = {},
 ): Promise<TestCluster> {
-  const image = buildStandInImage();
+  buildStandInImage();
   if (withBackup) buildStandInNodeImage();
   const prefix = `cd${process.pid}-${Math.floor(Math.random() * 1e6)}`;
   const port = await freePort();
@@ -119,6 +119,7 @@ export async function prepareCluster(
     logs: (node) => run("docker", ["logs", names[node].container]).output,
     up: async (changes = {}) => {
       settings = { ...settings, ...changes };
+      const image = run("docker", ["image", "inspect", "-f", "{{.Id}}", settings.image]).stdout.trim();
       program = await runProgram(settings, services, image);
       const verifiers = new Map(
         program.resources.flatMap(({ type, inputs }): [string, string][] =>
@@ -151,6 +152,10 @@ export async function prepareCluster(
       const volumes = [names.primary.volume, names.replica.volume, names.configVolume, names.backup.volume];
       for (const volume of volumes) run("docker", ["volume", "rm", "-f", volume]);
       run("docker", ["network", "rm", names.network]);
+      const built = run("docker", ["image", "ls", "--quiet", names.backup.container])
+        .stdout.split("\n")
+        .filter(Boolean);
+      if (built.length > 0) run("docker", ["image", "rm", "--force", ...built]);
     },
   };
 }
