@@ -147,15 +147,15 @@ describe("the archive of WAL", () => {
     for (const at of [lost, grows]) mkdirSync(at, { recursive: true });
     for (const number of [1, 2]) segment(lost, number);
     for (const number of [7, 8, 9]) segment(grows, number);
-    expect(archive.prune([])).toEqual([name(1), name(2)]);
+    expect(archive.prune([])).toEqual([1, 2].map((number) => `20261101T000000000Z/${name(number)}.gz`));
     expect(existsSync(lost)).toBe(false);
     await backup(store, "2026-11-12T00:00:00.000Z", "physical", "0/8000028");
     await backup(store, "2026-11-13T00:00:00.000Z", "physical", "0/9000028");
     const { backups } = store.list();
-    expect(archive.prune(backups)).toEqual([name(7)]);
+    expect(archive.prune(backups)).toEqual([`20261110T000000000Z/${name(7)}.gz`]);
     // A pinned one has its WAL in itself.
     const [first] = backups;
     if (first) store.pin(first, true);
-    expect(archive.prune(store.list().backups)).toEqual([name(8)]);
+    expect(archive.prune(store.list().backups)).toEqual([`20261110T000000000Z/${name(8)}.gz`]);
   });
 });
