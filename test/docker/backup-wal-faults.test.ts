@@ -39,6 +39,14 @@ const slotStatus = () =>
     `SELECT wal_status FROM pg_replication_slots WHERE slot_name = '${cluster.names.backup.slot}'`,
   );
 
+/** Writes more WAL than a slot keeps, but never more than that ahead of the standby, which is to go on. */
+async function writeMuch(): Promise<void> {
+  for (let part = 0; part < 6; part++) {
+    await writeWal(cluster, "primary", 50);
+    await cluster.caughtUp("primary");
+  }
+}
+
 describe("an agent that is killed in the middle of a dump", () => {
   it("removes what it has left when it is started again", async () => {
     const before = agent.list();
@@ -63,7 +71,7 @@ describe("a slot that has lost its WAL", () => {
     const before = agent.list();
     docker("stop", agent.container);
     const stopped = new Date().toISOString();
-    await writeWal(cluster, "primary", 250);
+    await writeMuch();
     expect(slotStatus()).toBe("lost");
     docker("start", agent.container);
     await waitFor(() => agent.log().includes("WAL is missing: a new stretch of the archive begins"));
@@ -86,8 +94,8 @@ describe("a receiver of WAL that is frozen", () => {
   it("stops no checkpoint, cannot fill the primary's disk, and is replaced within two minutes", async () => {
     const before = agent.list();
     agent.shell("kill -STOP $(grep -slx pg_receivewal /proc/[0-9]*/comm | cut -d / -f 3)");
-    await writeWal(cluster, "primary", 400);
-    expect(walMiB(cluster, "primary")).toBeLessThan(300);
+    await writeMuch();
+    expect(walMiB(cluster, "primary")).toBeLessThan(250);
     await agent.goesOnWith(before);
   });
 });
@@ -153,6 +161,7 @@ describe("tools of another version than the server's", () => {
 describe("a promoted replica", () => {
   it("is the one whose WAL is received, in the same stretch, with a base backup of the new timeline", async () => {
     const before = agent.list();
+    await cluster.caughtUp("primary");
     docker("stop", cluster.names.primary.container);
     expect(cluster.ask("replica", "SELECT pg_promote()")).toBe("t");
     const ofNewTimeline = () => bases().filter(({ server }) => server.timeline === 2);
