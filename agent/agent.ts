@@ -115,9 +115,9 @@ export class Agent {
   private async wantsBase(kind: BackupKind): Promise<boolean> {
     const stretches = this.archive.stretches();
     const current = stretches.at(-1);
-    if (kind !== "physical" || current === undefined) return false;
+    if (kind !== "physical" || current?.first === undefined) return false;
     const bases = this.store.list().backups.filter((backup) => backup.kind === "physical");
-    const own = bases.filter(({ startedAt }) => stretchOf(startedAt, stretches) === current);
+    const own = bases.filter((base) => stretchOf(base, stretches) === current);
     try {
       const primary = await findPrimary(readSettings(this.places), this.places);
       return !own.some(({ manifest }) => manifest.server.timeline === primary.timeline);

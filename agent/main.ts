@@ -11,7 +11,7 @@ import { metricsPort, serve } from "./serve";
 import { readCopyState } from "./second-copy";
 import { places, stateFolder } from "./settings";
 import { Store, type Stored } from "./store";
-import { flawsOf, receivedAt, WalArchive } from "./wal-archive";
+import { flawsOf, receivedAt, stretchOf, WalArchive } from "./wal-archive";
 
 const write = (text: string) => process.stdout.write(`${text}\n`);
 /** Tables are called as their owners like. */
@@ -69,18 +69,21 @@ program
   .action(async () => {
     const store = new Store(places.store);
     const { backups, broken } = store.list();
-    const stretches = new WalArchive(places.store).stretches().map(({ begunAt, segments, folder }) => ({
-      begunAt,
-      first: segments[0]?.name ?? null,
-      last: segments.at(-1)?.name ?? null,
-      segments: segments.length,
-      receivedAt: receivedAt(folder)?.toISOString() ?? null,
+    const stretches = new WalArchive(places.store).stretches();
+    const bases = backups.filter(({ kind }) => kind === "physical");
+    const wal = stretches.map((stretch) => ({
+      begunAt: stretch.begunAt,
+      first: stretch.segments[0]?.name ?? null,
+      last: stretch.segments.at(-1)?.name ?? null,
+      segments: stretch.segments.length,
+      receivedAt: receivedAt(stretch.folder)?.toISOString() ?? null,
+      bases: bases.filter((base) => stretchOf(base, stretches) === stretch).map(({ id }) => id),
     }));
     write(
       JSON.stringify({
         backups: backups.map(({ manifest, pinned }) => ({ ...manifest, pinned })),
         broken,
-        wal: stretches,
+        wal,
         copy: readCopyState(places) ?? null,
         stateAt: stateAt(),
         freeBytes: await store.freeBytes(),

@@ -25,6 +25,8 @@ export interface Segment {
 export interface Stretch {
   readonly folder: string;
   readonly begunAt: Date;
+  /** Number of the segment it begins with, complete or not; undefined while it has none. */
+  readonly first: number | undefined;
   /** In order. */
   readonly segments: readonly Segment[];
 }
@@ -53,7 +55,7 @@ export class WalArchive {
     const names = existsSync(this.root) ? readdirSync(this.root).sort() : [];
     return names.map((name) => {
       const folder = join(this.root, name);
-      return { folder, begunAt: timeOf(name), segments: segmentsOf(folder) };
+      return { folder, begunAt: timeOf(name), first: firstOf(folder), segments: segmentsOf(folder) };
     });
   }
 
@@ -71,7 +73,7 @@ export class WalArchive {
     const begunAt = new Date(Math.max(Date.now(), last + 1));
     const folder = join(this.root, begunAt.toISOString().replaceAll(/[-:.]/g, ""));
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    return { folder, begunAt, segments: [] };
+    return { folder, begunAt, first: undefined, segments: [] };
   }
 
   /** Compresses what is complete. The receiver knows its segments by either name. */
@@ -101,7 +103,7 @@ export class WalArchive {
     const stretches = this.stretches();
     return stretches.flatMap((stretch, index) => {
       const isCurrent = index === stretches.length - 1;
-      const own = bases.filter((base) => !base.pinned && stretchOf(base.startedAt, stretches) === stretch);
+      const own = bases.filter((base) => !base.pinned && stretchOf(base, stretches) === stretch);
       const first = Math.min(...own.map(({ manifest }) => segmentNumber(manifest.wal.start)));
       const gone = stretch.segments.filter(({ number }) => (own.length === 0 ? !isCurrent : number < first));
       for (const { file } of gone) rmSync(file);
@@ -131,9 +133,10 @@ export function receivedAt(folder: string): Date | undefined {
   return times.length === 0 ? undefined : new Date(Math.max(...times));
 }
 
-/** The stretch a backup was made in. */
-export function stretchOf(startedAt: Date, stretches: readonly Stretch[]): Stretch | undefined {
-  return stretches.findLast(({ begunAt }) => begunAt <= startedAt);
+/** The stretch that has the WAL after a base backup. By place in the log: a clock may have been wrong. */
+export function stretchOf({ manifest }: Stored, stretches: readonly Stretch[]): Stretch | undefined {
+  const end = segmentNumber(manifest.wal.stop);
+  return stretches.findLast(({ first }) => first !== undefined && first <= end);
 }
 
 /** What is wrong with a stretch, in words: a segment that is missing, or is not what was received. */
@@ -181,6 +184,15 @@ const perHigh = 2 ** 32 / segmentBytes;
 function segmentName(timeline: number, number: number): string {
   const parts = [timeline, Math.floor(number / perHigh), number % perHigh];
   return parts.map((part) => part.toString(16).toUpperCase().padStart(8, "0")).join("");
+}
+
+/** The primary has no WAL before a slot's begin: what is there is the first there was, or all before was deleted. */
+function firstOf(folder: string): number | undefined {
+  const numbers = readdirSync(folder).flatMap((entry) => {
+    const [, high, low] = /^[0-9A-F]{8}([0-9A-F]{8})([0-9A-F]{8})(\.gz|\.partial)?$/.exec(entry) ?? [];
+    return high === undefined || low === undefined ? [] : [parseInt(high, 16) * perHigh + parseInt(low, 16)];
+  });
+  return numbers.length === 0 ? undefined : Math.min(...numbers);
 }
 
 function segmentsOf(folder: string): readonly Segment[] {

@@ -31,7 +31,7 @@ const pauseMs = 2_000;
  * stretch of the archive begins, with a slot of its own.
  */
 export async function receiveWal({ places, archive, signal, say, onChange }: ReceiverOptions): Promise<void> {
-  let told = "";
+  let told = "nothing yet";
   while (!signal.aborted) {
     try {
       const settings = readSettings(places);
@@ -40,9 +40,11 @@ export async function receiveWal({ places, archive, signal, say, onChange }: Rec
       const slot = [`--dbname=${to}`, `--slot=${settings.slot}`, "--no-password"];
       await runTool("pg_receivewal", [...slot, "--create-slot", "--if-not-exists"], { places, signal });
       const { folder } = await archive.current();
-      say(`receiving WAL of ${primary.host}`);
-      told = "";
-      await receive([...slot, `--directory=${folder}`], { places, signal, onChange });
+      await receive([...slot, `--directory=${folder}`], { places, signal }, (state) => {
+        if (told !== "") say(`receiving WAL of ${primary.host}`);
+        told = "";
+        onChange(state);
+      });
     } catch (error) {
       const why = inALine(error);
       if (isAborted(signal)) return;
@@ -56,20 +58,23 @@ export async function receiveWal({ places, archive, signal, say, onChange }: Rec
 }
 
 /**
- * Runs the receiver until it ends, or is ended because it stands still.
+ * Runs the receiver until it ends, or is ended because it stands still. What the primary says of it is told: that it was started means
+ * nothing.
  * @throws BackupFailure with its own words
  */
 async function receive(
   to: readonly string[],
-  { places, signal, onChange }: Pick<ReceiverOptions, "places" | "signal" | "onChange">,
+  { places, signal }: Pick<ReceiverOptions, "places" | "signal">,
+  onReceived: (state: Receiving) => void,
 ): Promise<void> {
   const over = new AbortController();
   const either = AbortSignal.any([signal, over.signal]);
   const args = [...to, "--no-loop", "--status-interval=5"];
   const receiving = settled("pg_receivewal", startTool("pg_receivewal", args, { places, signal: either }));
   const since = new Date();
-  onChange({ since, why: "" });
-  const watching = watchReceiver(places, either, (position) => onChange({ since, why: "", position }));
+  const watching = watchReceiver(places, either, (position) => {
+    if (typeof position?.written === "string") onReceived({ since, why: "", position });
+  });
   const stoodStill = await Promise.race([receiving.then(() => false), watching]).finally(() => over.abort());
   await receiving.catch(() => undefined);
   throw new BackupFailure(stoodStill ? "pg_receivewal stood still, and is started anew" : "pg_receivewal has ended");
@@ -80,7 +85,7 @@ const isAborted = (signal: AbortSignal) => signal.aborted;
 
 /** What was to come next is nowhere any more. */
 export function isLost(why: string): boolean {
-  return /has already been removed|can no longer get changes|was invalidated|is ahead of the WAL flush position/.test(
+  return /has already been removed|can no longer get changes|was invalidated|is ahead of the WAL flush position|is not in this server's history/.test(
     why,
   );
 }

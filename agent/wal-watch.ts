@@ -11,6 +11,8 @@ export interface WalPosition {
 }
 
 const lookMs = 15_000;
+/** Until it is seen for the first time. */
+const firstLookMs = 1_000;
 /** Longer than a full disk's pause or a busy engine's, and shorter than it takes a primary to fill its disk. */
 const patienceMs = 60_000;
 
@@ -42,10 +44,12 @@ export async function watchReceiver(
   onLook: (position: WalPosition | undefined) => void,
 ): Promise<boolean> {
   const progress = new Progress(new Date());
+  let wasSeen = false;
   for (;;) {
-    await sleep(lookMs, undefined, { signal }).catch(() => undefined);
+    await sleep(wasSeen ? lookMs : firstLookMs, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return false;
     const position = await positionOf(places).catch(() => undefined);
+    wasSeen ||= typeof position?.written === "string";
     onLook(position);
     if (progress.isStalled(position, new Date())) return true;
   }

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import type { Manifest } from "../agent/manifest";
 import type { CopyState } from "../agent/second-copy";
-import { backupKinds, type BackupKind } from "../agent/schedule";
+import { backupKinds } from "../agent/schedule";
 import { stateFolder } from "../agent/settings";
 import { agentFile } from "../components/backup/agent-file";
 import { docker, dockerVariables } from "../components/cluster/docker-cli";
@@ -26,6 +26,8 @@ export interface BackupList {
     readonly segments: number;
     /** When the newest WAL of it came in; null where there is none. */
     readonly receivedAt: string | null;
+    /** Ids of the physical backups from which it leads on, oldest first. */
+    readonly bases: readonly string[];
   }[];
   /** null where there is none. */
   readonly copy: CopyState | null;
@@ -109,12 +111,8 @@ export function handOverState(stack: Stack, state: string): void {
 
 /** From the end of a stretch's first base backup to its last WAL. */
 export function windowsOf({ backups, wal }: BackupList): readonly { readonly from: string; readonly to: string }[] {
-  return wal.flatMap(({ begunAt, receivedAt }, index) => {
-    const end = wal[index + 1]?.begunAt ?? "9999";
-    const base = backups.find(
-      ({ kind, startedAt }: { kind: BackupKind; startedAt: string }) =>
-        kind === "physical" && startedAt >= begunAt && startedAt < end,
-    );
+  return wal.flatMap(({ receivedAt, bases }) => {
+    const base = backups.find(({ id }) => bases.includes(id));
     return base === undefined || receivedAt === null || receivedAt < base.finishedAt
       ? []
       : [{ from: base.finishedAt, to: receivedAt }];

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Manifest } from "../../agent/manifest";
 import { differences, filesOf, Store } from "../../agent/store";
-import { flawsOf, receivedAt, segmentBytes, WalArchive } from "../../agent/wal-archive";
+import { flawsOf, receivedAt, segmentBytes, WalArchive, stretchOf } from "../../agent/wal-archive";
 
 // Files as the tools leave them, in a folder of the test's own.
 let folder: string;
@@ -136,6 +136,21 @@ describe("the archive of WAL", () => {
     const begun = await archive.begin();
     expect((await archive.current()).folder).toBe(begun.folder);
     expect(archive.stretches().map(({ folder: at }) => at)).toEqual([ahead, begun.folder]);
+  });
+
+  it("has a base by its place in the log, whatever the clock said; one that nothing follows has none", async () => {
+    const store = new Store(folder);
+    await store.prepare();
+    const archive = new WalArchive(folder);
+    const [lost, grows] = ["20261101T000000000Z", "20990101T000000000Z"].map((at) => join(archive.root, at));
+    for (const at of [lost ?? "", grows ?? ""]) mkdirSync(at, { recursive: true });
+    await backup(store, "2026-11-12T00:00:00.000Z", "physical", "0/8000028");
+    const stretch = () => store.list().backups.map((base) => stretchOf(base, archive.stretches())?.folder);
+    expect(stretch()).toEqual([undefined]);
+    segment(lost ?? "", 2);
+    expect(stretch()).toEqual([lost]);
+    writeFileSync(join(grows ?? "", `${name(7)}.partial`), "");
+    expect(stretch()).toEqual([grows]);
   });
 
   it("keeps what the oldest base of each stretch begins with, and no more; of a stretch without a base only the one that grows", async () => {

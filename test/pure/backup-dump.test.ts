@@ -103,6 +103,7 @@ it("the WAL a base backup needs is what PostgreSQL's own manifest says", () => {
 it.each([
   ["ERROR:  requested WAL segment 000000010000000000000003 has already been removed", true],
   ['ERROR:  can no longer get changes from replication slot "pg16_backup"', true],
+  ["ERROR:  requested starting point 0/36000000 on timeline 1 is not in this server's history", true],
   ["connection refused", false],
   ['replication slot "pg16_backup" is active for PID 7', false],
 ])("%s: a new stretch of WAL begins: %s", (why, lost) => {

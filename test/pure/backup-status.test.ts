@@ -34,7 +34,7 @@ function backup(kind: BackupKind, hours: number, leftOut: readonly string[] = []
 const well: BackupList = {
   backups: [backup("physical", 30), backup("logical", 30), backup("logical", 6)],
   broken: [],
-  wal: [{ begunAt: hoursAgo(31), first: "a", last: "b", segments: 2, receivedAt: hoursAgo(0) }],
+  wal: [{ begunAt: hoursAgo(31), first: "a", last: "b", segments: 2, receivedAt: hoursAgo(0), bases: ["30-physical"] }],
   copy: null,
   stateAt: null,
   freeBytes: 100 * gib,
@@ -111,9 +111,9 @@ describe("what a person sees", () => {
       ...well,
       backups: [backup("physical", 30), backup("physical", 9)],
       wal: [
-        { ...at(31), receivedAt: hoursAgo(20) },
-        { ...at(15), receivedAt: hoursAgo(14) },
-        { ...at(10), receivedAt: hoursAgo(0) },
+        { ...at(31), receivedAt: hoursAgo(20), bases: ["30-physical"] },
+        { ...at(15), receivedAt: hoursAgo(14), bases: [] },
+        { ...at(10), receivedAt: hoursAgo(0), bases: ["9-physical"] },
       ],
     };
     const hours = (time: string) => Math.round((Date.now() - Date.parse(time)) / 360_000) / 10;
