@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { inALine } from "./failure";
+import { basesWithWal } from "./retention";
 import { runBackup } from "./run";
 import { backupKinds, type BackupKind } from "./schedule";
 import { findPrimary } from "./server";
 import { readSettings, type Places } from "./settings";
-import { keepSecondCopy, noteRemoved } from "./second-copy";
+import { keepSecondCopy } from "./copy/second-copy";
+import { noteRemoved } from "./copy/state";
 import { Store, type Stored } from "./store";
 import { stretchOf, WalArchive } from "./wal-archive";
 import { receiveWal, type Receiving } from "./wal-receiver";
@@ -17,6 +19,8 @@ const retryMs = { first: 5 * 60_000, last: 60 * 60_000 };
 export interface Failure {
   readonly why: string;
   readonly at: Date;
+  /** The same on a clock that nobody sets. */
+  readonly atMs: number;
   readonly times: number;
 }
 
@@ -52,15 +56,15 @@ export class Agent {
       },
     });
     const copying = keepSecondCopy({ places, store: this.store, archive, signal, say });
+    const tidying = this.keepTidy();
     while (!signal.aborted) {
       for (const kind of backupKinds) {
         if (this.isPaused(kind)) continue;
-        await this.run(kind, await this.wantsBase(kind), say).catch(() => undefined); // said, and kept in failures
+        await this.run(kind, false, say).catch(() => undefined); // said, and kept in failures
       }
-      await this.tidy();
       await sleep(lookMs, undefined, { signal }).catch(() => undefined);
     }
-    await Promise.all([receiving, copying]);
+    await Promise.all([receiving, copying, tidying]);
   }
 
   /**
@@ -72,13 +76,19 @@ export class Agent {
       const { places, store, signal } = this;
       this.running = { kind, since: new Date() };
       try {
-        const made = await runBackup(kind, asked, { places, store, signal, say });
-        this.failures.delete(kind);
+        // Whoever asked may be gone when it ends: the log has everything.
+        const both = (line: string) => {
+          if (say !== this.say) this.say(line);
+          say(line);
+        };
+        const made = await runBackup(kind, asked || (await this.wantsBase(kind)), { places, store, signal, say: both });
+        if (made !== undefined) this.failures.delete(kind);
         return made;
       } catch (error) {
         const why = inALine(error);
         const times = (this.failures.get(kind)?.times ?? 0) + 1;
-        this.failures.set(kind, { why, at: new Date(), times });
+        this.failures.set(kind, { why, at: new Date(), atMs: performance.now(), times });
+        if (say !== this.say) this.say(`${kind} backup failed: ${why}`);
         say(`${kind} backup failed: ${why}`);
         throw error;
       } finally {
@@ -108,7 +118,7 @@ export class Agent {
     const failure = this.failures.get(kind);
     if (failure === undefined) return false;
     const pause = Math.min(retryMs.first * 2 ** (failure.times - 1), retryMs.last);
-    return Date.now() - failure.at.getTime() < pause;
+    return performance.now() - failure.atMs < pause;
   }
 
   /** The WAL that is received is of no use without a base backup of its own stretch and timeline. */
@@ -126,10 +136,19 @@ export class Agent {
     }
   }
 
+  /** Beside what is being made: only what is compressed goes into the second copy. */
+  private async keepTidy(): Promise<void> {
+    while (!this.signal.aborted) {
+      await this.tidy();
+      await sleep(lookMs, undefined, { signal: this.signal }).catch(() => undefined);
+    }
+  }
+
   private async tidy(): Promise<void> {
     try {
       await this.archive.compress();
-      const bases = this.store.list().backups.filter((backup) => backup.kind === "physical");
+      const { retentionDays, services } = readSettings(this.places);
+      const bases = basesWithWal(this.store.list().backups, retentionDays, services, new Date());
       const gone = this.archive.prune(bases);
       noteRemoved(
         this.places,

@@ -45,6 +45,9 @@ export async function dumpInto(
 ): Promise<Made> {
   const began = Date.now();
   const client = await connectAsApp(server.host, settings, options.places);
+  // Counting would go on to the end of the last table.
+  const end = () => void client.end();
+  options.signal?.addEventListener("abort", end);
   try {
     await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     await client.query(
@@ -99,6 +102,7 @@ export async function dumpInto(
       logical,
     };
   } finally {
+    options.signal?.removeEventListener("abort", end);
     await client.end();
   }
 }
@@ -121,7 +125,7 @@ async function dumpAll({ client, folder, tables, settings, options, dump }: Dump
   const failedWhole = await dump({ file: `${database}.dump`, service: null, tables, options: [] }).catch(failureOf);
   if (!(failedWhole instanceof BackupFailure)) return { dumped: [failedWhole], leftOut: [] };
   // What ends the agent, or the server, is no service's doing.
-  if (options.signal?.aborted === true || isFull(failedWhole) || !(await isAlive(client, "whole"))) throw failedWhole;
+  if (isAborted(options) || isFull(failedWhole) || !(await isAlive(client, "whole"))) throw failedWhole;
   options.say(`${failedWhole.message}; each service by itself`);
   await rm(join(folder, `${database}.dump`), { force: true });
   const rest = await dump({
@@ -133,6 +137,7 @@ async function dumpAll({ client, folder, tables, settings, options, dump }: Dump
   const dumped: Dumped[] = [rest];
   const leftOut: { readonly service: string; readonly why: string }[] = [];
   for (const service of services) {
+    if (isAborted(options)) throw failedWhole;
     await client.query("SAVEPOINT service");
     const file = `${database}-${service}.dump`;
     const own = tables.filter(({ schema }) => schema === service);
@@ -149,6 +154,9 @@ async function dumpAll({ client, folder, tables, settings, options, dump }: Dump
   if (leftOut.length === services.length) throw failedWhole;
   return { dumped, leftOut };
 }
+
+/** It may have changed while something was awaited. */
+const isAborted = ({ signal }: ToolOptions) => signal?.aborted === true;
 
 const failureOf = (error: unknown) => (error instanceof BackupFailure ? error : new BackupFailure(inALine(error)));
 
@@ -169,7 +177,10 @@ async function listTables(client: Client): Promise<readonly DumpedTable[]> {
     `SELECT n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner, format('%I.%I', n.nspname, c.relname) AS quoted
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+        -- Of an extension's own tables pg_dump writes those it declares as configuration.
+        AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+                         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+                           AND d.refclassid = 'pg_extension'::regclass AND NOT c.oid = ANY (coalesce(e.extconfig, '{}')))
       ORDER BY 1, 2`,
   );
   return rows;

@@ -5,13 +5,13 @@ import { Command, Argument } from "commander";
 import { Agent } from "./agent";
 import { printable } from "../services/printable";
 import { inALine } from "./failure";
-import { verifyAgain } from "./run";
 import { backupKinds, type BackupKind } from "./schedule";
 import { metricsPort, serve } from "./serve";
-import { readCopyState } from "./second-copy";
+import { readCopyState } from "./copy/state";
 import { places, stateFolder } from "./settings";
-import { Store, type Stored } from "./store";
-import { flawsOf, receivedAt, stretchOf, WalArchive } from "./wal-archive";
+import { differences, Store, type Stored } from "./store";
+import { flawsOf } from "./proof/wal-flaws";
+import { receivedAt, stretchOf, WalArchive, type Stretch } from "./wal-archive";
 
 const write = (text: string) => process.stdout.write(`${text}\n`);
 /** Tables are called as their owners like. */
@@ -22,11 +22,17 @@ program
   .command("serve")
   .description("work until it is told to stop")
   .action(async () => {
+    // Dumps have the verifiers of all passwords; pg_dump and rclone would write them for everybody.
+    process.umask(0o077);
     const stop = new AbortController();
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort());
     const agent = new Agent(places, stop.signal, (line) => say(`${new Date().toISOString()} ${line}`));
     const servers = serve(agent, places);
-    await agent.work();
+    // What cannot go on must not look healthy: docker starts it again.
+    await agent.work().catch((error: unknown) => {
+      say(`the agent ends: ${inALine(error)}`);
+      process.exit(1);
+    });
     for (const server of servers) server.close();
     process.exit();
   });
@@ -35,9 +41,9 @@ program
   .command("health")
   .description("exit status 1 where it is not healthy, with the reason")
   .action(async () => {
-    const response = await fetch(`http://127.0.0.1:${metricsPort}/healthz`);
-    say((await response.text()).trim());
-    if (!response.ok) process.exitCode = 1;
+    const illness = await illnessOf();
+    say(illness ?? "ok");
+    if (illness !== null) process.exitCode = 1;
   });
 
 program
@@ -76,7 +82,7 @@ program
       first: stretch.segments[0]?.name ?? null,
       last: stretch.segments.at(-1)?.name ?? null,
       segments: stretch.segments.length,
-      receivedAt: receivedAt(stretch.folder)?.toISOString() ?? null,
+      receivedAt: receivedAt(stretch)?.toISOString() ?? null,
       bases: bases.filter((base) => stretchOf(base, stretches) === stretch).map(({ id }) => id),
     }));
     write(
@@ -86,6 +92,8 @@ program
         wal,
         copy: readCopyState(places) ?? null,
         stateAt: stateAt(),
+        illness: await illnessOf(),
+        weekOfWalBytes: weekOfWal(stretches),
         freeBytes: await store.freeBytes(),
       }),
     );
@@ -96,16 +104,24 @@ program
   .description("look at every byte of the backups and of the WAL again")
   .argument("[id]", "of one backup", "all")
   .action(async (id: string) => {
-    const { backups, broken } = new Store(places.store).list();
+    const store = new Store(places.store);
+    const { backups, broken } = store.readable();
     const chosen = id === "all" ? backups : [find(backups, id)];
-    const flaws = await Promise.all(
-      chosen.map(async (backup) => (await verifyAgain(backup)).map((flaw) => `${backup.id}: ${flaw}`)),
-    );
+    const all = id === "all" ? broken.map((one) => `${one.id}: ${one.why}`) : [];
+    // One after the other: the servers are on the same disk.
+    for (const backup of chosen) {
+      const flaws = await differences(backup).catch((error: unknown) => [inALine(error)]);
+      store.mark(backup, flaws);
+      all.push(...flaws.map((flaw) => `${backup.id}: ${flaw}`));
+    }
     const stretches = id === "all" ? new WalArchive(places.store).stretches() : [];
-    const wal = await Promise.all(stretches.map(flawsOf));
-    const all = [...flaws.flat(), ...wal.flat(), ...(id === "all" ? broken.map((one) => `${one.id}: ${one.why}`) : [])];
-    if (all.length === 0) say(`${chosen.length} backups are what they were when they were proven`);
-    else all.forEach(say);
+    for (const stretch of stretches) all.push(...(await flawsOf(stretch)));
+    const segments = stretches.reduce((sum, stretch) => sum + stretch.segments.length, 0);
+    if (all.length === 0) {
+      say(
+        `${chosen.length} backups are what they were when they were proven${id === "all" ? `, ${segments} segments of WAL are whole` : ""}`,
+      );
+    } else all.forEach(say);
     if (all.length > 0) process.exitCode = 1;
   });
 
@@ -122,6 +138,24 @@ for (const [name, pinned] of [
       store.pin(find(store.list().backups, id), pinned);
       say(`${id} is ${pinned ? "kept for ever" : "kept as others are"}`);
     });
+}
+
+function weekOfWal(stretches: readonly Stretch[]): number {
+  const stats = stretches.flatMap(({ segments }) =>
+    segments.flatMap(({ file }) => statSync(file, { throwIfNoEntry: false }) ?? []),
+  );
+  const young = stats.filter(({ mtimeMs }) => Date.now() - mtimeMs < 7 * 24 * 3600 * 1000);
+  return young.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** What keeps the agent that serves from its work; null where nothing does. */
+async function illnessOf(): Promise<string | null> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${metricsPort}/healthz`);
+    return response.ok ? null : (await response.text()).trim();
+  } catch {
+    return "the agent does not answer";
+  }
 }
 
 /** When the stack's state was handed over last. */

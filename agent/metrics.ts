@@ -1,7 +1,7 @@
 import { Gauge, Registry } from "prom-client";
 import { backupClasses, backupKinds } from "./schedule";
 import type { Agent } from "./agent";
-import { readCopyState } from "./second-copy";
+import { readCopyState } from "./copy/state";
 import { parseLsn } from "./wal-archive";
 
 /** Prometheus' text of what the agent knows; values that nobody knows yet are left out. */

@@ -46,6 +46,21 @@ export function expired<T extends Kept>(
     .sort((a, b) => a.startedAt.getTime() - b.startedAt.getTime());
 }
 
+/**
+ * The base backups after which WAL is kept. A pin takes nothing away: only when it is all that keeps a base backup, that one has no more
+ * than the WAL in itself.
+ */
+export function basesWithWal<T extends Kept>(
+  backups: readonly T[],
+  days: RetentionDays,
+  services: readonly string[],
+  now: Date,
+): readonly T[] {
+  const unpinned = backups.map((backup) => ({ ...backup, pinned: false }));
+  const overdue = new Set(expired(unpinned, days, services, now).map(({ id }) => id));
+  return backups.filter(({ kind, id, pinned }) => kind === "physical" && !(pinned && overdue.has(id)));
+}
+
 function newest<T extends Kept>(
   backups: readonly T[],
   kind: BackupKind,

@@ -1,14 +1,13 @@
-import { access } from "node:fs/promises";
 import { BackupFailure } from "./failure";
 import { dumpInto } from "./logical";
 import type { Manifest } from "./manifest";
 import { copyInto, sourceOf } from "./physical";
 import { expired } from "./retention";
 import { dueClasses, type BackupClass, type BackupKind } from "./schedule";
-import { findPrimary, findServers } from "./server";
-import { noteRemoved } from "./second-copy";
-import { readSettings, type Places } from "./settings";
-import { differences, filesOf, type Store, type Stored } from "./store";
+import { findPrimary, findServers, type FoundServer } from "./server";
+import { noteRemoved } from "./copy/state";
+import { readSettings, type AgentSettings, type Places } from "./settings";
+import { filesOf, type Store, type Stored } from "./store";
 
 export interface RunOptions {
   readonly places: Places;
@@ -20,6 +19,8 @@ export interface RunOptions {
 
 /** What a schedule that was wrong by more would delete is not the schedule's to delete. */
 const maxClockSkewSeconds = 300;
+const maxPauseDays = 7;
+const dayMs = 24 * 3600 * 1000;
 
 /**
  * One backup: made, proven, and only then in the store. Whatever fails leaves nothing that looks like one.
@@ -33,16 +34,18 @@ export async function runBackup(
   { places, store, signal, say }: RunOptions,
 ): Promise<Stored | undefined> {
   const settings = readSettings(places);
-  const startedAt = new Date();
-  const due = dueClasses(kind, store.list().backups, startedAt, settings.timeZone);
+  const now = new Date();
+  const due = dueClasses(kind, store.list().backups, now, settings.timeZone);
   const classes: readonly BackupClass[] = due.length > 0 ? due : kind === "logical" ? ["daily"] : ["weekly"];
   if (due.length === 0 && !asked) return undefined;
 
   const primary = await findPrimary(settings, places);
   const server = kind === "physical" ? sourceOf(await findServers(settings, places), primary) : primary;
+  // Before there must be room: what nobody needs any more would keep it from being there for ever.
+  await removeExpired({ places, store, say }, settings, primary);
   await requireSpace(kind, primary.databaseBytes, store);
   say(`${kind} backup of ${server.host} for ${classes.join(", ")}`);
-  const { id, folder } = await store.begin(kind, startedAt);
+  const { id, folder, startedAt } = await store.begin(kind, now);
   try {
     const options = { places, say, ...(signal === undefined ? {} : { signal }) };
     const make = kind === "logical" ? dumpInto : copyInto;
@@ -71,9 +74,7 @@ export async function runBackup(
   if (stored === undefined) throw new BackupFailure(`${id} is not in the store`);
   const bytes = stored.manifest.files.reduce((sum, file) => sum + file.bytes, 0);
   say(`${id} is proven: ${(bytes / 1024 ** 2).toFixed(1)} MiB`);
-  if (Math.abs(primary.clockAheadSeconds) > maxClockSkewSeconds) {
-    say(`nothing old is deleted: this clock is ${primary.clockAheadSeconds.toFixed(0)} s ahead of the server's`);
-  } else await removeExpired(store, places, say);
+  await removeExpired({ places, store, say }, settings, primary);
   return stored;
 }
 
@@ -82,9 +83,27 @@ export function isOfVersion(tool: string, version: string): boolean {
   return /\(PostgreSQL\) (\S+)/.exec(tool)?.[1] === version;
 }
 
-async function removeExpired(store: Store, places: Places, say: (line: string) => void): Promise<void> {
-  const { retentionDays, services } = readSettings(places);
-  for (const backup of expired(store.list().backups, retentionDays, services, new Date())) {
+async function removeExpired(
+  { places, store, say }: RunOptions,
+  { retentionDays, services }: AgentSettings,
+  primary: FoundServer,
+): Promise<void> {
+  const now = new Date();
+  const { backups } = store.list();
+  const gone = expired(backups, retentionDays, services, now);
+  if (gone.length === 0) return;
+  if (Math.abs(primary.clockAheadSeconds) > maxClockSkewSeconds) {
+    say(`nothing old is deleted: this clock is ${primary.clockAheadSeconds.toFixed(0)} s ahead of the server's`);
+    return;
+  }
+  // Server and agent may have one clock, and that may have jumped: what nobody has made for weeks is not old yet.
+  const newest = backups.findLast(({ startedAt }) => startedAt <= now);
+  const days = newest === undefined ? 0 : (now.getTime() - newest.startedAt.getTime()) / dayMs;
+  if (days > maxPauseDays) {
+    say(`nothing old is deleted: the newest backup is ${days.toFixed(0)} days old, by this clock`);
+    return;
+  }
+  for (const backup of gone) {
     await store.remove(backup);
     noteRemoved(places, [`backups/${backup.id}`]);
     say(`${backup.id} is deleted: older than ${backup.classes.join(", ")} backups are kept`);
@@ -99,10 +118,4 @@ async function requireSpace(kind: BackupKind, databaseBytes: number, store: Stor
   const free = await store.freeBytes();
   const mib = (bytes: number) => `${Math.ceil(bytes / 1024 ** 2)} MiB`;
   if (free < needed) throw new BackupFailure(`${mib(free)} are free in the store, and ${mib(needed)} may be needed`);
-}
-
-/** Looks at a backup again: every byte is what it was when it was proven. */
-export async function verifyAgain(stored: Stored): Promise<readonly string[]> {
-  await access(stored.folder);
-  return differences(stored);
 }

@@ -8,8 +8,8 @@ export interface AgentSettings {
   readonly retentionDays: Readonly<Record<BackupClass, number>>;
   /** MiB per second a base backup takes at most; null: as fast as it goes. */
   readonly rateMiB: number | null;
-  /** Where rclone copies everything; null: nowhere. */
-  readonly copyTo: string | null;
+  /** Where everything is copied: as rclone knows it here, and as the stack's file says it. null: nowhere. */
+  readonly copy: { readonly to: string; readonly name: string } | null;
   readonly database: string;
   /** Host names of both servers on the private network. */
   readonly nodes: readonly string[];
@@ -48,7 +48,7 @@ export function readSettings({ store }: Places): AgentSettings {
   const file = `${store}/settings.json`;
   const read = JSON.parse(readFileSync(file, "utf8")) as Partial<AgentSettings>;
   const days = backupClasses.map((backupClass) => read.retentionDays?.[backupClass]);
-  if (!Array.isArray(read.nodes) || read.copyTo === undefined || !days.every(Number.isFinite)) {
+  if (!Array.isArray(read.nodes) || read.copy === undefined || !days.every(Number.isFinite)) {
     throw new Error(`${file} is of another version`);
   }
   return read as AgentSettings;

@@ -14,6 +14,14 @@ export interface Stored extends Kept {
   readonly manifest: Manifest;
 }
 
+/** A run that writes. */
+export interface Begun {
+  readonly id: string;
+  readonly folder: string;
+  /** As the id says it. */
+  readonly startedAt: Date;
+}
+
 /** A folder without a manifest that can be read: never a backup. */
 export interface Broken {
   readonly id: string;
@@ -23,6 +31,7 @@ export interface Broken {
 const unfinished = ".partial";
 const manifestName = "manifest.json";
 const pinName = "pinned";
+const harmedName = "harmed";
 
 /** The backups: a folder each, named by kind and time; what is not finished has another name. */
 export class Store {
@@ -40,12 +49,15 @@ export class Store {
     return left;
   }
 
-  /** The folder a run writes into. */
-  async begin(kind: BackupKind, startedAt: Date): Promise<{ readonly id: string; readonly folder: string }> {
-    const id = `${startedAt.toISOString().replaceAll(/[-:]|\.\d+/g, "")}-${kind}`;
-    const folder = join(this.root, id + unfinished);
-    await mkdir(folder, { mode: 0o700 });
-    return { id, folder };
+  /** The folder a run writes into. Its name has seconds: a second run in one has the next. */
+  async begin(kind: BackupKind, asked: Date): Promise<Begun> {
+    for (let startedAt = asked; ; startedAt = new Date(startedAt.getTime() + 1000)) {
+      const id = `${startedAt.toISOString().replaceAll(/[-:]|\.\d+/g, "")}-${kind}`;
+      const folder = join(this.root, id);
+      if (existsSync(folder) || existsSync(folder + unfinished)) continue;
+      await mkdir(folder + unfinished, { mode: 0o700 });
+      return { id, folder: folder + unfinished, startedAt };
+    }
   }
 
   /** Everything is on the disk before the name says so. */
@@ -61,8 +73,19 @@ export class Store {
     rmSync(folder, { recursive: true, force: true });
   }
 
-  /** Every finished backup, oldest first, and what only looks like one. */
+  /** Every finished backup whose files are there in their size, oldest first, and what only looks like one. */
   list(): { readonly backups: readonly Stored[]; readonly broken: readonly Broken[] } {
+    const { backups, broken } = this.readable();
+    const flawed = backups.flatMap((backup) => {
+      const why = flawOf(backup);
+      return why === undefined ? [] : [{ id: backup.id, why }];
+    });
+    const harmed = new Set(flawed.map(({ id }) => id));
+    return { backups: backups.filter(({ id }) => !harmed.has(id)), broken: [...broken, ...flawed] };
+  }
+
+  /** The same by manifest alone: one that was harmed too. */
+  readable(): { readonly backups: readonly Stored[]; readonly broken: readonly Broken[] } {
     const backups: Stored[] = [];
     const broken: Broken[] = [];
     const names = existsSync(this.root) ? readdirSync(this.root).filter((name) => !name.endsWith(unfinished)) : [];
@@ -82,6 +105,13 @@ export class Store {
     return { backups, broken };
   }
 
+  /** Writes down what somebody has found of it; it counts for nothing until nothing is found any more. */
+  mark({ folder }: Stored, flaws: readonly string[]): void {
+    const file = join(folder, harmedName);
+    if (flaws.length > 0) writeFileSync(file, `${flaws.join("; ")}\n`, { mode: 0o600 });
+    else rmSync(file, { force: true });
+  }
+
   pin({ folder }: Stored, pinned: boolean): void {
     if (pinned) writeFileSync(join(folder, pinName), "", { mode: 0o600 });
     else rmSync(join(folder, pinName), { force: true });
@@ -96,11 +126,15 @@ export class Store {
 
   /** What a run has written so far, what it has unpacked left out. */
   unfinishedBytes(): number {
-    const folders = readdirSync(this.root).filter((name) => name.endsWith(unfinished));
-    const files = folders.flatMap((name) =>
-      readdirSync(join(this.root, name)).map((file) => join(this.root, name, file)),
-    );
-    return files.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
+    try {
+      const folders = readdirSync(this.root).filter((name) => name.endsWith(unfinished));
+      const files = folders.flatMap((name) =>
+        readdirSync(join(this.root, name)).map((file) => join(this.root, name, file)),
+      );
+      return files.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
+    } catch {
+      return 0; // it was finished, or removed, at this moment
+    }
   }
 
   /** Bytes nobody uses. */
@@ -108,6 +142,17 @@ export class Store {
     const { bavail, bsize } = await statfs(this.root);
     return bavail * bsize;
   }
+}
+
+/** What is known of it without reading it. */
+function flawOf({ folder, manifest }: Stored): string | undefined {
+  const mark = join(folder, harmedName);
+  if (existsSync(mark)) return readFileSync(mark, "utf8").trim();
+  for (const { name, bytes } of manifest.files) {
+    const found = statSync(join(folder, name), { throwIfNoEntry: false })?.size;
+    if (found !== bytes) return found === undefined ? `${name} is missing` : `${name} has ${found} bytes of ${bytes}`;
+  }
+  return undefined;
 }
 
 function readManifest(file: string): Manifest {
@@ -118,25 +163,36 @@ function readManifest(file: string): Manifest {
 
 /** What the files of a folder are at this moment. */
 export async function filesOf(folder: string): Promise<readonly ManifestFile[]> {
-  const names = (await readdir(folder)).filter((name) => name !== manifestName && name !== pinName).sort();
+  const names = (await readdir(folder)).filter((name) => ![manifestName, pinName, harmedName].includes(name)).sort();
   return Promise.all(
     names.map(async (name) => {
-      const hash = createHash("sha256");
-      await pipeline(createReadStream(join(folder, name)), hash);
-      return { name, bytes: (await stat(join(folder, name))).size, sha256: hash.digest("hex") };
+      const sha256 = await sha256Of(join(folder, name));
+      return { name, bytes: (await stat(join(folder, name))).size, sha256 };
     }),
   );
 }
 
+async function sha256Of(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(file), hash);
+  return hash.digest("hex");
+}
+
 /** How a backup's files differ from its manifest, in words; empty where they are the same. */
 export async function differences({ folder, manifest }: Stored): Promise<readonly string[]> {
-  const found = new Map((await filesOf(folder)).map((file) => [file.name, file]));
-  return manifest.files.flatMap(({ name, bytes, sha256 }) => {
-    const file = found.get(name);
-    if (file === undefined) return [`${name} is missing`];
-    if (file.bytes !== bytes) return [`${name} has ${file.bytes} bytes of ${bytes}`];
-    return file.sha256 === sha256 ? [] : [`${name} was changed`];
-  });
+  const flaws: string[] = [];
+  for (const { name, bytes, sha256 } of manifest.files) {
+    const path = join(folder, name);
+    try {
+      const found = (await stat(path)).size;
+      if (found !== bytes) flaws.push(`${name} has ${found} bytes of ${bytes}`);
+      else if ((await sha256Of(path)) !== sha256) flaws.push(`${name} was changed`);
+    } catch (error) {
+      // What cannot be read is told beside the rest.
+      flaws.push(existsSync(path) ? `${name}: ${inALine(error)}` : `${name} is missing`);
+    }
+  }
+  return flaws;
 }
 
 async function sync(path: string): Promise<void> {

@@ -1,10 +1,8 @@
-import { createReadStream, createWriteStream, existsSync, readdirSync, rmSync, statSync } from "node:fs";
-import { mkdir, open, rename, utimes } from "node:fs/promises";
+import { createReadStream, createWriteStream, existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdir, open, rename, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { createGunzip, createGzip } from "node:zlib";
-import { Writable } from "node:stream";
-import { inALine } from "./failure";
+import { createGzip } from "node:zlib";
 import type { Stored } from "./store";
 
 /** PostgreSQL's default, which initdb was not told otherwise. */
@@ -25,8 +23,10 @@ export interface Segment {
 export interface Stretch {
   readonly folder: string;
   readonly begunAt: Date;
-  /** Number of the segment it begins with, complete or not; undefined while it has none. */
-  readonly first: number | undefined;
+  /** Of the cluster whose WAL it is. */
+  readonly systemIdentifier: string;
+  /** The segment it begins with, complete or not; undefined while it has none. */
+  readonly first: { readonly timeline: number; readonly number: number } | undefined;
   /** In order. */
   readonly segments: readonly Segment[];
 }
@@ -52,28 +52,37 @@ export class WalArchive {
 
   /** In order of time. */
   stretches(): readonly Stretch[] {
-    const names = existsSync(this.root) ? readdirSync(this.root).sort() : [];
+    const names = existsSync(this.root)
+      ? readdirSync(this.root)
+          .filter((name) => /^\d{8}T\d{9}Z$/.test(name))
+          .sort()
+      : [];
     return names.map((name) => {
       const folder = join(this.root, name);
-      return { folder, begunAt: timeOf(name), first: firstOf(folder), segments: segmentsOf(folder) };
+      return {
+        ...{ folder, begunAt: timeOf(name), systemIdentifier: identifierOf(folder) },
+        ...{ first: firstOf(folder), segments: segmentsOf(folder) },
+      };
     });
   }
 
   /** The folder that grows; made where there is none. Nobody may be receiving into it. */
-  async current(): Promise<Stretch> {
+  async current(systemIdentifier: string): Promise<Stretch> {
     const last = this.stretches().at(-1);
-    if (last === undefined) return this.begin();
+    // Another cluster's WAL does not follow, wherever in its log it is.
+    if (last?.systemIdentifier !== systemIdentifier) return this.begin(systemIdentifier);
     for (const file of neverFilled(last.folder)) rmSync(file);
     return last;
   }
 
   /** A new stretch: what comes next does not follow what is there. The last one by name too, whatever the clock says. */
-  async begin(): Promise<Stretch> {
+  async begin(systemIdentifier: string): Promise<Stretch> {
     const last = this.stretches().at(-1)?.begunAt.getTime() ?? 0;
     const begunAt = new Date(Math.max(Date.now(), last + 1));
     const folder = join(this.root, begunAt.toISOString().replaceAll(/[-:.]/g, ""));
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    return { folder, begunAt, first: undefined, segments: [] };
+    await writeFile(join(folder, identifierFile), `${systemIdentifier}\n`, { mode: 0o600 });
+    return { folder, begunAt, systemIdentifier, first: undefined, segments: [] };
   }
 
   /** Compresses what is complete. The receiver knows its segments by either name. */
@@ -96,14 +105,15 @@ export class WalArchive {
 
   /**
    * Deletes what no kept base backup starts from: in each stretch what is before the oldest of its own, and a stretch that has ended
-   * and has none. A base backup has the WAL it needs to be consistent in itself, so a pinned one needs nothing here.
+   * and has none.
+   * @param bases from which somebody may want to go on; a base backup has the WAL it needs to be consistent in itself
    * @returns paths below the archive of what was deleted
    */
   prune(bases: readonly Stored[]): readonly string[] {
     const stretches = this.stretches();
     return stretches.flatMap((stretch, index) => {
       const isCurrent = index === stretches.length - 1;
-      const own = bases.filter((base) => !base.pinned && stretchOf(base, stretches) === stretch);
+      const own = bases.filter((base) => stretchOf(base, stretches) === stretch);
       const first = Math.min(...own.map(({ manifest }) => segmentNumber(manifest.wal.start)));
       const gone = stretch.segments.filter(({ number }) => (own.length === 0 ? !isCurrent : number < first));
       for (const { file } of gone) rmSync(file);
@@ -125,74 +135,53 @@ function neverFilled(folder: string): readonly string[] {
     .filter((file) => ![0, segmentBytes].includes(statSync(file).size));
 }
 
-/** When the newest WAL of a folder came in, complete or not; undefined where there is none. */
-export function receivedAt(folder: string): Date | undefined {
+/** When the newest WAL before a hole came in, complete or not; undefined where there is none. */
+export function receivedAt({ folder, segments }: Stretch): Date | undefined {
+  const hole = segments.find(({ number }, index) => index > 0 && number > (segments[index - 1]?.number ?? 0) + 1);
   const times = readdirSync(folder)
-    .filter((entry) => /^[0-9A-F]{24}(\.gz|\.partial)?$/.test(entry))
+    .filter((entry) => /^[0-9A-F]{24}(\.gz|\.partial)?$/.test(entry) && (hole === undefined || entry < hole.name))
     .map((entry) => statSync(join(folder, entry)).mtimeMs);
   return times.length === 0 ? undefined : new Date(Math.max(...times));
 }
 
-/** The stretch that has the WAL after a base backup. By place in the log: a clock may have been wrong. */
+/**
+ * The stretch that has the WAL after a base backup. By cluster and place in the log: a clock may have been wrong. One that begins on a
+ * later timeline has nothing of what was written before the promotion.
+ */
 export function stretchOf({ manifest }: Stored, stretches: readonly Stretch[]): Stretch | undefined {
   const end = segmentNumber(manifest.wal.stop);
-  return stretches.findLast(({ first }) => first !== undefined && first <= end);
-}
-
-/** What is wrong with a stretch, in words: a segment that is missing, or is not what was received. */
-export async function flawsOf({ segments }: Stretch): Promise<readonly string[]> {
-  const flaws: string[] = [];
-  for (const [index, segment] of segments.entries()) {
-    const before = segments[index - 1];
-    if (before !== undefined) flaws.push(...missingBetween(before, segment));
-    const bytes = await contentBytes(segment).catch((error: unknown) => inALine(error));
-    if (bytes !== segmentBytes) flaws.push(`${segment.name}: ${typeof bytes === "string" ? bytes : `${bytes} bytes`}`);
-  }
-  return flaws;
-}
-
-/** Of a gap in which the timeline changes nobody knows at which segment it did. */
-function missingBetween(before: Segment, after: Segment): readonly string[] {
-  const missing = after.number - before.number - 1;
-  if (missing < 1) return [];
-  if (before.timeline !== after.timeline) return [`WAL between ${before.name} and ${after.name} is missing`];
-  const first = segmentName(before.timeline, before.number + 1);
-  return [
-    missing === 1 ? `${first} is missing` : `${first} to ${segmentName(after.timeline, after.number - 1)} are missing`,
-  ];
-}
-
-/** Reads it to its end; gzip has a checksum of what is in it. */
-async function contentBytes({ file: found, compressed }: Segment): Promise<number> {
-  // The agent may have compressed it since it was found.
-  const file = compressed || existsSync(found) ? found : `${found}.gz`;
-  if (!file.endsWith(".gz")) return statSync(file).size;
-  let bytes = 0;
-  const counter = new Writable({
-    write(chunk: Buffer, _, done) {
-      bytes += chunk.length;
-      done();
-    },
-  });
-  await pipeline(createReadStream(file), createGunzip(), counter);
-  return bytes;
+  return stretches.findLast(
+    ({ first, systemIdentifier }) =>
+      systemIdentifier === manifest.server.systemIdentifier &&
+      first !== undefined &&
+      first.timeline <= manifest.wal.timeline &&
+      first.number <= end,
+  );
 }
 
 /** Segments in what the middle of a name counts. */
 const perHigh = 2 ** 32 / segmentBytes;
 
-function segmentName(timeline: number, number: number): string {
+export function segmentName(timeline: number, number: number): string {
   const parts = [timeline, Math.floor(number / perHigh), number % perHigh];
   return parts.map((part) => part.toString(16).toUpperCase().padStart(8, "0")).join("");
 }
 
 /** The primary has no WAL before a slot's begin: what is there is the first there was, or all before was deleted. */
-function firstOf(folder: string): number | undefined {
-  const numbers = readdirSync(folder).flatMap((entry) => {
-    const [, high, low] = /^[0-9A-F]{8}([0-9A-F]{8})([0-9A-F]{8})(\.gz|\.partial)?$/.exec(entry) ?? [];
-    return high === undefined || low === undefined ? [] : [parseInt(high, 16) * perHigh + parseInt(low, 16)];
+function firstOf(folder: string): Stretch["first"] {
+  const found = readdirSync(folder).flatMap((entry) => {
+    const [, timeline, high, low] = /^([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.gz|\.partial)?$/.exec(entry) ?? [];
+    if (timeline === undefined || high === undefined || low === undefined) return [];
+    return [{ timeline: parseInt(timeline, 16), number: parseInt(high, 16) * perHigh + parseInt(low, 16) }];
   });
-  return numbers.length === 0 ? undefined : Math.min(...numbers);
+  return found.sort((a, b) => a.number - b.number || a.timeline - b.timeline)[0];
+}
+
+const identifierFile = "system-identifier";
+
+function identifierOf(folder: string): string {
+  const file = join(folder, identifierFile);
+  return existsSync(file) ? readFileSync(file, "utf8").trim() : "";
 }
 
 function segmentsOf(folder: string): readonly Segment[] {

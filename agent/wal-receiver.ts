@@ -36,10 +36,11 @@ export async function receiveWal({ places, archive, signal, say, onChange }: Rec
     try {
       const settings = readSettings(places);
       const primary = await findPrimary(settings, places);
-      const to = `host=${primary.host} user=repl`;
+      // A primary that is gone without a word ends it.
+      const to = `host=${primary.host} user=repl keepalives_idle=10 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=30000`;
       const slot = [`--dbname=${to}`, `--slot=${settings.slot}`, "--no-password"];
       await runTool("pg_receivewal", [...slot, "--create-slot", "--if-not-exists"], { places, signal });
-      const { folder } = await archive.current();
+      const { folder } = await archive.current(primary.systemIdentifier);
       await receive([...slot, `--directory=${folder}`], { places, signal }, (state) => {
         if (told !== "") say(`receiving WAL of ${primary.host}`);
         told = "";
@@ -51,7 +52,11 @@ export async function receiveWal({ places, archive, signal, say, onChange }: Rec
       onChange({ since: undefined, why });
       if (why !== told) say(`no WAL is received: ${why}`);
       told = why;
-      if (isLost(why)) await startAnew({ places, archive, signal, say });
+      if (isLost(why)) {
+        await startAnew({ places, archive, signal, say }).catch((error: unknown) => {
+          say(`no new stretch of WAL begins: ${inALine(error)}`);
+        });
+      }
     }
     await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
   }
@@ -105,6 +110,6 @@ async function startAnew({
   }).catch((error: unknown) => {
     say(`the slot stays: ${inALine(error)}`);
   });
-  await archive.begin();
+  await archive.begin(primary.systemIdentifier);
   say("WAL is missing: a new stretch of the archive begins, and wants a base backup of its own");
 }

@@ -16,21 +16,23 @@ const firstLookMs = 1_000;
 /** Longer than a full disk's pause or a busy engine's, and shorter than it takes a primary to fill its disk. */
 const patienceMs = 60_000;
 
-/** Whether the receiver gets on, from looks at it. What does not answer, does not get on. */
+/** Whether the receiver gets on, from looks at it. A primary that does not answer says nothing of it. */
 export class Progress {
-  private last: Date;
+  private last: number;
   private written: string | null = null;
 
-  constructor(begun: Date) {
-    this.last = begun;
+  /** @param begunMs on a clock that nobody sets */
+  constructor(begunMs: number) {
+    this.last = begunMs;
   }
 
   /** @returns whether it stands still for too long */
-  isStalled(position: WalPosition | undefined, now: Date): boolean {
-    const written = position?.written ?? null;
-    if (written !== null && (position?.behind === 0 || written !== this.written)) this.last = now;
+  isStalled(position: WalPosition | undefined, nowMs: number): boolean {
+    if (position === undefined) return false;
+    const { written, behind } = position;
+    if (written !== null && (behind === 0 || written !== this.written)) this.last = nowMs;
     this.written = written;
-    return now.getTime() - this.last.getTime() > patienceMs;
+    return nowMs - this.last > patienceMs;
   }
 }
 
@@ -43,7 +45,7 @@ export async function watchReceiver(
   signal: AbortSignal,
   onLook: (position: WalPosition | undefined) => void,
 ): Promise<boolean> {
-  const progress = new Progress(new Date());
+  const progress = new Progress(performance.now());
   let wasSeen = false;
   for (;;) {
     await sleep(wasSeen ? lookMs : firstLookMs, undefined, { signal }).catch(() => undefined);
@@ -51,7 +53,7 @@ export async function watchReceiver(
     const position = await positionOf(places).catch(() => undefined);
     wasSeen ||= typeof position?.written === "string";
     onLook(position);
-    if (progress.isStalled(position, new Date())) return true;
+    if (progress.isStalled(position, performance.now())) return true;
   }
 }
 

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import type { Manifest } from "../agent/manifest";
-import type { CopyState } from "../agent/second-copy";
+import type { CopyState } from "../agent/copy/state";
 import { backupKinds } from "../agent/schedule";
 import { stateFolder } from "../agent/settings";
 import { agentFile } from "../components/backup/agent-file";
@@ -33,6 +33,10 @@ export interface BackupList {
   readonly copy: CopyState | null;
   /** When the stack's state was handed over last; null where it never was. */
   readonly stateAt: string | null;
+  /** What keeps the agent from its work; null where nothing does. */
+  readonly illness: string | null;
+  /** WAL of the last seven days in the archive. */
+  readonly weekOfWalBytes: number;
   /** Of the disk the backups are on. */
   readonly freeBytes: number;
 }
@@ -71,7 +75,7 @@ export function listBackups(stack: Stack): BackupList {
 
 /** For a terminal: every backup, and to which points in time they lead. */
 export function renderBackups(list: BackupList): string {
-  const rows = list.backups.map(({ id, kind, classes, startedAt, files, seconds, server, pinned }) => [
+  const rows = list.backups.map(({ id, kind, classes, startedAt, files, seconds, server, pinned, logical }) => [
     id,
     kind,
     classes.join(", "),
@@ -79,13 +83,15 @@ export function renderBackups(list: BackupList): string {
     bytes(files.reduce((sum, file) => sum + file.bytes, 0)),
     duration(seconds.tools + seconds.proof),
     server.host,
+    logical?.leftOut.map(({ service }) => service).join(", ") ?? "",
+    list.copy?.backups.includes(id) === true ? "yes" : "",
     pinned ? "for ever" : "",
   ]);
   const windows = windowsOf(list);
   return [
     list.backups.length === 0
       ? "no backup yet"
-      : table([["backup", "kind", "for", "age", "size", "took", "of", "pinned"], ...rows]),
+      : table([["backup", "kind", "for", "age", "size", "took", "of", "lacks", "copied", "pinned"], ...rows]),
     "",
     ...(windows.length === 0
       ? ["no point in time can be restored yet: it takes a physical backup and WAL"]

@@ -144,8 +144,13 @@ function agentSettings(plan: Plan, cluster: Cluster, settings: Settings): AgentS
     timeZone: settings.backupTimeZone,
     retentionDays: settings.backupRetentionDays,
     rateMiB: settings.backupRateMiB === 0 ? null : settings.backupRateMiB,
-    copyTo:
-      settings.backupCopy === "" ? null : remoteOf(settings.backupCopy) === undefined ? copyMount : settings.backupCopy,
+    copy:
+      settings.backupCopy === ""
+        ? null
+        : {
+            to: remoteOf(settings.backupCopy) === undefined ? copyMount : settings.backupCopy,
+            name: settings.backupCopy,
+          },
     database: plan.database,
     nodes: nodeNames.map((node) => cluster.names[node].container),
     slot: cluster.names.backup.slot,

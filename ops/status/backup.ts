@@ -53,15 +53,19 @@ export function backupProblems(
   if (state !== "running") return [`${container} is ${state}, and nobody makes backups: docker start ${container}`];
   if (list === undefined) return [`${printable(error ?? "")} (docker logs ${container})`];
   const isNew = Date.now() - Date.parse(startedAt ?? "") < graceHours * hour;
+  // One that is dated later was made when the clock was wrong, and says nothing of today.
+  const past = { ...list, backups: list.backups.filter((backup) => Date.parse(backup.startedAt) <= Date.now()) };
   return [
     ...(["logical", "physical"] as const).flatMap((kind) => {
-      const newest = list.backups.findLast((backup) => backup.kind === kind);
-      const isOld = newest === undefined || Date.now() - Date.parse(newest.startedAt) > maxAgeHours[kind] * hour;
-      if (!isOld || isNew) return [];
+      const newest = past.backups.findLast((backup) => backup.kind === kind);
+      const isOld =
+        newest === undefined ? !isNew : Date.now() - Date.parse(newest.startedAt) > maxAgeHours[kind] * hour;
+      if (!isOld) return [];
       const age = newest === undefined ? "there is none" : `the newest is of ${since(newest.startedAt)} ago`;
       return [`no ${kind} backup younger than ${maxAgeHours[kind]} h: ${age} (docker logs ${container})`];
     }),
-    ...missingServices(list, services, isNew),
+    ...(list.illness === null || isNew ? [] : [`${container}: ${printable(list.illness)} (docker logs ${container})`]),
+    ...missingServices(past, services),
     ...spaceProblems(list),
     ...copyProblems(list, isNew),
     ...list.broken.map(({ id, why }) => `${printable(id)} in the store is no backup: ${printable(why)}`),
@@ -69,12 +73,12 @@ export function backupProblems(
 }
 
 /** Each service of the registry must be inside a dump that is young enough. */
-function missingServices(list: BackupList, services: readonly Service[], isNew: boolean): readonly string[] {
+function missingServices(list: BackupList, services: readonly Service[]): readonly string[] {
   const young = list.backups.filter(
     ({ kind, startedAt }) => kind === "logical" && Date.now() - Date.parse(startedAt) < maxAgeHours.logical * hour,
   );
   const newest = young.at(-1);
-  if (newest === undefined || isNew) return []; // said already, or to come
+  if (newest === undefined) return []; // said already, or to come
   return services
     .filter(({ code }) => !young.some(({ logical }) => logical?.services.includes(code)))
     .map(({ name, code }) => {
@@ -86,14 +90,14 @@ function missingServices(list: BackupList, services: readonly Service[], isNew: 
     });
 }
 
-/** A week's dumps must fit, and the WAL between them. */
-function spaceProblems({ backups, freeBytes }: BackupList): readonly string[] {
+/** A week's dumps must fit, a base backup with what is unpacked of it, and as much WAL as there is of the last week. */
+function spaceProblems({ backups, freeBytes, weekOfWalBytes }: BackupList): readonly string[] {
   const sizes = (["logical", "physical"] as const).map((kind) => {
     const newest = backups.findLast((backup) => backup.kind === kind);
     return newest?.files.reduce((sum, file) => sum + file.bytes, 0) ?? 0;
   });
   const [logical = 0, physical = 0] = sizes;
-  const needed = 7 * logical + 3 * physical;
+  const needed = 7 * logical + 5 * physical + weekOfWalBytes;
   return freeBytes >= needed
     ? []
     : [

@@ -54,7 +54,7 @@ describe("a folder", () => {
         .filter((line) => line.endsWith(".gz"));
     await waitFor(() => segments("/copy/wal").length > 0, 150);
     await waitFor(() => segments("/copy/wal").join() === segments("/backups/wal").join(), 150);
-    expect(readdirSync(folder).sort()).toEqual(["backups", "state", "wal"]);
+    expect(readdirSync(folder).sort()).toEqual([".centraldb-copy", "backups", "state", "wal"]);
   });
 
   it("that cannot be written fails the copy, not the backup; it is complete again by itself", async () => {

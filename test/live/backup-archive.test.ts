@@ -14,7 +14,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Manifest } from "../../agent/manifest";
 import { differences, filesOf, Store } from "../../agent/store";
-import { flawsOf, receivedAt, segmentBytes, WalArchive, stretchOf } from "../../agent/wal-archive";
+import { flawsOf } from "../../agent/proof/wal-flaws";
+import { receivedAt, segmentBytes, WalArchive, stretchOf } from "../../agent/wal-archive";
 
 // Files as the tools leave them, in a folder of the test's own.
 let folder: string;
@@ -56,6 +57,15 @@ describe("the store", () => {
     expect(readdirSync(store.root)).toEqual([id]);
   });
 
+  it("has a name of its own for each of two that are begun in one second", async () => {
+    const store = new Store(folder);
+    await store.prepare();
+    const { id } = await backup(store, "2026-11-27T17:00:00.100Z");
+    const next = await store.begin("logical", new Date("2026-11-27T17:00:00.900Z"));
+    expect([id, next.id]).toEqual(["20261127T170000Z-logical", "20261127T170001Z-logical"]);
+    expect(next.startedAt).toEqual(new Date("2026-11-27T17:00:01.900Z"));
+  });
+
   it("sees a byte that was changed, a file that is shorter or gone, and a folder that is no backup", async () => {
     const store = new Store(folder);
     await store.prepare();
@@ -70,23 +80,49 @@ describe("the store", () => {
     const told = await Promise.all([flipped, shorter, gone].flatMap((one) => (one ? [differences(one)] : [])));
     expect(told).toEqual([["appdb.dump was changed"], ["appdb.dump has 5 bytes of 32"], ["appdb.dump is missing"]]);
     mkdirSync(join(store.root, "by-hand"));
-    expect(store.list().broken.map(({ id }) => id)).toEqual(["by-hand"]);
+    // A size is seen at once, a byte when somebody has read it; until it is what it was, it counts for nothing.
+    const ids = () => store.list().backups.map(({ id }) => id);
+    expect(ids()).toEqual(["20261126T170000Z-logical"]);
+    if (flipped) store.mark(flipped, await differences(flipped));
+    expect(ids()).toEqual([]);
+    expect(store.list().broken).toEqual([
+      { id: "by-hand", why: expect.stringContaining("ENOENT") as unknown },
+      { id: "20261126T170000Z-logical", why: "appdb.dump was changed" },
+      { id: "20261127T170000Z-logical", why: "appdb.dump has 5 bytes of 32" },
+      { id: "20261128T170000Z-logical", why: "appdb.dump is missing" },
+    ]);
+    bytes[3] ^= 1;
+    writeFileSync(file(flipped), bytes);
+    if (flipped) store.mark(flipped, await differences(flipped));
+    expect(ids()).toEqual(["20261126T170000Z-logical"]);
   });
 });
+
+function never(): never {
+  throw new Error("there is none");
+}
 
 describe("the archive of WAL", () => {
   const name = (number: number) =>
     `00000001${[number >> 8, number & 255].map((part) => part.toString(16).toUpperCase().padStart(8, "0")).join("")}`;
+  const files = (at: string) => readdirSync(at).filter((entry) => entry !== "system-identifier");
+  /** A stretch that was begun then. */
+  const stretchAt = (archive: WalArchive, begunAt: string, systemIdentifier = "7") => {
+    const at = join(archive.root, begunAt);
+    mkdirSync(at, { recursive: true });
+    writeFileSync(join(at, "system-identifier"), systemIdentifier);
+    return at;
+  };
   const segment = (at: string, number: number) =>
     writeFileSync(join(at, name(number)), Buffer.alloc(segmentBytes, number));
 
   it("compresses what is complete, and finds a segment that is missing, shorter or changed", async () => {
     const archive = new WalArchive(folder);
-    const { folder: at } = await archive.current();
+    const { folder: at } = await archive.current("7");
     for (const number of [1, 2, 3, 5]) segment(at, number);
     writeFileSync(join(at, `${name(6)}.partial`), "growing");
     expect(await archive.compress()).toBe(4);
-    expect(readdirSync(at).filter((entry) => !entry.endsWith(".gz"))).toEqual([`${name(6)}.partial`]);
+    expect(files(at).filter((entry) => !entry.endsWith(".gz"))).toEqual([`${name(6)}.partial`]);
     const [stretch] = archive.stretches();
     if (stretch === undefined) throw new Error("no stretch");
     expect(await flawsOf(stretch)).toEqual([`${name(4)} is missing`]);
@@ -101,7 +137,7 @@ describe("the archive of WAL", () => {
 
   it("names all that is missing, and does not miss what is compressed while somebody looks", async () => {
     const archive = new WalArchive(folder);
-    const { folder: at } = await archive.current();
+    const { folder: at } = await archive.current("7");
     for (const number of [254, 257]) segment(at, number);
     const [stretch] = archive.stretches();
     if (stretch === undefined) throw new Error("no stretch");
@@ -111,30 +147,33 @@ describe("the archive of WAL", () => {
 
   it("knows when a segment came in, whenever it was compressed", async () => {
     const archive = new WalArchive(folder);
-    const { folder: at } = await archive.current();
+    const { folder: at } = await archive.current("7");
     segment(at, 1);
     const cameIn = new Date("2026-11-26T17:00:00Z");
     utimesSync(join(at, name(1)), cameIn, cameIn);
     await archive.compress();
-    expect(receivedAt(at)).toEqual(cameIn);
+    const received = () => archive.stretches().map(receivedAt);
+    expect(received()).toEqual([cameIn]);
+    // Nothing leads over a hole.
+    segment(at, 3);
+    expect(received()).toEqual([cameIn]);
   });
 
   it("goes on after a full disk: a segment that did not get its size is begun again, one that grows is not touched", async () => {
     const archive = new WalArchive(folder);
-    const { folder: at } = await archive.current();
+    const { folder: at } = await archive.current("7");
     writeFileSync(join(at, `${name(6)}.partial`), Buffer.alloc(segmentBytes));
     writeFileSync(join(at, `${name(7)}.partial`), "half");
     writeFileSync(join(at, `${name(8)}.partial`), "");
-    await archive.current();
-    expect(readdirSync(at)).toEqual([`${name(6)}.partial`, `${name(8)}.partial`]);
+    await archive.current("7");
+    expect(files(at)).toEqual([`${name(6)}.partial`, `${name(8)}.partial`]);
   });
 
   it("grows in the stretch that was begun last, whatever the clock said", async () => {
     const archive = new WalArchive(folder);
-    const ahead = join(archive.root, "20990101T000000000Z");
-    mkdirSync(ahead, { recursive: true });
-    const begun = await archive.begin();
-    expect((await archive.current()).folder).toBe(begun.folder);
+    const ahead = stretchAt(archive, "20990101T000000000Z");
+    const begun = await archive.begin("7");
+    expect((await archive.current("7")).folder).toBe(begun.folder);
     expect(archive.stretches().map(({ folder: at }) => at)).toEqual([ahead, begun.folder]);
   });
 
@@ -142,24 +181,41 @@ describe("the archive of WAL", () => {
     const store = new Store(folder);
     await store.prepare();
     const archive = new WalArchive(folder);
-    const [lost, grows] = ["20261101T000000000Z", "20990101T000000000Z"].map((at) => join(archive.root, at));
-    for (const at of [lost ?? "", grows ?? ""]) mkdirSync(at, { recursive: true });
+    const lost = stretchAt(archive, "20261101T000000000Z");
+    const grows = stretchAt(archive, "20990101T000000000Z");
     await backup(store, "2026-11-12T00:00:00.000Z", "physical", "0/8000028");
     const stretch = () => store.list().backups.map((base) => stretchOf(base, archive.stretches())?.folder);
     expect(stretch()).toEqual([undefined]);
-    segment(lost ?? "", 2);
+    segment(lost, 2);
     expect(stretch()).toEqual([lost]);
-    writeFileSync(join(grows ?? "", `${name(7)}.partial`), "");
+    const later = `00000002${name(7).slice(8)}`;
+    writeFileSync(join(grows, `${later}.partial`), "");
+    expect(stretch()).toEqual([lost]); // of another timeline: what was promoted may never have had it
+    writeFileSync(join(grows, `${name(7)}.partial`), "");
     expect(stretch()).toEqual([grows]);
+  });
+
+  it("of another cluster is a stretch of its own, and takes nothing from the bases before", async () => {
+    const store = new Store(folder);
+    await store.prepare();
+    const archive = new WalArchive(folder);
+    const before = await archive.current("7");
+    for (const number of [7, 8, 9]) segment(before.folder, number);
+    await backup(store, "2026-11-12T00:00:00.000Z", "physical", "0/8000028");
+    const after = await archive.current("8");
+    expect(after.folder).not.toBe(before.folder);
+    segment(after.folder, 1);
+    expect(stretchOf(store.list().backups[0] ?? never(), archive.stretches())?.folder).toBe(before.folder);
+    expect(archive.prune(store.list().backups)).toEqual([expect.stringContaining(`/${name(7)}.gz`)]);
+    expect(files(after.folder)).toEqual([name(1)]);
   });
 
   it("keeps what the oldest base of each stretch begins with, and no more; of a stretch without a base only the one that grows", async () => {
     const store = new Store(folder);
     await store.prepare();
     const archive = new WalArchive(folder);
-    const lost = join(archive.root, "20261101T000000000Z");
-    const grows = join(archive.root, "20261110T000000000Z");
-    for (const at of [lost, grows]) mkdirSync(at, { recursive: true });
+    const lost = stretchAt(archive, "20261101T000000000Z");
+    const grows = stretchAt(archive, "20261110T000000000Z");
     for (const number of [1, 2]) segment(lost, number);
     for (const number of [7, 8, 9]) segment(grows, number);
     expect(archive.prune([])).toEqual([1, 2].map((number) => `20261101T000000000Z/${name(number)}.gz`));
@@ -168,9 +224,6 @@ describe("the archive of WAL", () => {
     await backup(store, "2026-11-13T00:00:00.000Z", "physical", "0/9000028");
     const { backups } = store.list();
     expect(archive.prune(backups)).toEqual([`20261110T000000000Z/${name(7)}.gz`]);
-    // A pinned one has its WAL in itself.
-    const [first] = backups;
-    if (first) store.pin(first, true);
-    expect(archive.prune(store.list().backups)).toEqual([`20261110T000000000Z/${name(8)}.gz`]);
+    expect(archive.prune(backups.slice(1))).toEqual([`20261110T000000000Z/${name(8)}.gz`]);
   });
 });

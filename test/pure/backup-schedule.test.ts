@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { atLeast, expired, type Kept } from "../../agent/retention";
+import { atLeast, basesWithWal, expired, type Kept } from "../../agent/retention";
 import { backupKinds, classesOf, dueClasses, lastDue, nextDue, type BackupKind } from "../../agent/schedule";
 
 const seoul = "Asia/Seoul";
@@ -133,6 +133,16 @@ describe("a year of nights, of which any may fail, be missed or leave a service 
       ),
       { numRuns: 4, endOnFailure: true },
     );
+  });
+
+  it("a pin takes no WAL away: a base has it as long as without one, and then only what it has in itself", () => {
+    const [old, young] = ["2026-08-01T00:00:00Z", "2026-11-29T00:00:00Z"].map((startedAt): Kept => ({
+      ...{ id: startedAt, kind: "physical", startedAt: utc(startedAt), classes: ["weekly"], pinned: true },
+      services: undefined,
+    }));
+    const middle = { ...old, id: "middle", startedAt: utc("2026-11-28T00:00:00Z"), pinned: false } as Kept;
+    const all = [old, middle, young].flatMap((one) => one ?? []);
+    expect(basesWithWal(all, days, services, utc("2026-11-30T00:00:00Z"))).toEqual([middle, young]);
   });
 
   it("thirty days leave one monthly, and never fewer than two", () => {

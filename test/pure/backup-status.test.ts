@@ -37,7 +37,7 @@ const well: BackupList = {
   wal: [{ begunAt: hoursAgo(31), first: "a", last: "b", segments: 2, receivedAt: hoursAgo(0), bases: ["30-physical"] }],
   copy: null,
   stateAt: null,
-  freeBytes: 100 * gib,
+  ...{ illness: null, weekOfWalBytes: gib, freeBytes: 100 * gib },
 };
 const running: BackupStatus = { container: "pg16-backup", state: "running", startedAt: hoursAgo(100), list: well };
 const problems = (status: Partial<BackupStatus>) => backupProblems({ ...running, ...status }, registry, "prod");
@@ -83,7 +83,7 @@ describe("what is wrong with the backups", () => {
     [
       "a disk without room for a week",
       { list: { ...well, freeBytes: 9 * gib } },
-      ["9216 MB are free for backups, and a week may take 10 GB: centraldb:backupRetentionDays, or a larger disk"],
+      ["9216 MB are free for backups, and a week may take 13 GB: centraldb:backupRetentionDays, or a larger disk"],
     ],
     [
       "a second copy that fails",
