@@ -1,12 +1,13 @@
 import { spawnSync } from "node:child_process";
 import type { Manifest } from "../agent/manifest";
 import type { CopyState } from "../agent/copy/state";
-import { backupKinds } from "../agent/schedule";
+import { backupKinds, type BackupKind } from "../agent/schedule";
 import { stateFolder } from "../agent/settings";
 import { agentFile } from "../components/backup/agent-file";
 import { docker, dockerVariables } from "../components/cluster/docker-cli";
 import { dockerNames } from "../components/naming";
-import { printable } from "../services/printable";
+import { didYouMean } from "../services/did-you-mean";
+import { printable, show } from "../services/printable";
 import { OperatorError } from "./operator-error";
 import type { Stack } from "./stack-file";
 import { bytes, duration, since } from "./status/format";
@@ -43,8 +44,19 @@ export interface BackupList {
 
 const containerOf = ({ settings }: Stack) => dockerNames(settings.namePrefix).backup.container;
 
+/** @throws OperatorError with what to do */
+function requireRunning(stack: Stack): void {
+  const container = containerOf(stack);
+  const inspect = ["inspect", "--type", "container", "--format", "{{.State.Status}}", container];
+  const { status, stdout } = docker(inspect, { host: stack.dockerHost });
+  if (status !== 0) throw new OperatorError(`${container} does not exist: npm run up -- ${stack.name}`);
+  if (stdout.trim() === "running") return;
+  throw new OperatorError(`${container} is ${stdout.trim()}: npm run ops -- start --stack ${stack.name}`);
+}
+
 /** Runs the agent's command line in its container; what it prints goes to the person. */
 export function runAgent(stack: Stack, ...args: readonly string[]): void {
+  requireRunning(stack);
   const { status } = spawnSync("docker", ["exec", containerOf(stack), "node", agentFile, ...args], {
     stdio: ["ignore", "inherit", "inherit"],
     env: { ...process.env, ...dockerVariables(stack.dockerHost) },
@@ -53,19 +65,37 @@ export function runAgent(stack: Stack, ...args: readonly string[]): void {
 }
 
 /**
- * Makes backups now: what is due and what is not.
- * @throws OperatorError for another kind
+ * The kinds a word asks for.
+ * @throws OperatorError for another word
  */
-export function backupNow(stack: Stack, kind: string): void {
-  const kinds = kind === "all" ? backupKinds : backupKinds.filter((one) => one === kind);
-  if (kinds.length === 0) {
-    throw new OperatorError(`unknown kind ${printable(kind)}: there are ${backupKinds.join(", ")} and all`);
-  }
-  for (const one of kinds) runAgent(stack, "now", one);
+export function kindsOf(word: string): readonly BackupKind[] {
+  if (word === "all") return backupKinds;
+  const kinds = backupKinds.filter((one) => one === word);
+  if (kinds.length > 0) return kinds;
+  throw new OperatorError(
+    `kind of a backup: got ${show(word)}, allowed are ${backupKinds.join(", ")} and all${didYouMean(word, [...backupKinds, "all"])}`,
+  );
+}
+
+/**
+ * A backup's id.
+ * @throws OperatorError for what cannot be one
+ */
+export function parseBackupId(word: string): string {
+  if (/^\d{8}T\d{6}Z-(logical|physical)$/.test(word)) return word;
+  throw new OperatorError(
+    `id of a backup: got ${show(word)}, it is like 20261126T170000Z-logical; npm run ops -- backup list has all`,
+  );
+}
+
+/** Makes backups now: what is due and what is not. */
+export function backupNow(stack: Stack, kinds: readonly BackupKind[]): void {
+  for (const kind of kinds) runAgent(stack, "now", kind);
 }
 
 /** @throws OperatorError where the agent cannot be asked */
 export function listBackups(stack: Stack): BackupList {
+  requireRunning(stack);
   const { status, stdout, stderr } = docker(["exec", containerOf(stack), "node", agentFile, "list"], {
     host: stack.dockerHost,
   });

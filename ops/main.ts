@@ -15,7 +15,7 @@ import { tiers } from "../services/service";
 import { renderFindings, renderFixes } from "./audit/render";
 import { runAudit } from "./audit/run";
 import { targetOfSandbox, targetOfStack, targetOfUrl } from "./audit/target";
-import { backupNow, listBackups, renderBackups, runAgent } from "./backup";
+import { backupNow, kindsOf, listBackups, parseBackupId, renderBackups, runAgent } from "./backup";
 import { endSessionsOfService } from "./end-sessions";
 import { requireEngine } from "./engine";
 import { startNodes, stopNodes } from "./lifecycle/nodes";
@@ -163,7 +163,10 @@ const stackOf = ({ stack: name }: { readonly stack: string }) => {
 
 backupCommand("now", "Make a backup now, proven as those of the night are.")
   .argument("[kind]", "logical (pg_dump), physical (pg_basebackup), or all", "all")
-  .action((kind: string, options: { stack: string }) => backupNow(stackOf(options), kind));
+  .action((word: string, options: { stack: string }) => {
+    const kinds = kindsOf(word);
+    backupNow(stackOf(options), kinds);
+  });
 
 backupCommand("list", "Every backup there is, and which points in time can be restored.")
   .option("--json", "for a machine")
@@ -174,7 +177,10 @@ backupCommand("list", "Every backup there is, and which points in time can be re
 
 backupCommand("verify", "Read every byte of the backups and of the WAL again. Exit status 1 where one was changed.")
   .argument("[id]", "of one backup, as list has it", "all")
-  .action((id: string, options: { stack: string }) => runAgent(stackOf(options), "verify", id));
+  .action((word: string, options: { stack: string }) => {
+    const id = word === "all" ? word : parseBackupId(word);
+    runAgent(stackOf(options), "verify", id);
+  });
 
 for (const [name, description] of [
   ["pin", "Keep a backup for ever."],
@@ -182,7 +188,10 @@ for (const [name, description] of [
 ] as const) {
   backupCommand(name, description)
     .argument("<id>", "as list has it")
-    .action((id: string, options: { stack: string }) => runAgent(stackOf(options), name, id));
+    .action((word: string, options: { stack: string }) => {
+      const id = parseBackupId(word);
+      runAgent(stackOf(options), name, id);
+    });
 }
 
 program

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { docker } from "../../components/cluster/docker-cli";
 import { primaryContradiction, type NodeRole } from "../../components/cluster/primary-check";
 import { findData, findNodes, findVolumes, type Survey } from "../../components/cluster/survey";
-import { containerKeys, dockerNames, nodeNames, peerOf } from "../../components/naming";
+import { containerKeys, dockerNames, nodeNames, peerOf, type NodeName } from "../../components/naming";
 import { OperatorError } from "../operator-error";
 import type { Stack } from "../stack-file";
 
@@ -12,7 +12,7 @@ const startTimeoutMs = 30 * 60_000;
 type Say = (line: string) => void;
 
 /**
- * Stops both servers cleanly and keeps everything. The primary first: it ends when the standby has all it wrote. They stay
+ * Stops both servers cleanly, the backup before them, and keeps everything. The primary first: it ends when the standby has all it wrote. They stay
  * stopped over a restart of the engine, until {@link startNodes} or `up`.
  */
 export function stopNodes(stack: Stack, say: Say): void {
@@ -20,7 +20,10 @@ export function stopNodes(stack: Stack, say: Say): void {
   const running = nodeNames.filter((node) => !isStopped(nodes[node]?.state ?? "created"));
   const data = dataOf(stack, nodes);
   const inOrder = [...running].sort((a, b) => rank(data[a].role) - rank(data[b].role));
-  if (inOrder.length === 0) say(`nothing of stack ${stack.name} runs`);
+  const { container: backup } = dockerNames(stack.settings.namePrefix).backup;
+  if (!isStopped(nodes.backup?.state ?? "created")) {
+    say(`${backup} stopped in ${seconds(() => run(stack, ["stop", backup]))} s`);
+  } else if (inOrder.length === 0) say(`nothing of stack ${stack.name} runs`);
   for (const node of inOrder) {
     const { container } = dockerNames(stack.settings.namePrefix)[node];
     say(`${container} stopped in ${seconds(() => run(stack, ["stop", container]))} s`);
@@ -28,7 +31,7 @@ export function stopNodes(stack: Stack, say: Say): void {
 }
 
 /**
- * Starts what is stopped: the primary, then the standby, each until it accepts connections. A node that was the primary
+ * Starts what is stopped: the primary, then the standby, each until it accepts connections, then the backup. A node that was the primary
  * before a failover stays stopped: it would refuse to serve. What is missing is `up`'s to make.
  * @throws OperatorError where the node that should be the primary is none, or one does not start
  */
@@ -37,7 +40,21 @@ export async function startNodes(stack: Stack, say: Say): Promise<void> {
   const { primaryNode } = settings;
   const nodes = ownNodes(stack);
   const stopped = [primaryNode, peerOf(primaryNode)].filter((node) => isStopped(nodes[node]?.state ?? "running"));
-  if (stopped.length === 0) return;
+  if (stopped.length > 0) await startServers(stack, nodes, stopped, say);
+  const { container } = dockerNames(settings.namePrefix).backup;
+  if (!isStopped(nodes.backup?.state ?? "running")) return;
+  run(stack, [nodes.backup?.state === "paused" ? "unpause" : "start", container]);
+  say(`${container} runs`);
+}
+
+async function startServers(
+  stack: Stack,
+  nodes: Survey["nodes"],
+  stopped: readonly NodeName[],
+  say: Say,
+): Promise<void> {
+  const { settings } = stack;
+  const { primaryNode } = settings;
   const data = dataOf(stack, nodes);
   const contradiction = primaryContradiction(settings, data);
   if (contradiction !== undefined) throw new OperatorError(contradiction);

@@ -12,8 +12,8 @@ export interface BackupStatus {
   readonly container: string;
   /** Docker's word; `missing` where there is no container. */
   readonly state: string;
-  /** When the container was started, in ISO 8601; undefined where there is none. */
-  readonly startedAt?: string;
+  /** When the container was made, in ISO 8601; undefined where there is none. A restart makes nothing new. */
+  readonly createdAt?: string;
   /** undefined where the agent cannot be asked; then `error` says why. */
   readonly list?: BackupList;
   readonly error?: string;
@@ -22,11 +22,11 @@ export interface BackupStatus {
 /** Asks the engine, and through it the agent. */
 export function collectBackups(stack: Stack): BackupStatus {
   const { container } = dockerNames(stack.settings.namePrefix).backup;
-  const format = '{"state": {{json .State.Status}}, "startedAt": {{json .State.StartedAt}}}';
+  const format = '{"state": {{json .State.Status}}, "createdAt": {{json .Created}}}';
   const inspect = ["inspect", "--type", "container", "--format", format, container];
   const { status, stdout, stderr } = docker(inspect, { host: stack.dockerHost });
   if (status !== 0) return { container, state: "missing", error: stderr.trim() };
-  const found = JSON.parse(stdout) as { state: string; startedAt: string };
+  const found = JSON.parse(stdout) as { state: string; createdAt: string };
   try {
     return { container, ...found, list: listBackups(stack) };
   } catch (error) {
@@ -45,14 +45,14 @@ const graceHours = 1;
 
 /** What is not as it should be, a sentence each, with what to do; empty where all is well. */
 export function backupProblems(
-  { container, state, startedAt, list, error }: BackupStatus,
+  { container, state, createdAt, list, error }: BackupStatus,
   services: readonly Service[],
   stack: string,
 ): readonly string[] {
   if (state === "missing") return [`${container} does not exist, and nobody makes backups: npm run up -- ${stack}`];
   if (state !== "running") return [`${container} is ${state}, and nobody makes backups: docker start ${container}`];
   if (list === undefined) return [`${printable(error ?? "")} (docker logs ${container})`];
-  const isNew = Date.now() - Date.parse(startedAt ?? "") < graceHours * hour;
+  const isNew = Date.now() - Date.parse(createdAt ?? "") < graceHours * hour;
   // One that is dated later was made when the clock was wrong, and says nothing of today.
   const past = { ...list, backups: list.backups.filter((backup) => Date.parse(backup.startedAt) <= Date.now()) };
   return [

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Manifest } from "../../agent/manifest";
 import type { BackupKind } from "../../agent/schedule";
-import { renderBackups, windowsOf, type BackupList } from "../../ops/backup";
+import { kindsOf, parseBackupId, renderBackups, windowsOf, type BackupList } from "../../ops/backup";
 import { backupLines, backupProblems, type BackupStatus } from "../../ops/status/backup";
 import { services } from "../../services/registry";
 
@@ -39,14 +39,14 @@ const well: BackupList = {
   stateAt: null,
   ...{ illness: null, weekOfWalBytes: gib, freeBytes: 100 * gib },
 };
-const running: BackupStatus = { container: "pg16-backup", state: "running", startedAt: hoursAgo(100), list: well };
+const running: BackupStatus = { container: "pg16-backup", state: "running", createdAt: hoursAgo(100), list: well };
 const problems = (status: Partial<BackupStatus>) => backupProblems({ ...running, ...status }, registry, "prod");
 const copy = { to: "vault:", backups: ["6-logical"], wal: {}, completeAt: hoursAgo(1), failed: null };
 
 describe("what is wrong with the backups", () => {
   it("is nothing where all is well, nor in the first hour, nor where a service is in the dump before", () => {
     expect(problems({})).toEqual([]);
-    expect(problems({ startedAt: hoursAgo(0.5), list: { ...well, backups: [] } })).toEqual([]);
+    expect(problems({ createdAt: hoursAgo(0.5), list: { ...well, backups: [] } })).toEqual([]);
     const before = [backup("physical", 30), backup("logical", 30), backup("logical", 6, ["gt"])];
     expect(problems({ list: { ...well, backups: before } })).toEqual([]);
   });
@@ -74,6 +74,16 @@ describe("what is wrong with the backups", () => {
       "a service that is in no dump young enough",
       { list: { ...well, backups: [backup("physical", 30), backup("logical", 40), backup("logical", 6, ["gt"])] } },
       ["gatherer is in no dump younger than 36 h (a lock): npm run ops -- backup now logical"],
+    ],
+    [
+      "backups that are too old beside one of a time to come",
+      { list: { ...well, backups: [backup("physical", 30), backup("logical", 40), backup("logical", -900)] } },
+      ["no logical backup younger than 36 h: the newest is of 1 d 16 h ago (docker logs pg16-backup)"],
+    ],
+    [
+      "WAL that does not come",
+      { list: { ...well, illness: "no WAL is received: no primary answers" } },
+      ["pg16-backup: no WAL is received: no primary answers (docker logs pg16-backup)"],
     ],
     [
       "a folder that is no backup",
@@ -122,5 +132,18 @@ describe("what a person sees", () => {
       [8.5, 0],
     ]);
     expect(renderBackups({ ...list, wal: [] })).toContain("no point in time can be restored yet");
+  });
+});
+
+describe("what is asked for by a person", () => {
+  it("is a kind, or an id as list has it", () => {
+    expect(kindsOf("all")).toEqual(["logical", "physical"]);
+    expect(kindsOf("physical")).toEqual(["physical"]);
+    expect(parseBackupId("20261126T170000Z-logical")).toBe("20261126T170000Z-logical");
+  });
+
+  it.each(["", "Logical", "-x", "logical physical", "a\nb"])("%j is no kind, and is told so", (word) => {
+    expect(() => kindsOf(word)).toThrow(/^kind of a backup: got ".*", allowed are logical, physical and all/);
+    expect(() => parseBackupId(word)).toThrow(/^id of a backup: got ".*", it is like 20261126T170000Z-logical; /);
   });
 });
