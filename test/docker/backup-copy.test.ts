@@ -54,6 +54,8 @@ describe("a folder", () => {
         .filter((line) => line.endsWith(".gz"));
     await waitFor(() => segments("/copy/wal").length > 0, 150);
     await waitFor(() => segments("/copy/wal").join() === segments("/backups/wal").join(), 150);
+    // Verifiers of passwords are in it.
+    expect(inside("find", "/backups/backups", "/copy/backups", "-type", "f", "-perm", "/077").stdout).toBe("");
     expect(readdirSync(folder).sort()).toEqual([".centraldb-copy", "backups", "state", "wal"]);
   });
 
