@@ -34,7 +34,9 @@ WITH object(class, oid, type, schema, name, target, owner, acl, initial, columns
   UNION ALL
   SELECT 'pg_proc'::regclass, p.oid, CASE prokind WHEN 'p' THEN 'procedure' ELSE 'function' END,
          nspname, format('%I.%I(%s)', nspname, proname, oidvectortypes(proargtypes)),
-         format('%s %s', CASE prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, p.oid::regprocedure), proowner, proacl,
+         -- Two procedures may differ by IN and OUT alone.
+         CASE prokind WHEN 'p' THEN format('PROCEDURE %I.%I(%s)', nspname, proname, pg_get_function_identity_arguments(p.oid))
+                      ELSE format('FUNCTION %s', p.oid::regprocedure) END, proowner, proacl,
          coalesce(i.initprivs, acldefault('f', proowner)), ''
     FROM pg_proc p
     JOIN pg_namespace n ON n.oid = pronamespace

@@ -16,7 +16,9 @@ WITH part_of_extension AS (
      AND NOT EXISTS (SELECT FROM part_of_extension e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid)
 ), other AS (
   SELECT n.nspname AS schema, CASE p.prokind WHEN 'p' THEN 'PROCEDURE' WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END AS type,
-         p.oid::regprocedure::text AS target, pg_get_userbyid(p.proowner) AS owner
+         -- Two procedures may differ by IN and OUT alone.
+         CASE p.prokind WHEN 'p' THEN format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))
+                        ELSE p.oid::regprocedure::text END AS target, pg_get_userbyid(p.proowner) AS owner
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
    WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))
   UNION ALL
@@ -38,7 +40,9 @@ WITH part_of_extension AS (
     FROM pg_ts_config c JOIN pg_namespace n ON n.oid = c.cfgnamespace
    WHERE NOT EXISTS (SELECT FROM part_of_extension e WHERE e.classid = 'pg_ts_config'::regclass AND e.objid = c.oid)
 )
-SELECT 'prefix' AS kind, type, schema, format('%I.%I', schema, name) AS target, name, owner::text
+SELECT CASE WHEN EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                          WHERE n.nspname = relation.schema AND c.relname = (relation.schema || '_' || relation.name)::name)
+            THEN 'prefix taken' ELSE 'prefix' END AS kind, type, schema, format('%I.%I', schema, name) AS target, name, owner::text
   FROM relation
  WHERE schema = ANY ($1) AND NOT starts_with(name, schema || '_') AND NOT is_columns
 UNION ALL
@@ -57,7 +61,9 @@ UNION ALL
 SELECT 'row security', 'TABLE', schema, format('%I.%I', schema, name), name, owner FROM relation WHERE relrowsecurity
 UNION ALL
 -- With a path of its own it finds what its owner meant, whoever calls it.
-SELECT 'security definer', CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, n.nspname, p.oid::regprocedure::text, '',
+SELECT 'security definer', CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, n.nspname,
+       CASE p.prokind WHEN 'p' THEN format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid))
+                      ELSE p.oid::regprocedure::text END, '',
        pg_get_userbyid(p.proowner)
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
  WHERE p.prosecdef AND n.nspname = ANY ($1 || '{public,extensions}'::text[])

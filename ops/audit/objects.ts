@@ -45,6 +45,13 @@ const kinds: Readonly<Record<string, (row: ObjectRow, plan: Plan) => Told>> = {
     found: "none",
     fix: [`ALTER ${type} ${target} RENAME TO ${identifier(`${schema}_${name}`)}`],
   }),
+  "prefix taken": ({ schema, name, owner }) => ({
+    role: owner,
+    expected: `the prefix ${schema}_`,
+    found: "none",
+    fix: [],
+    byHand: `${schema}_${name} is there already: its owner renames one of them.`,
+  }),
   owner: ({ type, schema, target, owner }) => ({
     role: owner,
     expected: `owner ${tierRole(schema, "owner")}`,

@@ -46,7 +46,7 @@ SELECT json_build_object(
   -- Only what was noted when the stack set it; see note-passwords.sql.
   'passwords', (
     SELECT coalesce(json_agg(json_build_object('role', rolname, 'since', since,
-                             'ours', pg_column_size(rolpassword) < 1000
+                             'ours', octet_length(rolpassword) < 1000
                                      AND fingerprint = encode(sha256(convert_to(rolpassword, 'UTF8')), 'hex')) ORDER BY rolname), '[]')
       FROM platform.password JOIN pg_authid ON rolname = role
      WHERE rolpassword IS NOT NULL),

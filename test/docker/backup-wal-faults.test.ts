@@ -121,7 +121,8 @@ describe("a clock that is wrong", () => {
       const made = () => wrong.list().backups.filter((backup) => daysAhead(backup) === days);
       await waitFor(() => made().length === 2, 120);
       expect(made().map(({ kind }) => kind)).toEqual(["logical", "physical"]);
-      await waitFor(() => wrong.log().split("nothing old is deleted: this clock is ").length > 2);
+      // By another clock something is older than it is kept, and is not deleted.
+      if (days === 40) await waitFor(() => wrong.log().includes("nothing old is deleted: this clock is "));
       await wrong.goesOnWith(before);
       docker("rm", "--force", wrong.container);
       docker("start", agent.container);

@@ -111,6 +111,21 @@ describe("the audit", () => {
     );
   });
 
+  it("repairs others' findings also where an owner's objects can hardly be named: a name that is taken, procedures alike but for OUT", async () => {
+    await server.superuser.query(
+      `SET ROLE gtown; CREATE TABLE gt.gt_dup (); CREATE TABLE gt.dup ();
+       CREATE PROCEDURE gt.gt_p2(IN a int) LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+       CREATE PROCEDURE gt.gt_p2(OUT a int) LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+       RESET ROLE; GRANT USAGE ON SCHEMA gt TO scapp; GRANT EXECUTE ON PROCEDURE gt.gt_p2(IN int) TO scapp`,
+    );
+    const findings = await look();
+    await server.superuser.query(renderFixes(findings, false));
+    expect(await described()).toEqual(["gtown: table gt.dup: expected the prefix gt_, found none"]);
+    await server.superuser.query(
+      "DROP TABLE gt.dup, gt.gt_dup; DROP PROCEDURE gt.gt_p2(IN int); DROP PROCEDURE gt.gt_p2(OUT int)",
+    );
+  });
+
   it("says what it could not look at, and what it found all the same", async () => {
     await server.superuser.query("GRANT SELECT ON ALL TABLES IN SCHEMA gt TO scapp");
     const { host, port, superuser } = server;

@@ -13,7 +13,8 @@ BEGIN
         FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
        WHERE nspname IN (SELECT name FROM planned_schema WHERE is_service) AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
       UNION ALL
-      SELECT 'routine', nspname, format('%s %s', CASE prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, p.oid::regprocedure),
+      SELECT 'routine', nspname, CASE prokind WHEN 'p' THEN format('PROCEDURE %I.%I(%s)', nspname, proname, pg_get_function_identity_arguments(p.oid))
+                          ELSE format('FUNCTION %s', p.oid::regprocedure) END,
              coalesce(proacl, acldefault('f', proowner))
         FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
        WHERE nspname IN (SELECT name FROM planned_schema WHERE is_service)
@@ -33,7 +34,10 @@ BEGIN
   LOOP
     BEGIN
       EXECUTE missing;
-    EXCEPTION WHEN OTHERS THEN
+    EXCEPTION
+      -- An owner may hold any number of tables, at ten seconds each, while nobody else has DDL.
+      WHEN lock_not_available OR deadlock_detected OR query_canceled THEN RAISE;
+      WHEN OTHERS THEN
       RAISE WARNING '%: %', missing, SQLERRM;
     END;
   END LOOP;

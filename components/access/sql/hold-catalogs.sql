@@ -21,23 +21,21 @@ BEGIN
                        CASE WHEN catalog = ANY (changed) THEN 'SHARE ROW EXCLUSIVE' ELSE 'ROW EXCLUSIVE' END);
         EXIT;
       EXCEPTION
-        WHEN lock_not_available THEN
+        WHEN lock_not_available OR deadlock_detected THEN
           IF attempt = 5 THEN RAISE; END IF;
           -- Some role has it for as long as it likes: by a change to itself in an open transaction, by nextval() of the catalog or DDL
           -- on it, which lock before they look. An honest statement is done with a catalog in no time. Without waiting for their
-          -- end: who comes back must find this transaction in front. Nothing is looked up in a catalog that may be locked.
+          -- end: who comes back must find this transaction in front. Nothing is looked up in a catalog that may be locked. Autovacuum,
+          -- which deadlocks where it has one and waits for pg_class, is nobody's session: it gets what it wants at the next attempt.
           PERFORM pg_terminate_backend(holder.pid)
              FROM (SELECT DISTINCT l.pid
                      FROM pg_lock_status() l, pg_stat_get_activity(NULL) a, pg_stat_get_activity(pg_backend_pid()) me
                     WHERE a.pid = l.pid AND a.usesysid NOT IN (10, me.usesysid)
-                      AND l.relation = catalog
-                      AND (l.mode = 'RowExclusiveLock' AND l.granted AND catalog = ANY (changed)
-                           OR l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                      AND (l.relation = catalog AND l.mode = 'RowExclusiveLock' AND l.granted AND catalog = ANY (changed)
+                           -- On any catalog, and on their indexes, which cannot be locked in front.
+                           OR l.relation < 16384 AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
                                          'AccessExclusiveLock'))
                    OFFSET 0) holder;
-        WHEN deadlock_detected THEN
-          -- Autovacuum on one of them waits for pg_class, to write down what it did: it gets it now.
-          IF attempt = 5 THEN RAISE; END IF;
       END;
     END LOOP;
   END LOOP;

@@ -29,7 +29,8 @@ BEGIN
       -- By kind, not ROUTINE: a function and a procedure may share a name and input types. Not the constructors PostgreSQL
       -- makes for a range type: they are as harmless as the type.
       SELECT 'routine', nspname,
-             format(' ON %s %s', CASE prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END, p.oid::regprocedure),
+             CASE prokind WHEN 'p' THEN format(' ON PROCEDURE %I.%I(%s)', nspname, proname, pg_get_function_identity_arguments(p.oid))
+                          ELSE format(' ON FUNCTION %s', p.oid::regprocedure) END,
              coalesce(proacl, acldefault('f', proowner)), proowner
         FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
        WHERE nspname IN (SELECT name FROM planned_schema WHERE is_service)
@@ -94,7 +95,10 @@ BEGIN
   LOOP
     BEGIN
       EXECUTE unplanned;
-    EXCEPTION WHEN OTHERS THEN
+    EXCEPTION
+      -- An owner may hold any number of tables, at ten seconds each, while nobody else has DDL.
+      WHEN lock_not_available OR deadlock_detected OR query_canceled THEN RAISE;
+      WHEN OTHERS THEN
       RAISE WARNING '%: %', unplanned, SQLERRM;
     END;
   END LOOP;

@@ -198,6 +198,42 @@ describe("the plan is applied", () => {
     await bystander.end();
   });
 
+  it("also where one session of an owner waits for a catalog with another in its hands, again and again", async () => {
+    const other = await server.session("gtown");
+    const attack = `SET lock_timeout = 0; SET statement_timeout = 0;
+      DO $$ DECLARE n int; BEGIN
+        BEGIN PERFORM nextval('pg_attribute'::regclass); EXCEPTION WHEN OTHERS THEN NULL; END;
+        LOOP
+          SELECT count(*) INTO n FROM pg_lock_status() l WHERE l.relation = 'pg_attribute'::regclass AND NOT l.granted;
+          EXIT WHEN n > 0;
+          PERFORM pg_sleep(0.01);
+        END LOOP;
+        FOR i IN 1..20 LOOP
+          BEGIN PERFORM nextval('pg_class'::regclass); EXIT;
+          EXCEPTION WHEN deadlock_detected THEN NULL; WHEN OTHERS THEN EXIT; END;
+        END LOOP;
+      END $$`;
+    const attacking = answer(other, attack);
+    const held =
+      "SELECT count(*) FROM pg_locks WHERE relation = 'pg_attribute'::regclass AND mode = 'RowExclusiveLock'";
+    await expect.poll(() => answer(server.superuser, held)).not.toBe("0");
+    expect(await apply(plan)).toBe("applied");
+    expect(await attacking).toContain("terminating connection due to administrator command");
+    await other.end().catch(() => undefined);
+  });
+
+  it("not where it grants anew on tables an owner has altered and not committed: one error after 10 s, nothing changed", async () => {
+    await gatherer.owner.query("BEGIN; ALTER TABLE gt_own SET (fillfactor = 50)");
+    const more = testPlan(
+      registry.map((service) => (service.code === "lg" ? { ...service, reads: ["gatherer"] } : service)),
+    );
+    const begun = performance.now();
+    expect(await apply(more)).toContain("canceling statement due to lock timeout");
+    expect(performance.now() - begun).toBeLessThan(19_000); // for one table, whoever is to read it
+    await gatherer.owner.query("ROLLBACK");
+    expect(await apply(plan)).toBe("applied");
+  });
+
   it("not while an owner has altered a table and not committed, which an honest migration does: it says so and changes nothing", async () => {
     await gatherer.owner.query("BEGIN; ALTER TABLE gt_own ADD COLUMN more int");
     expect(await apply(plan)).toBe("canceling statement due to lock timeout");
@@ -324,6 +360,18 @@ describe("the effect test", () => {
     const { violations } = await testEffect(plan, server, server.superuser);
     await migration;
     expect(violations.map(describeViolation)).toEqual([]);
+  });
+
+  it("accuses nobody where a catalog in which names are looked up is locked", async () => {
+    const { host, port, superuser } = server;
+    const other = new Client({ host, port, user: "postgres", password: superuser.password, database: plan.database });
+    await other.connect();
+    const testing = testEffect(plan, server, server.superuser);
+    await sleep(250);
+    await other.query("BEGIN; LOCK TABLE pg_proc IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(6); ROLLBACK");
+    await other.end();
+    const { violations } = await testing;
+    expect(violations.filter(({ got }) => got === "allowed")).toEqual([]);
   });
 
   it("is not stopped by tables that are locked", async () => {
