@@ -23,7 +23,7 @@ export default defineConfig({
       ring("live", { seconds: 120 }),
       ring("docker", { seconds: 600, setup: ["test/support/mocks.ts"] }),
       ring("e2e", { seconds: 1200 }),
-      ring("nightly", { seconds: 3600 }),
+      ring("nightly", { seconds: 3600, setup: ["test/support/mocks.ts"] }),
     ],
   },
 });
