@@ -81,7 +81,7 @@ describe.skipIf(!hasGit)("npm run access:diff", () => {
 
   beforeAll(() => {
     const root = join(__dirname, "..", "..");
-    for (const part of ["ops", "components", "services", "package.json", "tsconfig.json"]) {
+    for (const part of ["ops", "agent", "components", "services", "package.json", "tsconfig.json"]) {
       cpSync(join(root, part), join(folder, part), { recursive: true });
     }
     symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));

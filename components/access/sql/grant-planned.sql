@@ -24,12 +24,12 @@ BEGIN
         FROM (SELECT DISTINCT class, schema, acl FROM object) AS alike
        CROSS JOIN LATERAL (
          SELECT p.grantee, string_agg(DISTINCT p.privilege, ', ') AS privileges
-           FROM planned_privilege p JOIN pg_roles r ON r.rolname = p.grantee
+           FROM planned_privilege p LEFT JOIN pg_roles r ON r.rolname = p.grantee
           WHERE p.class = alike.class AND p.name = alike.schema
-            AND NOT EXISTS (SELECT FROM aclexplode(alike.acl) a WHERE a.grantee = r.oid AND a.privilege_type = p.privilege)
+            AND NOT EXISTS (SELECT FROM aclexplode(alike.acl) a WHERE a.grantee = coalesce(r.oid, 0) AND a.privilege_type = p.privilege)
           GROUP BY 1) AS granted
     )
-    SELECT format('GRANT %s ON %s TO %I', l.privileges, o.target, l.grantee)
+    SELECT format('GRANT %s ON %s TO %s', l.privileges, o.target, CASE l.grantee WHEN 'PUBLIC' THEN 'PUBLIC' ELSE quote_ident(l.grantee) END)
       FROM lacking l JOIN object o USING (class, schema, acl)
   LOOP
     BEGIN

@@ -234,11 +234,10 @@ describe("the plan is applied", () => {
     expect(await apply(plan)).toBe("applied");
   });
 
-  it("not while an owner has altered a table and not committed, which an honest migration does: it says so and changes nothing", async () => {
+  it("also while an owner has altered a table and not committed, which an honest migration does, where nothing is to be granted on it", async () => {
     await gatherer.owner.query("BEGIN; ALTER TABLE gt_own ADD COLUMN more int");
-    expect(await apply(plan)).toBe("canceling statement due to lock timeout");
-    await gatherer.owner.query("ROLLBACK");
     expect(await apply(plan)).toBe("applied");
+    await gatherer.owner.query("ROLLBACK");
   });
 
   it("whatever an owner writes into a partition's bound: where it leaves no room for grants, it is refused", async () => {
@@ -426,7 +425,7 @@ describe("thousands of tables of one owner, made past the guard", () => {
     await makeTables();
     const there = await answer(
       server.superuser,
-      "SELECT count(*) FROM pg_class WHERE relnamespace = 'gt'::regnamespace AND relkind = 'r'",
+      "SELECT count(*) FROM pg_class WHERE relnamespace = 'gt'::regnamespace AND relkind IN ('r', 'p')",
     );
     const { violations, attempts, samples } = await testEffect(plan, server, server.superuser);
     expect(violations.map(describeViolation)).toEqual([]);
