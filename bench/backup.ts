@@ -3,7 +3,7 @@ import type { BackupKind } from "../agent/schedule";
 import type { BackupList } from "../ops/backup";
 import { prepareStack } from "../test/support/stack";
 import { run } from "../test/support/run";
-import { waitFor } from "../test/support/cluster";
+import { waitFor } from "../test/support/wait";
 import { measurePaired } from "./paired";
 
 /** Of 128 bytes each, a part of them random: more than 1 GB. */

@@ -6,7 +6,8 @@ import { collectStatus } from "../../ops/status/collect";
 import { services } from "../../services/registry";
 import { tiers } from "../../services/service";
 import { answer } from "../support/attackers";
-import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
+import { prepareCluster, type TestCluster } from "../support/cluster";
+import { waitFor } from "../support/wait";
 
 // What a taken-over gatherer does to the machine, where the container's limits and the network matter.
 const [gatherer, ...others] = services.slice(0, 2);

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { handOverState, type BackupList } from "../../ops/backup";
 import { services } from "../../services/registry";
-import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
+import { prepareCluster, type TestCluster } from "../support/cluster";
+import { waitFor } from "../support/wait";
 import { run } from "../support/run";
 import { buildStandInRcloneImage, standInRcloneImage } from "../support/stand-in-image";
 

@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { services } from "../../services/registry";
 import { backupAgent, holdDump, type BackupAgent } from "../support/backup";
-import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
+import { prepareCluster, type TestCluster } from "../support/cluster";
+import { waitFor } from "../support/wait";
 import { run } from "../support/run";
 import { completeSegments } from "../support/wal";
 

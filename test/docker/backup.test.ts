@@ -2,7 +2,8 @@ import { spawn } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { services } from "../../services/registry";
 import { backupAgent, type BackupAgent } from "../support/backup";
-import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
+import { prepareCluster, type TestCluster } from "../support/cluster";
+import { waitFor } from "../support/wait";
 import { run } from "../support/run";
 
 // The agent in its container, with real tools on real servers.

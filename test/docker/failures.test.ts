@@ -6,7 +6,8 @@ import { describeViolation } from "../../ops/effect-test/attempt";
 import { testEffect } from "../../ops/effect-test/effect-test";
 import type { NodeName } from "../../components/naming";
 import { services } from "../../services/registry";
-import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
+import { prepareCluster, type TestCluster } from "../support/cluster";
+import { waitFor } from "../support/wait";
 import { walMiB, writeWal } from "../support/wal";
 
 // One cluster that is broken in many ways, each step on what the one before left.

@@ -9,7 +9,8 @@ import type * as pgHba from "../../components/cluster/configuration/pg-hba";
 import type { NodeName } from "../../components/naming";
 import type { Settings } from "../../components/settings-rules";
 import { services } from "../../services/registry";
-import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
+import { prepareCluster, type TestCluster } from "../support/cluster";
+import { waitFor } from "../support/wait";
 
 // One cluster that is never broken: what it gives, and how its configuration changes.
 const registry = services.slice(0, 3);

@@ -8,7 +8,8 @@ import { collectStatus } from "../../ops/status/collect";
 import { services } from "../../services/registry";
 import { tiers } from "../../services/service";
 import { answer } from "../support/attackers";
-import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
+import { prepareCluster, type TestCluster } from "../support/cluster";
+import { waitFor } from "../support/wait";
 import { run } from "../support/run";
 
 // What a taken-over gatherer does to the replica, where all three of its roles may log in and read.

@@ -6,7 +6,8 @@ import { serverNames } from "../../components/cluster/configuration/server-names
 import type { NodeName } from "../../components/naming";
 import { services } from "../../services/registry";
 import { newKey, publicKeyOf, selfSigned, signed } from "../support/certificates";
-import { prepareCluster, waitFor, type TestCluster } from "../support/cluster";
+import { prepareCluster, type TestCluster } from "../support/cluster";
+import { waitFor } from "../support/wait";
 import { fakePassword } from "../support/mocks";
 import { run } from "../support/run";
 

@@ -8,7 +8,7 @@ import type { Connection } from "../../components/access/endpoints";
 import { formatPreview } from "../../ops/preview/page";
 import { readPreview } from "../../ops/preview/read-preview";
 import { services } from "../../services/registry";
-import { waitFor } from "../support/cluster";
+import { waitFor } from "../support/wait";
 import { commandLines, leaks, readablePlaces, secretsOf } from "../support/secrets";
 import { prepareStack, type TestStack } from "../support/stack";
 

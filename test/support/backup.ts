@@ -3,7 +3,8 @@ import { expect } from "vitest";
 import { agentFile } from "../../components/backup/agent-file";
 import type { NodeName } from "../../components/naming";
 import type { BackupList } from "../../ops/backup";
-import { waitFor, type TestCluster } from "./cluster";
+import type { TestCluster } from "./cluster";
+import { waitFor } from "./wait";
 import { run, type Ran } from "./run";
 
 /** The backup's container of a cluster, as its operator sees it. */

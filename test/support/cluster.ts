@@ -13,6 +13,7 @@ import { fakePassword, runProgram, type Declared, type Program } from "./mocks";
 import { plain } from "./plain";
 import { run, type Ran } from "./run";
 import { freePort } from "./server";
+import { waitFor } from "./wait";
 import { buildStandInImage, buildStandInNodeImage, standInImage, standInNodeImage } from "./stand-in-image";
 
 /**
@@ -158,21 +159,6 @@ export async function prepareCluster(
       if (built.length > 0) run("docker", ["image", "rm", "--force", ...built]);
     },
   };
-}
-
-/** Waits until `condition` holds; throws after `seconds`. Errors count as no. */
-export async function waitFor(condition: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
-  const deadline = Date.now() + seconds * 1000;
-  let last: unknown = "it did not hold";
-  while (Date.now() < deadline) {
-    try {
-      if (await condition()) return;
-    } catch (error) {
-      last = error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error(`waited ${seconds} seconds: ${String(last)}`);
 }
 
 /** What the providers do with one resource; `done` holds the inputs of the last time, by name. */
