@@ -35,32 +35,41 @@ export function startTool(
   args: readonly string[],
   { places, signal }: ToolOptions,
   { buffer = true }: { readonly buffer?: boolean } = {},
-): ResultPromise<{ stdin: "ignore"; encoding: "utf8" }> {
-  return execa(program, args, {
+): ResultPromise<{ stdin: "ignore"; encoding: "utf8"; buffer: { stdout: boolean; stderr: false } }> {
+  const running = execa(program, args, {
     env: toolEnvironment(places),
     stdin: "ignore",
     encoding: "utf8",
-    // What it says of its failure is kept in any case.
-    buffer: { stdout: buffer, stderr: true },
+    // What it says of its failure is kept in any case, but no more than its end: pg_dump warns of an owner's functions for hours.
+    buffer: { stdout: buffer, stderr: false },
     ...(signal === undefined ? {} : { cancelSignal: signal }),
     // SIGKILL for what does not end when it is told to.
     forceKillAfterDelay: 10_000,
   });
+  let end = "";
+  running.stderr.on("data", (text: Buffer | string) => {
+    end = (end + text.toString()).slice(-keptOfStderr);
+    endsOfStderr.set(running, end);
+  });
+  return running;
 }
+
+const keptOfStderr = 4_000;
+/** What a tool said last. */
+const endsOfStderr = new WeakMap<object, string>();
 
 /** @throws BackupFailure where the tool does not end with 0 */
 export async function settled<T extends ResultPromise>(program: string, running: T): Promise<Awaited<T>> {
   try {
     return await running;
   } catch (error) {
-    const { exitCode, signal, stderr, shortMessage } = error as {
+    const { exitCode, signal, shortMessage } = error as {
       exitCode?: number;
       signal?: string;
-      stderr?: string;
       shortMessage?: string;
     };
     const how = signal === undefined ? (exitCode === undefined ? shortMessage : `exit status ${exitCode}`) : signal;
-    const said = (stderr ?? "").trim().split("\n").slice(-4).join("; ");
+    const said = (endsOfStderr.get(running) ?? "").trim().split("\n").slice(-4).join("; ");
     throw new BackupFailure(`${program}: ${how ?? "failed"}${said === "" ? "" : `: ${said}`}`);
   }
 }

@@ -6,13 +6,15 @@ export interface DumpedTable {
   readonly name: string;
   /** As SQL names it: `gt."gt_Raw"`. */
   readonly quoted: string;
+  /** The same of the partitioned table it is a part of; else its own. */
+  readonly root: string;
   readonly owner: string;
 }
 
 /** What `pg_restore --list` says of a dump's tables and the catalog of its snapshot does not, or the other way round; in words. */
 export function comparedWithList(list: string, tables: readonly DumpedTable[]): readonly string[] {
   // "3456; 0 16400 TABLE DATA gt gt_raw_data gtown": a name may have spaces, and a line break is a space there.
-  const found = new Set(list.split("\n").flatMap((line) => /^\d+; \d+ \d+ TABLE DATA (.*)$/.exec(line)?.[1] ?? []));
+  const found = new Set(list.split("\n").flatMap((line) => /^\d+; \d+ \d+ TABLE DATA (.*)$/s.exec(line)?.[1] ?? []));
   const oneLine = (text: string) => text.replaceAll(/[\r\n]/g, " ");
   const expected = new Map(
     tables.map(({ schema, name, owner, quoted }) => [oneLine(`${schema} ${name} ${owner}`), quoted] as const),
@@ -36,7 +38,50 @@ export function comparedWithRows(
   });
 }
 
+/** Rows of tables, those of partitions at their root. */
+export function byRoot(
+  rows: ReadonlyMap<string, number>,
+  roots: ReadonlyMap<string, string>,
+): ReadonlyMap<string, number> {
+  const sums = new Map<string, number>();
+  for (const [table, count] of rows) {
+    const root = roots.get(table) ?? table;
+    sums.set(root, (sums.get(root) ?? 0) + count);
+  }
+  return sums;
+}
+
 const newline = 10;
+
+/**
+ * Hands each line of a stream over, as bytes: gigabytes go through here. Of a long one no more than the chunk it begins in is kept
+ * where `enough` says how many bytes are.
+ */
+async function eachLine(stream: Readable, enough: () => number, onLine: (line: Buffer) => void): Promise<void> {
+  let begun: Buffer = Buffer.alloc(0);
+  const more = (part: Buffer) => (begun.length < enough() ? Buffer.concat([begun, part]) : begun);
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    let from = 0;
+    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, from)) {
+      const part = chunk.subarray(from, end);
+      onLine(begun.length === 0 ? part : more(part));
+      if (begun.length > 0) begun = Buffer.alloc(0);
+      from = end + 1;
+    }
+    if (from < chunk.length) begun = more(chunk.subarray(from));
+  }
+}
+
+/** The lines of a text, each no longer than `bytes`: an owner's setting may be hundreds of megabytes. */
+export async function lineBegins(stream: Readable, bytes: number): Promise<ReadonlySet<string>> {
+  const begins = new Set<string>();
+  await eachLine(
+    stream,
+    () => bytes,
+    (line) => begins.add(line.subarray(0, bytes).toString("utf8")),
+  );
+  return begins;
+}
 
 /**
  * Rows of each table in what `pg_restore --data-only --file=-` prints, by the table's name as SQL has it. Its COPY ends with a line that
@@ -48,54 +93,47 @@ export async function countRows(script: Readable): Promise<ReadonlyMap<string, n
   /** Whose rows come; undefined between two tables. */
   let table: string | undefined;
   let rows = 0;
-  let statement = "";
-  const endOf = (line: Buffer) => {
+  const statement = new Statement();
+  const onLine = (line: Buffer) => {
     if (table === undefined) {
-      statement = continued(statement, line.toString("utf8"));
-      table = copiedTable(statement);
-      if (table !== undefined) [statement, rows] = ["", 0];
+      statement.add(line.toString("utf8"));
+      table = statement.copiedTable();
+      rows = 0;
     } else if (line.length === 2 && line.toString("latin1") === "\\.") {
       counts.set(table, rows + (counts.get(table) ?? 0));
       table = undefined;
     } else rows++;
   };
-  // Bytes, not text: gigabytes go through here, and of a row no more than its begin is looked at.
-  let begun: Buffer = Buffer.alloc(0);
-  const kept = (part: Buffer) => (table === undefined || begun.length < 3 ? part : part.subarray(0, 0));
-  for await (const chunk of script as AsyncIterable<Buffer>) {
-    let from = 0;
-    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, from)) {
-      const part = chunk.subarray(from, end);
-      endOf(begun.length === 0 ? part : Buffer.concat([begun, kept(part)]));
-      if (begun.length > 0) begun = Buffer.alloc(0);
-      from = end + 1;
-    }
-    if (from < chunk.length) begun = Buffer.concat([begun, kept(chunk.subarray(from))]);
-  }
+  await eachLine(script, () => (table === undefined ? Infinity : 3), onLine);
   if (table !== undefined) throw new Error(`the rows of ${table} have no end`);
   return counts;
 }
 
-/** A statement's text with one more line; a name with line breaks goes on, a comment between statements is none. */
-function continued(statement: string, line: string): string {
-  const isWhole = /;\s*$/.test(statement) && !isQuoted(statement);
-  if (statement !== "" && !isWhole) return `${statement}\n${line}`;
-  return line.startsWith("--") ? "" : line;
-}
+/** A statement as it comes, line by line. Names may have line breaks, thousands of them: each line is looked at once. */
+class Statement {
+  private lines: string[] = [];
+  /** `'` or `"` where a line ends inside such quotes. */
+  private quote = "";
 
-/** Whether a text ends inside '…' or "…". */
-function isQuoted(text: string): boolean {
-  let open = "";
-  for (const [mark] of text.matchAll(/['"]/g)) {
-    if (open === "") open = mark;
-    else if (open === mark) open = "";
+  add(line: string): void {
+    if (this.isWhole()) this.lines = [];
+    // A comment stands between statements.
+    if (this.lines.length === 0 && (line === "" || line.startsWith("--"))) return;
+    this.lines.push(line);
+    for (const [mark] of line.matchAll(/['"]/g)) {
+      if (this.quote === "") this.quote = mark;
+      else if (this.quote === mark) this.quote = "";
+    }
   }
-  return open !== "";
-}
 
-/** `COPY gt."gt_Raw" (id) FROM stdin;` is of `gt."gt_Raw"`; undefined for another statement, or a part of one. */
-function copiedTable(statement: string): string | undefined {
-  if (!statement.endsWith(" FROM stdin;") || isQuoted(statement)) return undefined;
-  const identifier = `(?:"(?:[^"]|"")*"|[^".\\s(]+)`;
-  return new RegExp(`^COPY (${identifier}\\.${identifier}) `).exec(statement)?.[1];
+  private isWhole(): boolean {
+    return this.quote === "" && /;\s*$/.test(this.lines.at(-1) ?? "");
+  }
+
+  /** `COPY gt."gt_Raw" (id) FROM stdin;` is of `gt."gt_Raw"`; undefined for another statement, or a part of one. */
+  copiedTable(): string | undefined {
+    if (!this.isWhole() || !(this.lines.at(-1) ?? "").endsWith(" FROM stdin;")) return undefined;
+    const identifier = `(?:"(?:[^"]|"")*"|[^".\\s(]+)`;
+    return new RegExp(`^COPY (${identifier}\\.${identifier}) `).exec(this.lines.join("\n"))?.[1];
+  }
 }

@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { services } from "../../services/registry";
-import { backupAgent, type BackupAgent } from "../support/backup";
+import { backupAgent, holdDump, type BackupAgent } from "../support/backup";
 import { prepareCluster, type TestCluster } from "../support/cluster";
 import { waitFor } from "../support/wait";
 import { run } from "../support/run";
@@ -83,5 +84,48 @@ describe("a dump that one service keeps from being made", () => {
     expect(agent.run("verify").status).toBe(0);
     expect(agent.run("now", "logical").output).toContain("is proven");
     expect(agent.list().backups.at(-1)?.logical?.leftOut).toEqual([]);
+  });
+});
+
+describe("a dump whose table is another thing when its rows are counted", () => {
+  it("runs no view of its owner as app, and leaves that service out", async () => {
+    const owner = await cluster.login("primary", "gtown");
+    await owner.query("CREATE TABLE gt_a1 (id int); CREATE TABLE gt_a2 (id int)");
+    const held = await holdDump(cluster, agent, "gtown", "gt_a1");
+    const superuser = await cluster.login("primary", "postgres");
+    await owner.query(
+      `ALTER TABLE gt_a2 RENAME TO gt_a3;
+       CREATE VIEW gt_a2 WITH (security_invoker = true) AS
+         SELECT set_config('application_name', 'stolen ' || left(rolpassword, 30), false) AS s FROM pg_authid`,
+    );
+    await held.release();
+    const seen = new Set<string>();
+    for (let ended: unknown; ended === undefined; ended = await Promise.race([held.ended, sleep(2)])) {
+      const names = "SELECT DISTINCT application_name AS name FROM pg_stat_activity WHERE usename = 'app'";
+      for (const { name } of (await superuser.query<{ name: string }>(names)).rows) seen.add(name);
+    }
+    expect((await held.ended).output).toContain("is proven");
+    expect([...seen].filter((name) => name.startsWith("stolen"))).toEqual([]);
+    expect(agent.list().backups.at(-1)?.logical?.leftOut).toEqual([
+      { service: "gt", why: expect.stringContaining('"gt_a2"') as unknown },
+    ]);
+    await owner.query("DROP VIEW gt_a2");
+    await owner.end();
+    await superuser.end();
+  });
+
+  it("has a hash partitioned by an enum, whose rows pg_dump loads by way of the root", async () => {
+    const owner = await cluster.login("primary", "gtown");
+    await owner.query(
+      `CREATE TYPE gt.colour AS ENUM ('red', 'green');
+       CREATE TABLE gt_h (c gt.colour, v int) PARTITION BY HASH (c);
+       CREATE TABLE gt_h0 PARTITION OF gt_h FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+       INSERT INTO gt_h VALUES ('red', 1), ('green', 2)`,
+    );
+    await owner.end();
+    expect(agent.run("now", "logical").output).toContain("is proven");
+    const logical = agent.list().backups.at(-1)?.logical;
+    expect(logical?.leftOut).toEqual([]);
+    expect(logical?.tables).toMatchObject({ "gt.gt_h0": { rows: 2 } });
   });
 });

@@ -2,12 +2,12 @@ import { Readable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { walRange } from "../../agent/physical";
-import { comparedWithList, comparedWithRows, countRows } from "../../agent/proof/dump-contents";
+import { byRoot, comparedWithList, comparedWithRows, countRows, lineBegins } from "../../agent/proof/dump-contents";
 import { isOfVersion } from "../../agent/run";
 import { isLost } from "../../agent/wal-receiver";
 
 const table = (schema: string, name: string) => ({
-  ...{ schema, name, owner: `${schema}own`, quoted: `${schema}.${name}` },
+  ...{ schema, name, owner: `${schema}own`, quoted: `${schema}.${name}`, root: `${schema}.${name}` },
 });
 
 describe("a dump's list", () => {
@@ -22,6 +22,11 @@ describe("a dump's list", () => {
 
   it("is the catalog's, names with spaces and line breaks too", () => {
     expect(comparedWithList(list, [table("gt", "gt_raw"), table("gt", "gt_with\nspace")])).toEqual([]);
+  });
+
+  it("has names that only look like the end of a line", () => {
+    const odd = `3459; 0 16405 TABLE DATA gt gt_a\u2028b gtown`;
+    expect(comparedWithList(odd, [table("gt", "gt_a\u2028b")])).toEqual([]);
   });
 
   it("that lacks a table, or has one more, is told", () => {
@@ -69,6 +74,41 @@ describe("the rows of a dump", () => {
     const script = Readable.from([Buffer.from("COPY gt.gt_raw (a) FROM stdin;\n1\n")]);
     await expect(countRows(script)).rejects.toThrow("the rows of gt.gt_raw have no end");
   });
+});
+
+it("of partitions that are loaded by way of their root are the root's", async () => {
+  const roots = new Map([
+    ["gt.gt_h0", "gt.gt_h"],
+    ["gt.gt_h1", "gt.gt_h"],
+  ]);
+  const counted = byRoot(
+    new Map([
+      ["gt.gt_h0", 2],
+      ["gt.gt_h1", 1],
+      ["gt.gt_own", 5],
+    ]),
+    roots,
+  );
+  const dumped = byRoot(
+    new Map([
+      ["gt.gt_h", 3],
+      ["gt.gt_own", 5],
+    ]),
+    roots,
+  );
+  expect(comparedWithRows(dumped, counted)).toEqual([]);
+  const begins = await lineBegins(
+    Readable.from([Buffer.from("CREATE ROLE a;\nALTER ROLE b SET x TO 'xx"), Buffer.from("xx'\nlast")]),
+    12,
+  );
+  expect([...begins]).toEqual(["CREATE ROLE ", "ALTER ROLE b"]);
+});
+
+it("a statement of thousands of lines is read line by line, in no time", async () => {
+  const column = `"${"x;\n".repeat(30)}"`;
+  const columns = Array.from({ length: 1600 }, () => column).join(", ");
+  const script = Readable.from([Buffer.from(`COPY gt.gt_wide (${columns}) FROM stdin;\n1\n\\.\n`)]);
+  expect([...(await countRows(script))]).toEqual([["gt.gt_wide", 1]]);
 });
 
 it("rows are a table's own: that two have each other's is told", () => {
