@@ -8,6 +8,10 @@ set -euo pipefail
 
 binary=$1 name=$2 tag=$3
 docker image inspect "$tag" > /dev/null 2>&1 && exit 0
+[ -x "$binary" ] || {
+  echo "$binary is not there: apt-get install $name" >&2
+  exit 1
+}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 install -D -m 755 "$binary" "$work/usr/local/bin/$name"
