@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { inALine } from "./failure";
 import { basesWithWal } from "./retention";
 import { runBackup } from "./run";
-import { backupKinds, type BackupKind } from "./schedule";
+import { backupKinds, unknownServices, type BackupKind } from "./schedule";
 import { findPrimary } from "./server";
 import { readSettings, type Places } from "./settings";
 import { keepSecondCopy } from "./copy/second-copy";
@@ -74,22 +74,22 @@ export class Agent {
   run(kind: BackupKind, asked: boolean, say: (line: string) => void): Promise<Stored | undefined> {
     const work = async () => {
       const { places, store, signal } = this;
+      // Whoever asked may be gone when it ends: the log has everything.
+      const both = (line: string) => {
+        if (say !== this.say) this.say(line);
+        say(line);
+      };
       this.running = { kind, since: new Date() };
       try {
-        // Whoever asked may be gone when it ends: the log has everything.
-        const both = (line: string) => {
-          if (say !== this.say) this.say(line);
-          say(line);
-        };
-        const made = await runBackup(kind, asked || (await this.wantsBase(kind)), { places, store, signal, say: both });
+        const wanted = asked || (await this.isWanted(kind));
+        const made = await runBackup(kind, wanted, { places, store, signal, say: both });
         if (made !== undefined) this.failures.delete(kind);
         return made;
       } catch (error) {
         const why = inALine(error);
         const times = (this.failures.get(kind)?.times ?? 0) + 1;
         this.failures.set(kind, { why, at: new Date(), atMs: performance.now(), times });
-        if (say !== this.say) this.say(`${kind} backup failed: ${why}`);
-        say(`${kind} backup failed: ${why}`);
+        both(`${kind} backup failed: ${why}`);
         throw error;
       } finally {
         this.running = undefined;
@@ -121,11 +121,22 @@ export class Agent {
     return performance.now() - failure.atMs < pause;
   }
 
+  /** Also where no class is due. */
+  private isWanted(kind: BackupKind): Promise<boolean> | boolean {
+    return kind === "physical" ? this.wantsBase() : this.wantsDump();
+  }
+
+  private wantsDump(): boolean {
+    const last = this.store.list().backups.findLast((backup) => backup.kind === "logical");
+    const { logical } = last?.manifest ?? {};
+    return logical !== undefined && unknownServices(logical, readSettings(this.places).services).length > 0;
+  }
+
   /** The WAL that is received is of no use without a base backup of its own stretch and timeline. */
-  private async wantsBase(kind: BackupKind): Promise<boolean> {
+  private async wantsBase(): Promise<boolean> {
     const stretches = this.archive.stretches();
     const current = stretches.at(-1);
-    if (kind !== "physical" || current?.first === undefined) return false;
+    if (current?.first === undefined) return false;
     const bases = this.store.list().backups.filter((backup) => backup.kind === "physical");
     const own = bases.filter((base) => stretchOf(base, stretches) === current);
     try {

@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Client } from "pg";
 import { BackupFailure, inALine } from "./failure";
+import { maxLockWaitSeconds, unlessBlocked } from "./lock-watch";
 import type { Dump, LogicalContents, Manifest } from "./manifest";
 import {
   byRoot,
@@ -26,7 +27,10 @@ export interface Made extends Pick<Manifest, "wal" | "tool" | "logical"> {
 }
 
 /** As owners: no right of a service can keep it from a row. A lock that somebody holds on a table fails it after half a minute. */
-const dumpOptions = ["--format=custom", "--no-large-objects", "--lock-wait-timeout=30s", "--no-password"];
+const dumpOptions = [
+  ...["--format=custom", "--no-large-objects", "--no-password"],
+  `--lock-wait-timeout=${maxLockWaitSeconds}s`,
+];
 
 /** One file of pg_dump, and the tables that must be in it. */
 interface Part extends Dump {
@@ -59,7 +63,9 @@ export async function dumpInto(
   options.signal?.addEventListener("abort", end);
   try {
     await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-    await client.query(`${textSettings}; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '30s'`);
+    await client.query(
+      `${textSettings}; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '${maxLockWaitSeconds}s'`,
+    );
     const [exported] = (
       await client.query<{ snapshot: string; lsn: string }>(
         "SELECT pg_export_snapshot() AS snapshot, pg_current_wal_lsn()::text AS lsn",
@@ -70,19 +76,17 @@ export async function dumpInto(
     const tables = await listTables(client);
     const dump = async (part: Part): Promise<Dumped> => {
       const args = [...dumpOptions, ...part.options, `--snapshot=${exported.snapshot}`, `--dbname=${to}`];
-      // Counting is reading, and reads at the same time what the dump reads. Neither is left alone: the snapshot is one's and the other's.
-      const [contents, dumped] = await Promise.allSettled([
-        contentsOf(client, part.tables),
-        runTool("pg_dump", [...args, `--file=${join(folder, part.file)}`], options),
-      ]);
-      for (const one of [dumped, contents]) if (one.status === "rejected") throw one.reason;
-      const made = { ...part, contents: contents.status === "fulfilled" ? contents.value : new Map() };
+      await lockTables(client, part.tables);
+      await unlessBlocked(server.host, settings, options, (signal) =>
+        runTool("pg_dump", [...args, `--file=${join(folder, part.file)}`], { ...options, signal }),
+      );
       // What cannot be proven is left out like what cannot be dumped.
       const proofBegan = performance.now();
-      await prove(folder, made, settings, options).finally(() => {
+      try {
+        return await prove(client, folder, part, settings, options);
+      } finally {
         proofSeconds += (performance.now() - proofBegan) / 1000;
-      });
-      return made;
+      }
     };
     const { dumped, leftOut } = await dumpAll({ client, folder, tables, settings, options, dump });
     await runTool(
@@ -201,21 +205,42 @@ async function listTables(client: Client): Promise<readonly DumpedTable[]> {
   return rows;
 }
 
-async function prove(folder: string, part: Dumped, settings: AgentSettings, options: ToolOptions): Promise<void> {
+/**
+ * What is dumped is still there when it is counted: who wants to change a table waits for both. Where somebody has it locked, the
+ * server's `lock_timeout` ends it.
+ */
+async function lockTables(client: Client, tables: readonly DumpedTable[]): Promise<void> {
+  if (tables.length === 0) return;
+  const names = tables.map(({ quoted }) => `ONLY ${quoted}`);
+  await client.query(`LOCK TABLE ${names.join(", ")} IN ACCESS SHARE MODE`);
+}
+
+/** Reads the dump to its end, and at the same time every row of its snapshot. */
+async function prove(
+  client: Client,
+  folder: string,
+  part: Part,
+  settings: AgentSettings,
+  options: ToolOptions,
+): Promise<Dumped> {
   const file = join(folder, part.file);
   const list = await runTool("pg_restore", ["--list", file], options);
   const wrong = comparedWithList(list, part.tables);
   if (wrong.length > 0) throw new BackupFailure(`${part.file} is not the database: ${shortened(wrong)}`);
-  // Every byte of it is read, and every row counted.
-  const counted = new Map([...part.contents].map(([table, { rows }]) => [table, rows]));
+  // Neither is left alone: the session is needed for the next part, the file is removed where it fails.
+  const [contents, dumped] = await Promise.allSettled([contentsOf(client, part.tables), countDumped(file, options)]);
+  if (dumped.status === "rejected") throw dumped.reason;
+  if (contents.status === "rejected") throw contents.reason;
+  const counted = new Map([...contents.value].map(([table, { rows }]) => [table, rows]));
   const roots = new Map(part.tables.map(({ quoted, root }) => [quoted, root]));
-  const differing = comparedWithRows(byRoot(await countDumped(file, options), roots), byRoot(counted, roots));
+  const differing = comparedWithRows(byRoot(dumped.value, roots), byRoot(counted, roots));
   if (differing.length > 0) throw new BackupFailure(`${part.file} is not the database: ${shortened(differing)}`);
   const schemas = new Set(list.split("\n").flatMap((line) => /^\d+; \d+ \d+ SCHEMA - (\S+) /.exec(line)?.[1] ?? []));
   const isWhole = part.service === null && part.options.length === 0;
   const expected = isWhole ? settings.services : part.service === null ? [] : [part.service];
   const absent = expected.filter((code) => !schemas.has(code));
   if (absent.length > 0) throw new BackupFailure(`${part.file} lacks the schemas ${absent.join(", ")}`);
+  return { ...part, contents: contents.value };
 }
 
 async function proveGlobals(folder: string, { roles }: AgentSettings): Promise<void> {

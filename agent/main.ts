@@ -8,7 +8,7 @@ import { inALine } from "./failure";
 import { backupKinds, type BackupKind } from "./schedule";
 import { metricsPort, serve } from "./serve";
 import { readCopyState } from "./copy/state";
-import { places, stateFolder } from "./settings";
+import { places, settingsFile, stateFolder } from "./settings";
 import { differences, Store, type Stored } from "./store";
 import { flawsOf } from "./proof/wal-flaws";
 import { receivedAt, stretchOf, WalArchive, type Stretch } from "./wal-archive";
@@ -92,6 +92,7 @@ program
         wal,
         copy: readCopyState(places) ?? null,
         stateAt: stateAt(),
+        settingsAt: statSync(settingsFile(places), { throwIfNoEntry: false })?.mtime.toISOString() ?? null,
         illness: await illnessOf(),
         weekOfWalBytes: weekOfWal(stretches),
         freeBytes: await store.freeBytes(),

@@ -1,4 +1,5 @@
 import { Cron } from "croner";
+import type { LogicalContents } from "./manifest";
 
 /** A backup is kept for the classes it was due for: the page's daily, weekly and monthly one. */
 export type BackupClass = "daily" | "weekly" | "monthly";
@@ -64,6 +65,18 @@ export function dueClasses(
         made.kind === kind && made.classes.includes(backupClass) && made.startedAt >= due && made.startedAt <= now,
     );
   });
+}
+
+/**
+ * Services the last dump knows nothing of: those are not left to the next night. One that was left out is: what kept it out is its own
+ * doing, and would again.
+ */
+export function unknownServices(
+  last: Pick<LogicalContents, "services" | "leftOut">,
+  services: readonly string[],
+): readonly string[] {
+  const known = new Set([...last.services, ...last.leftOut.map(({ service }) => service)]);
+  return services.filter((service) => !known.has(service));
 }
 
 function cron(backupClass: BackupClass, timezone: string): Cron {

@@ -43,9 +43,11 @@ export const places: Places = {
 /** The stack's own state, which `npm run up` hands over: secrets are ciphertext in it. */
 export const stateFolder = ({ store }: Pick<Places, "store">): string => `${store}/state`;
 
+export const settingsFile = ({ store }: Pick<Places, "store">): string => `${store}/settings.json`;
+
 /** @throws Error where there are none yet, or they are of another version of the program */
-export function readSettings({ store }: Places): AgentSettings {
-  const file = `${store}/settings.json`;
+export function readSettings(places: Places): AgentSettings {
+  const file = settingsFile(places);
   const read = JSON.parse(readFileSync(file, "utf8")) as Partial<AgentSettings>;
   const days = backupClasses.map((backupClass) => read.retentionDays?.[backupClass]);
   if (!Array.isArray(read.nodes) || read.copy === undefined || !days.every(Number.isFinite)) {

@@ -34,6 +34,8 @@ export interface BackupList {
   readonly copy: CopyState | null;
   /** When the stack's state was handed over last; null where it never was. */
   readonly stateAt: string | null;
+  /** When `up` changed what the agent is to do last; null where it has been told nothing yet. */
+  readonly settingsAt: string | null;
   /** What keeps the agent from its work; null where nothing does. */
   readonly illness: string | null;
   /** WAL of the last seven days in the archive. */

@@ -1,3 +1,4 @@
+import { unknownServices } from "../../agent/schedule";
 import { docker } from "../../components/cluster/docker-cli";
 import { dockerNames } from "../../components/naming";
 import { printable } from "../../services/printable";
@@ -40,7 +41,7 @@ const hour = 3_600_000;
 const maxAgeHours = { logical: 36, physical: 8 * 24 } as const;
 /** A copy takes a while; a night's is there in the morning. */
 const maxCopyAgeHours = 6;
-/** A new stack makes its first ones at once. */
+/** A new stack, and a new service, have their first ones soon. */
 const graceHours = 1;
 
 /** What is not as it should be, a sentence each, with what to do; empty where all is well. */
@@ -79,8 +80,17 @@ function missingServices(list: BackupList, services: readonly Service[]): readon
   );
   const newest = young.at(-1);
   if (newest === undefined) return []; // said already, or to come
+  const areNew = Date.now() - Date.parse(list.settingsAt ?? "") < graceHours * hour;
+  const unknown =
+    newest.logical === undefined
+      ? []
+      : unknownServices(
+          newest.logical,
+          services.map(({ code }) => code),
+        );
   return services
     .filter(({ code }) => !young.some(({ logical }) => logical?.services.includes(code)))
+    .filter(({ code }) => !(areNew && unknown.includes(code)))
     .map(({ name, code }) => {
       const why = newest.logical?.leftOut.find(({ service }) => service === code)?.why;
       return (

@@ -22,7 +22,7 @@ beforeAll(async () => {
   await agent.hasBegun();
   const owner = await cluster.login("primary", "gtown");
   // What gzip cannot make small: a dump of it is some MiB.
-  await owner.query(`CREATE TABLE gt_raw_data AS SELECT i AS id,
+  await owner.query(`CREATE SEQUENCE gt_held; CREATE TABLE gt_raw_data AS SELECT i AS id,
     (SELECT string_agg(md5(i::text || '/' || j), '') FROM generate_series(1, 64) j) AS payload FROM generate_series(1, 8000) i`);
   await owner.end();
 });
@@ -41,12 +41,12 @@ function failure({ status, stdout }: { readonly status: number | null; readonly 
 }
 
 const now = (kind: string) => agent.run("now", kind);
-const holdRawData = () => holdDump(cluster, agent, "gtown", "gt_raw_data");
+const holdPgDump = () => holdDump(cluster, agent, "gtown", "DROP SEQUENCE gt_held");
 
 describe("a server that is killed in the middle of a dump", () => {
   it("leaves no backup and no folder, and the next run succeeds", async () => {
     const before = agent.list();
-    const { ended, release } = await holdRawData();
+    const { ended, release } = await holdPgDump();
     expect(agent.shell("ls /backups/backups")).toContain("logical.partial");
     docker("kill", cluster.names.primary.container);
     expect(failure(await ended)).toMatch(
@@ -109,7 +109,7 @@ describe("a store without space", () => {
 
   it("that is filled while a dump is written fails it, and stops WAL only until there is space again", async () => {
     const before = agent.list();
-    const { ended, release } = await holdRawData();
+    const { ended, release } = await holdPgDump();
     // Enough for no dump of this table, nor for a segment of WAL, which has its 16 MiB from its begin.
     await fill(2);
     await release();

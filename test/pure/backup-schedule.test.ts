@@ -1,7 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { atLeast, basesWithWal, expired, type Kept } from "../../agent/retention";
-import { backupKinds, classesOf, dueClasses, lastDue, nextDue, type BackupKind } from "../../agent/schedule";
+import {
+  backupKinds,
+  classesOf,
+  dueClasses,
+  lastDue,
+  nextDue,
+  unknownServices,
+  type BackupKind,
+} from "../../agent/schedule";
 
 const seoul = "Asia/Seoul";
 const utc = (text: string) => new Date(text);
@@ -48,6 +56,12 @@ describe("a run", () => {
     const before = [made("logical", "2026-11-27T17:00:00Z", "daily", "weekly", "monthly")];
     expect(dueClasses("logical", before, sunday, seoul)).toEqual(["daily", "weekly"]);
     expect(dueClasses("logical", before, utc("2026-11-28T16:59:59Z"), seoul)).toEqual([]);
+  });
+
+  it("is wanted for a service the last dump has not heard of, and not for one it has left out", () => {
+    const last = { services: ["gt", "lg"], leftOut: [{ service: "ag", why: "a lock" }] };
+    expect(unknownServices(last, ["gt", "lg", "ag"])).toEqual([]);
+    expect(unknownServices(last, ["gt", "ag", "ar"])).toEqual(["ar"]);
   });
 
   it("that was missed on Sunday and the 1st is made up on Tuesday, for all it missed", () => {

@@ -36,7 +36,7 @@ const well: BackupList = {
   broken: [],
   wal: [{ begunAt: hoursAgo(31), first: "a", last: "b", segments: 2, receivedAt: hoursAgo(0), bases: ["30-physical"] }],
   copy: null,
-  stateAt: null,
+  ...{ stateAt: null, settingsAt: hoursAgo(100) },
   ...{ illness: null, weekOfWalBytes: gib, freeBytes: 100 * gib },
 };
 const running: BackupStatus = { container: "pg16-backup", state: "running", createdAt: hoursAgo(100), list: well };
@@ -49,6 +49,17 @@ describe("what is wrong with the backups", () => {
     expect(problems({ createdAt: hoursAgo(0.5), list: { ...well, backups: [] } })).toEqual([]);
     const before = [backup("physical", 30), backup("logical", 30), backup("logical", 6, ["gt"])];
     expect(problems({ list: { ...well, backups: before } })).toEqual([]);
+  });
+
+  it("is nothing yet where a service is new, and something an hour later, or where a dump has left it out", () => {
+    const withOne = [...registry, ...services.filter(({ code }) => code === "ag")];
+    const found = (list: Partial<BackupList>) =>
+      backupProblems({ ...running, list: { ...well, ...list } }, withOne, "prod");
+    const said = [expect.stringMatching(/^aggregator is in no dump younger than 36 h/)];
+    expect(found({ settingsAt: hoursAgo(0.5) })).toEqual([]);
+    expect(found({ settingsAt: hoursAgo(1.1) })).toEqual(said);
+    const leftOut = [...well.backups, backup("logical", 5, ["ag"])];
+    expect(found({ settingsAt: hoursAgo(0.5), backups: leftOut })).toEqual(said);
   });
 
   it.each<[string, Partial<BackupStatus>, readonly string[]]>([

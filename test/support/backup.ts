@@ -72,28 +72,29 @@ export function backupAgent(cluster: TestCluster, container = cluster.names.back
   return agent;
 }
 
-/** A run of the agent that waits for a table somebody has locked, so that a test can do to it what it wants. */
+/** A run of the agent that waits for what somebody has locked, so that a test can do to it what it wants. */
 export interface HeldRun {
   /** How the run ended. */
   readonly ended: Promise<Ran>;
-  /** Gives the table back. */
+  /** Gives it back. */
   readonly release: () => Promise<void>;
 }
 
-/** Begins a dump, and holds it where it has begun to read: its owner has locked `table`. */
+/**
+ * Begins a dump, and holds it: an owner has begun something that locks. A table keeps the agent from starting pg_dump, a sequence
+ * that is dropped keeps pg_dump itself. After {@link maxLockWaitSeconds} the agent holds still no longer.
+ */
 export async function holdDump(
   cluster: TestCluster,
   agent: BackupAgent,
   owner: string,
-  table: string,
+  statement: string,
 ): Promise<HeldRun> {
   const session = await cluster.login("primary", owner);
-  await session.query(
-    `SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`,
-  );
+  await session.query(`SET idle_in_transaction_session_timeout = 0; BEGIN; ${statement}`);
   const ended = agent.start("now", "logical");
   const waiting = `SELECT count(*) FROM pg_stat_activity
-                    WHERE usename = 'app' AND application_name = 'centraldb-backup' AND wait_event_type = 'Lock' AND query LIKE 'LOCK TABLE%'`;
+                    WHERE usename = 'app' AND application_name = 'centraldb-backup' AND wait_event_type = 'Lock'`;
   await waitFor(() => Number(cluster.ask("primary", waiting)) > 0);
   return { ended, release: () => session.end().catch(() => undefined) };
 }
