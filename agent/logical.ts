@@ -1,22 +1,23 @@
 import { createReadStream } from "node:fs";
-import { rm } from "node:fs/promises";
+import { rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Client } from "pg";
 import { BackupFailure, inALine } from "./failure";
 import { maxLockWaitSeconds, unlessBlocked } from "./lock-watch";
-import type { Dump, LogicalContents, Manifest } from "./manifest";
+import { globals, type Dump, type LogicalContents, type Manifest } from "./manifest";
 import {
   byRoot,
   comparedWithList,
   comparedWithRows,
   countRows,
-  lineBegins,
+  linesAmong,
   type DumpedTable,
 } from "./proof/dump-contents";
 import { contentsOf, textSettings, type TableContents } from "./proof/table-contents";
 import { connectAsApp, type FoundServer } from "./server";
 import type { AgentSettings } from "./settings";
-import { runTool, settled, startTool, type ToolOptions } from "./tool";
+import { runTool, settled, startTool, within, type ToolOptions } from "./tool";
+import { segmentBytes } from "./wal-archive";
 
 export const globalsFile = "globals.sql";
 
@@ -64,7 +65,7 @@ export async function dumpInto(
   try {
     await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     await client.query(
-      `${textSettings}; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '${maxLockWaitSeconds}s'`,
+      `${textSettings}; SET LOCAL statement_timeout = ${settings.dumpMinutes * 60_000}; SET LOCAL lock_timeout = '${maxLockWaitSeconds}s'`,
     );
     const [exported] = (
       await client.query<{ snapshot: string; lsn: string }>(
@@ -77,37 +78,30 @@ export async function dumpInto(
     const dump = async (part: Part): Promise<Dumped> => {
       const args = [...dumpOptions, ...part.options, `--snapshot=${exported.snapshot}`, `--dbname=${to}`];
       await lockTables(client, part.tables);
-      await unlessBlocked(server.host, settings, options, (signal) =>
-        runTool("pg_dump", [...args, `--file=${join(folder, part.file)}`], { ...options, signal }),
-      );
-      // What cannot be proven is left out like what cannot be dumped.
-      const proofBegan = performance.now();
-      try {
-        return await prove(client, folder, part, settings, options);
-      } finally {
-        proofSeconds += (performance.now() - proofBegan) / 1000;
-      }
+      // A service may have rows whose text is a thousand times as long as what is stored, or functions of which pg_dump reads for hours.
+      return within(settings.dumpMinutes, options, async (limited) => {
+        await unlessBlocked(server.host, settings, limited, (signal) =>
+          runTool("pg_dump", [...args, `--file=${join(folder, part.file)}`], { ...options, signal }),
+        );
+        // What cannot be proven is left out like what cannot be dumped.
+        const proofBegan = performance.now();
+        try {
+          return await prove(client, folder, part, settings, limited);
+        } finally {
+          proofSeconds += (performance.now() - proofBegan) / 1000;
+        }
+      });
     };
-    const { dumped, leftOut } = await dumpAll({ client, folder, tables, settings, options, dump });
-    await runTool(
-      "pg_dumpall",
-      [
-        "--globals-only",
-        "--no-password",
-        `--database=${settings.database}`,
-        `--file=${join(folder, globalsFile)}`,
-        `--dbname=${to}`,
-      ],
-      options,
-    );
+    const { dumped, leftOut: services } = await dumpAll({ client, folder, tables, settings, options, dump });
+    const globalsLeftOut = await dumpGlobals({ client, folder, to, settings, options });
+    const leftOut = [...services, ...globalsLeftOut];
     const toolSeconds = (performance.now() - began) / 1000 - proofSeconds;
     await client.query("COMMIT");
-    await proveGlobals(folder, settings);
     const inside = (code: string) => !leftOut.some(({ service }) => service === code);
     const logical: LogicalContents = {
       dumps: dumped.map(({ file, service }) => ({ file, service })),
       tables: Object.fromEntries(dumped.flatMap(({ contents }) => [...contents])),
-      roles: settings.roles,
+      roles: globalsLeftOut.length === 0 ? settings.roles : [],
       services: settings.services.filter(inside),
       leftOut,
     };
@@ -141,7 +135,7 @@ async function dumpAll({ client, folder, tables, settings, options, dump }: Dump
   const failedWhole = await dump({ file: `${database}.dump`, service: null, tables, options: [] }).catch(failureOf);
   if (!(failedWhole instanceof BackupFailure)) return { dumped: [failedWhole], leftOut: [] };
   // What ends the agent, or the server, is no service's doing.
-  if (isAborted(options) || isFull(failedWhole) || !(await isAlive(client, "whole"))) throw failedWhole;
+  if (await isEverybodys({ client, folder, options }, "whole")) throw failedWhole;
   options.say(`${failedWhole.message}; each service by itself`);
   await rm(join(folder, `${database}.dump`), { force: true });
   const rest = await dump({
@@ -162,7 +156,7 @@ async function dumpAll({ client, folder, tables, settings, options, dump }: Dump
       dumped.push(made);
       continue;
     }
-    if (isFull(made) || !(await isAlive(client, "service"))) throw made;
+    if (await isEverybodys({ client, folder, options }, "service")) throw made;
     await rm(join(folder, file), { force: true });
     leftOut.push({ service, why: made.message });
     options.say(`${service} is left out: ${made.message}`);
@@ -176,8 +170,17 @@ const isAborted = ({ signal }: ToolOptions) => signal?.aborted === true;
 
 const failureOf = (error: unknown) => (error instanceof BackupFailure ? error : new BackupFailure(inALine(error)));
 
-/** Of the store's disk, in the words of every locale the tools run in: one. */
-const isFull = ({ message }: BackupFailure) => message.includes("No space left on device");
+/** A store with less than a segment of WAL is full, whatever a tool says: its words have names in them that an owner has chosen. */
+const fullBytes = segmentBytes;
+
+/** Whether what failed is the agent's own end, the server's or the disk's, and no service's doing. Back to the savepoint where not. */
+async function isEverybodys(
+  { client, folder, options }: Pick<DumpAll, "client" | "folder" | "options">,
+  savepoint: string,
+): Promise<boolean> {
+  const { bavail, bsize } = await statfs(folder);
+  return isAborted(options) || bavail * bsize < fullBytes || !(await isAlive(client, savepoint));
+}
 
 /** Back to a savepoint; false where the session is gone, and the snapshot with it. */
 async function isAlive(client: Client, savepoint: string): Promise<boolean> {
@@ -243,10 +246,44 @@ async function prove(
   return { ...part, contents: contents.value };
 }
 
-async function proveGlobals(folder: string, { roles }: AgentSettings): Promise<void> {
-  const begins = await lineBegins(createReadStream(join(folder, globalsFile)), 100);
-  const missing = roles.filter((role) => !begins.has(`CREATE ROLE ${role};`));
-  if (missing.length > 0) throw new BackupFailure(`the globals lack ${shortened(missing)}`);
+/** Minutes for roles and their settings, a few kilobytes. */
+const globalsMinutes = 5;
+
+/**
+ * Roles, with verifiers and settings, which the stack has as well: where what a role has set itself keeps them from being dumped, the
+ * dumps count without.
+ * @returns what is left out, as of a service
+ */
+async function dumpGlobals({
+  client,
+  folder,
+  to,
+  settings: { database, roles },
+  options,
+}: Omit<DumpAll, "tables" | "dump"> & { readonly to: string }): Promise<LogicalContents["leftOut"]> {
+  const file = join(folder, globalsFile);
+  const make = async () => {
+    const { rows } = await client.query<{ role: string; bytes: number }>(
+      `SELECT setrole::regrole AS role, pg_column_size(setconfig) AS bytes FROM pg_db_role_setting
+        WHERE pg_column_size(setconfig) > 8192 ORDER BY 2 DESC LIMIT 1`,
+    );
+    const [large] = rows;
+    // pg_dumpall takes a setting apart in a time that grows with the square of its length.
+    if (large !== undefined) throw new BackupFailure(`${large.role} has settings of ${large.bytes} bytes`);
+    const args = ["--globals-only", "--no-password", `--database=${database}`, `--file=${file}`, `--dbname=${to}`];
+    await within(globalsMinutes, options, (limited) => runTool("pg_dumpall", args, limited));
+    const created = new Map(roles.map((role) => [`CREATE ROLE ${role};`, role]));
+    const found = await linesAmong([...created.keys()], createReadStream(file));
+    const missing = [...created].filter(([line]) => !found.has(line)).map(([, role]) => role);
+    if (missing.length > 0) throw new BackupFailure(`the globals lack ${shortened(missing)}`);
+  };
+  await client.query("SAVEPOINT globals");
+  const failed = await make().then(() => undefined, failureOf);
+  if (failed === undefined) return [];
+  if (await isEverybodys({ client, folder, options }, "globals")) throw failed;
+  await rm(file, { force: true });
+  options.say(`${globals} are left out: ${failed.message}`);
+  return [{ service: globals, why: failed.message }];
 }
 
 const shortened = (list: readonly string[]) => list.slice(0, 5).join("; ") + (list.length > 5 ? "; …" : "");

@@ -42,6 +42,9 @@ export interface Dump {
   readonly service: string | null;
 }
 
+/** What the roles are called where a dump lacks them; no service has such a code. */
+export const globals = "globals";
+
 export interface LogicalContents {
   /** One of everything; or one of each service and one of the rest, where the whole could not be dumped. */
   readonly dumps: readonly Dump[];
@@ -50,6 +53,6 @@ export interface LogicalContents {
   readonly roles: readonly string[];
   /** Services that are in it. */
   readonly services: readonly string[];
-  /** Services that could not be dumped. */
+  /** Services that could not be dumped, or {@link globals}. */
   readonly leftOut: readonly { readonly service: string; readonly why: string }[];
 }

@@ -8,6 +8,8 @@ export interface AgentSettings {
   readonly retentionDays: Readonly<Record<BackupClass, number>>;
   /** MiB per second a base backup takes at most; null: as fast as it goes. */
   readonly rateMiB: number | null;
+  /** Minutes a dump may take, with its proof: of everything, and of each service where that fails. */
+  readonly dumpMinutes: number;
   /** Where everything is copied: as rclone knows it here, and as the stack's file says it. null: nowhere. */
   readonly copy: { readonly to: string; readonly name: string } | null;
   readonly database: string;
@@ -50,7 +52,12 @@ export function readSettings(places: Places): AgentSettings {
   const file = settingsFile(places);
   const read = JSON.parse(readFileSync(file, "utf8")) as Partial<AgentSettings>;
   const days = backupClasses.map((backupClass) => read.retentionDays?.[backupClass]);
-  if (!Array.isArray(read.nodes) || read.copy === undefined || !days.every(Number.isFinite)) {
+  if (
+    !Array.isArray(read.nodes) ||
+    read.copy === undefined ||
+    read.dumpMinutes === undefined ||
+    !days.every(Number.isFinite)
+  ) {
     throw new Error(`${file} is of another version`);
   }
   return read as AgentSettings;

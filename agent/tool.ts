@@ -21,6 +21,25 @@ export function toolEnvironment({ configuration }: Places): Readonly<Record<stri
 }
 
 /**
+ * Does something with tools, and ends them when it takes too long.
+ * @throws BackupFailure
+ */
+export async function within<O extends ToolOptions, T>(
+  minutes: number,
+  options: O,
+  work: (limited: O) => Promise<T>,
+): Promise<T> {
+  const limit = AbortSignal.timeout(minutes * 60_000);
+  const { signal } = options;
+  try {
+    return await work({ ...options, signal: AbortSignal.any([limit, ...(signal === undefined ? [] : [signal])]) });
+  } catch (error) {
+    if (limit.aborted && signal?.aborted !== true) throw new BackupFailure(`it takes more than ${minutes} minutes`);
+    throw error;
+  }
+}
+
+/**
  * Runs a tool to its end; its standard output.
  * @throws BackupFailure where it does not end with 0, with the end of what it said
  */

@@ -72,15 +72,20 @@ async function eachLine(stream: Readable, enough: () => number, onLine: (line: B
   }
 }
 
-/** The lines of a text, each no longer than `bytes`: an owner's setting may be hundreds of megabytes. */
-export async function lineBegins(stream: Readable, bytes: number): Promise<ReadonlySet<string>> {
-  const begins = new Set<string>();
+/** Those of `wanted` that are lines of a text. An owner's setting in it may be hundreds of megabytes, and as many lines. */
+export async function linesAmong(wanted: readonly string[], stream: Readable): Promise<ReadonlySet<string>> {
+  const asked = new Set(wanted);
+  const bytes = Math.max(...wanted.map((line) => Buffer.byteLength(line))) + 1;
+  const found = new Set<string>();
   await eachLine(
     stream,
     () => bytes,
-    (line) => begins.add(line.subarray(0, bytes).toString("utf8")),
+    (line) => {
+      const text = line.subarray(0, bytes).toString("utf8");
+      if (asked.has(text)) found.add(text);
+    },
   );
-  return begins;
+  return found;
 }
 
 /**

@@ -97,9 +97,13 @@ function endFrozenSessions(plan: Plan): string[] {
 /** Roles of frozen services that are there: no login from now on, and the settings of the plan. */
 function shutOut(plan: Plan): string[] {
   const frozen = frozenRoles(plan);
-  const rows = plan.roles
-    .filter(({ name }) => frozen.includes(name))
-    .flatMap((role) => ownSettings(role).map(([setting, value]) => [role.name, setting, value]));
+  const ofFrozen = plan.roleSettings.filter(({ role }) => frozen.includes(role));
+  const rows = [
+    ...plan.roles
+      .filter(({ name }) => frozen.includes(name))
+      .flatMap((role) => ownSettings(role).map(([setting, value]) => [role.name, setting, value])),
+    ...ofFrozen.map(({ role, setting, value }) => [role, setting, escapeLiteral(value)]),
+  ];
   return rows.length === 0 ? [] : [sqlFile("frozen-roles"), insert("frozen_role", rows), sqlFile("shut-out")];
 }
 

@@ -144,6 +144,7 @@ function agentSettings(plan: Plan, cluster: Cluster, settings: Settings): AgentS
     timeZone: settings.backupTimeZone,
     retentionDays: settings.backupRetentionDays,
     rateMiB: settings.backupRateMiB === 0 ? null : settings.backupRateMiB,
+    dumpMinutes: settings.backupDumpMinutes,
     copy:
       settings.backupCopy === ""
         ? null

@@ -11,6 +11,8 @@ export interface BackupSettings {
   readonly backupRetentionDays: Readonly<Record<BackupClass, number>>;
   /** MiB per second a base backup takes at most; 0: no limit. */
   readonly backupRateMiB: number;
+  /** Minutes a dump of everything may take, and one of each service where that fails. */
+  readonly backupDumpMinutes: number;
   /** Image the node binary of the backup's agent comes from. */
   readonly backupNodeImage: string;
   /** Where everything is copied: a folder of the engine's machine, or rclone's `remote:path`; "": nowhere. */
@@ -43,6 +45,7 @@ export const backupRules: Rules<BackupSettings> = {
     },
   },
   backupRateMiB: wholeNumber(0, 1024),
+  backupDumpMinutes: wholeNumber(1, 1440),
   backupNodeImage: {
     expected: "an image reference such as node:22-bookworm-slim",
     parse: (text) => (isImage(text) ? text : undefined),

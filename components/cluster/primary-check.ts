@@ -18,7 +18,9 @@ export const noData: NodeData = { role: "unknown", timeline: 0, running: false }
 /** What the output of pg_controldata says, of a server that runs or as it was when it ended. */
 export function nodeData(controlData: string, running: boolean): NodeData {
   const state = /^Database cluster state: +(.*)$/m.exec(controlData)?.[1];
-  const timeline = Number(/^Latest checkpoint's TimeLineID: +(\d+)$/m.exec(controlData)?.[1] ?? 0);
+  // Of who was promoted the first checkpoint may come minutes later; the end of its recovery is written down at once.
+  const timelines = [/^Latest checkpoint's TimeLineID: +(\d+)$/m, /^Min recovery ending loc's timeline: +(\d+)$/m];
+  const timeline = Math.max(...timelines.map((pattern) => Number(pattern.exec(controlData)?.[1] ?? 0)));
   if (state === undefined) return { ...noData, running };
   const isStandby = state.includes("recovery") && state !== "in crash recovery";
   return { role: isStandby ? "standby" : "primary", timeline, running };

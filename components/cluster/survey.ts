@@ -36,7 +36,10 @@ export interface Survey {
   readonly volumes: readonly FoundVolume[];
   /** Schemas of services on the running primary; undefined where none answers. */
   readonly schemas: readonly string[] | undefined;
-  /** Settings that roles have on the running primary, and the provider cannot read: it wants whole numbers of milliseconds. */
+  /**
+   * Settings that roles have on the running primary, and the provider cannot read: it wants whole numbers of milliseconds, and no
+   * backslash (it takes `rolconfig` for a list of bytea). `ALL` where they are too many to look at.
+   */
   readonly unreadable: readonly { readonly role: string; readonly setting: string }[];
 }
 
@@ -73,9 +76,15 @@ export function surveyEngine(settings: Settings, dockerHost: string | undefined)
   };
 }
 
+// A setting of many bytes is not looked at: pg_dumpall would take it apart for hours, and all of that role are set back. `ALL` is no name.
 const unreadableSettings = String.raw`
-  SELECT split_part(setting, '=', 1) || ' ' || rolname FROM pg_roles, unnest(rolconfig) AS setting
-   WHERE setting ~ '^(statement_timeout|idle_in_transaction_session_timeout)=' AND setting !~ '=\d{1,9}$' ORDER BY 1`;
+  WITH own AS (SELECT rolname, setconfig FROM pg_db_role_setting JOIN pg_roles r ON r.oid = setrole WHERE setdatabase = 0)
+  SELECT split_part(setting, '=', 1) || ' ' || rolname FROM own, unnest(setconfig) AS setting
+   WHERE pg_column_size(setconfig) <= 2000
+     AND (setting ~ '^(statement_timeout|idle_in_transaction_session_timeout)=' AND setting !~ '=\d{1,9}$' OR setting ~ '\\')
+  UNION ALL
+  SELECT 'ALL ' || rolname FROM own WHERE pg_column_size(setconfig) > 2000
+   ORDER BY 1`;
 
 /** Which of these volumes exist. */
 export function findVolumes(names: readonly string[], dockerHost: string | undefined): readonly FoundVolume[] {

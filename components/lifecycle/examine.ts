@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { identifier } from "../access/describe";
+import { describeRoleSetting, identifier } from "../access/describe";
 import { superuserRole, type Plan } from "../access/plan-items";
 import { ownSettings } from "../access/role-settings";
 import { docker } from "../cluster/docker-cli";
@@ -39,7 +39,9 @@ export async function examine(plan: Plan, settings: Settings, dockerHost: string
   }
   const set = ownSettingsBack(plan, survey);
   for (const { role, setting } of set) {
-    void pulumi.log.warn(`${role} has set its ${setting} to what the provider cannot read: up sets it back`);
+    void pulumi.log.warn(
+      `${role} has set ${setting === "ALL" ? "its settings" : `its ${setting}`} to what the provider cannot read: up sets it back`,
+    );
   }
   if (!pulumi.runtime.isDryRun()) {
     differences.inTheWay.forEach((container) => remove(container, dockerHost));
@@ -62,17 +64,23 @@ function unasked({ adoptedVolumes }: Differences): string[] {
 interface OwnSetting {
   readonly role: string;
   readonly setting: string;
-  readonly statement: string;
+  readonly statements: readonly string[];
 }
 
-/** A role may change its own timeouts, and the provider would fail at reading them, behind the change it has made. */
+/** A role may change its own settings, and the provider would fail at reading them, behind the change it has made. */
 function ownSettingsBack(plan: Plan, { unreadable }: Survey): readonly OwnSetting[] {
   return unreadable.flatMap(({ role, setting }) => {
-    const planned = plan.roles.find(({ name, of }) => name === role && of !== null);
-    const value = planned && ownSettings(planned).find(([name]) => name === setting)?.[1];
-    if (planned === undefined) return [];
-    const clause = value === undefined ? `RESET ${setting}` : `SET ${setting} = ${value}`;
-    return [{ role, setting, statement: `ALTER ROLE ${identifier(role)} ${clause}` }];
+    const known = plan.roles.find(({ name, of }) => name === role && of !== null);
+    if (known === undefined) return [];
+    const [all, quoted] = [setting === "ALL", identifier(role)];
+    const planned = [
+      ...ownSettings(known).map(([name, value]) => [name, `${quoted} SET ${name} = ${value}`] as const),
+      ...plan.roleSettings
+        .filter((item) => item.role === role)
+        .map((item) => [item.setting, describeRoleSetting(item)] as const),
+    ];
+    const back = planned.filter(([name]) => all || name === setting).map(([, clause]) => clause);
+    return [{ role, setting, statements: [`${quoted} RESET ${setting}`, ...back].map((one) => `ALTER ROLE ${one}`) }];
   });
 }
 
@@ -81,7 +89,7 @@ function setBack(set: readonly OwnSetting[], settings: Settings, { data }: Surve
   if (primary === undefined) return;
   const { container } = dockerNames(settings.namePrefix)[primary];
   const psql = ["psql", "-XqU", superuserRole, "-d", database, "-v", "ON_ERROR_STOP=1", "-f", "-"];
-  const input = ["SET lock_timeout = '10s'", ...set.map(({ statement }) => statement), ""].join(";\n");
+  const input = ["SET lock_timeout = '10s'", ...set.flatMap(({ statements }) => statements), ""].join(";\n");
   const { status, stderr } = docker(["exec", "--interactive", container, ...psql], { input, host });
   if (status !== 0) throw new pulumi.RunError(`roles' own settings cannot be set back: ${stderr.trim()}`);
 }

@@ -1,3 +1,4 @@
+import { globals } from "../../agent/manifest";
 import { unknownServices } from "../../agent/schedule";
 import { docker } from "../../components/cluster/docker-cli";
 import { dockerNames } from "../../components/naming";
@@ -67,6 +68,7 @@ export function backupProblems(
     }),
     ...(list.illness === null || isNew ? [] : [`${container}: ${printable(list.illness)} (docker logs ${container})`]),
     ...missingServices(past, services),
+    ...missingRoles(past, stack),
     ...spaceProblems(list),
     ...copyProblems(list, isNew),
     ...list.broken.map(({ id, why }) => `${printable(id)} in the store is no backup: ${printable(why)}`),
@@ -98,6 +100,17 @@ function missingServices(list: BackupList, services: readonly Service[]): readon
         "npm run ops -- backup now logical"
       );
     });
+}
+
+/** Their passwords and settings: without them a restore takes the stack's. */
+function missingRoles({ backups }: BackupList, stack: string): readonly string[] {
+  const newest = backups.findLast(({ kind }) => kind === "logical");
+  const why = newest?.logical?.leftOut.find(({ service }) => service === globals)?.why;
+  return why === undefined
+    ? []
+    : [
+        `the newest dump has no roles: ${printable(why)}; npm run up -- ${stack}, then npm run ops -- backup now logical`,
+      ];
 }
 
 /** A week's dumps must fit, a base backup with what is unpacked of it, and as much WAL as there is of the last week. */

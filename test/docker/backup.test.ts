@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { metricsPort } from "../../agent/serve";
 import { services } from "../../services/registry";
@@ -87,7 +88,7 @@ describe("a dump that one service keeps from being made", () => {
       `CREATE TABLE gt."gt_ odd; 'name'\nCOPY gt.gt_fake (a) FROM stdin;" (id int, "b"";" text);
        INSERT INTO gt."gt_ odd; 'name'\nCOPY gt.gt_fake (a) FROM stdin;" SELECT n, E'\\\\.\n\\\\N' FROM generate_series(1, 7) n;
        CREATE TABLE gt.gt_none (); CREATE TABLE gt.gt_two (id int); INSERT INTO gt.gt_two VALUES (1), (2);
-       CREATE MATERIALIZED VIEW gt.gt_seen AS SELECT * FROM gt.gt_two`,
+       CREATE TABLE gt."gt_No space left on device" (); CREATE SEQUENCE gt_held`,
     );
     await owner.end();
     expect(agent.run("now", "logical").output).toContain("is proven");
@@ -99,27 +100,67 @@ describe("a dump that one service keeps from being made", () => {
   });
 
   // pg_dump itself gives up at a locked table only.
-  it.each([
-    ["a table", "LOCK TABLE gt_two", "canceling statement due to lock timeout"],
-    [
-      "a materialized view",
-      "ALTER MATERIALIZED VIEW gt_seen RENAME TO gt_other",
-      "pg_dump has waited 30 s for a lock of gtown",
-    ],
-  ])("by %s that it has locked: it has the others, and names that one; the next has all", async (_, statement, why) => {
-    const { ended, release } = await holdDump(cluster, agent, "gtown", statement);
+  it("by a table or a materialized view that is locked: it has the others, and names those; the next has all", async () => {
+    const owner = await cluster.login("primary", "agown");
+    await owner.query("CREATE MATERIALIZED VIEW ag_seen AS SELECT 1 AS one");
+    await owner.query(
+      "SET idle_in_transaction_session_timeout = 0; BEGIN; ALTER MATERIALIZED VIEW ag_seen RENAME TO ag_other",
+    );
+    const { ended, release } = await holdDump(cluster, agent, "gtown", 'LOCK TABLE "gt_No space left on device"');
     const { output } = await ended;
     await release();
+    await owner.end();
     expect(output).toContain("each service by itself");
     expect(output).toContain("gt is left out");
     expect(output).toContain("is proven");
     const without = agent.list().backups.at(-1);
-    expect(without?.logical?.services).toEqual(
-      cluster.plan.services.map(({ code }) => code).filter((code) => code !== "gt"),
-    );
-    expect(without?.logical?.leftOut).toEqual([{ service: "gt", why: expect.stringContaining(why) as unknown }]);
+    const left = [
+      { service: "ag", why: "pg_dump has waited 30 s for a lock of agown" },
+      { service: "gt", why: expect.stringContaining("canceling statement due to lock timeout") as unknown },
+    ];
+    expect(without?.logical?.leftOut).toEqual(left);
+    const others = cluster.plan.services.map(({ code }) => code).filter((code) => code !== "gt" && code !== "ag");
+    expect(without?.logical?.services).toEqual(others);
     expect(without?.files.map(({ name }) => name)).not.toContain("appdb-gt.dump");
     expect(agent.run("verify").status).toBe(0);
+    expect(agent.run("now", "logical").output).toContain("is proven");
+    expect(agent.list().backups.at(-1)?.logical?.leftOut).toEqual([]);
+  });
+});
+
+describe("a dump that takes too long", () => {
+  it("is one of each service after so many minutes, without the one that holds it up", async () => {
+    const settings = "/backups/settings.json";
+    agent.shell(`cp -p ${settings} /tmp/settings && sed -i 's/"dumpMinutes":120/"dumpMinutes":0.1/' ${settings}`);
+    const { ended, release } = await holdDump(cluster, agent, "gtown", "DROP SEQUENCE gt_held");
+    const { output } = await ended;
+    await release();
+    agent.shell(`cp -p /tmp/settings ${settings}`);
+    expect(output).toContain("it takes more than 0.1 minutes; each service by itself");
+    expect(output).toContain("is proven");
+    const { logical } = agent.list().backups.at(-1) ?? {};
+    expect(logical?.leftOut).toEqual([{ service: "gt", why: "it takes more than 0.1 minutes" }]);
+    expect(logical?.services).toEqual(["ag", "sc"]);
+  });
+});
+
+describe("what a role has set itself", () => {
+  it("keeps only the roles from being dumped, and is named", async () => {
+    const user = await cluster.login("primary", "gtuser");
+    const letters = Array.from({ length: 30_000 }, (_, n) => createHash("md5").update(String(n)).digest("hex")[0]);
+    await user.query(
+      `SET default_transaction_read_only = off; ALTER ROLE gtuser SET local_preload_libraries = '${letters.join("")}'`,
+    );
+    expect(agent.run("now", "logical").output).toContain("is proven");
+    const without = agent.list().backups.at(-1);
+    expect(without?.logical).toMatchObject({
+      roles: [],
+      services: ["gt", "ag", "sc"],
+      leftOut: [{ service: "globals", why: expect.stringMatching(/^gtuser has settings of \d+ bytes$/) as unknown }],
+    });
+    expect(without?.files.map(({ name }) => name)).toEqual(["appdb.dump"]);
+    cluster.ask("primary", "ALTER ROLE gtuser RESET local_preload_libraries");
+    await user.end();
     expect(agent.run("now", "logical").output).toContain("is proven");
     expect(agent.list().backups.at(-1)?.logical?.leftOut).toEqual([]);
   });

@@ -262,10 +262,12 @@ describe("a service that is frozen", () => {
     // What the provider cannot read, and would fail at.
     await sessions[0]?.query("SET default_transaction_read_only = off");
     await sessions[0]?.query("ALTER ROLE lguser SET statement_timeout = '1h'");
+    await sessions[0]?.query("ALTER ROLE lguser SET application_name = 'a\\b'");
     setRegistry(frozen);
-    expect(ok(stack.up("--skip-preview"))).toContain(
-      "lguser has set its statement_timeout to what the provider cannot read: up sets it back",
-    );
+    const output = ok(stack.up("--skip-preview"));
+    for (const setting of ["statement_timeout", "application_name"]) {
+      expect(output).toContain(`lguser has set its ${setting} to what the provider cannot read: up sets it back`);
+    }
     for (const client of sessions) await expect(client.query("SELECT 1")).rejects.toThrow();
     await expect(session("rw")).rejects.toThrow("pg_hba.conf rejects connection");
     await expect(session("ro")).rejects.toThrow("pg_hba.conf rejects connection");

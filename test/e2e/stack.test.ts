@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Manifest } from "../../agent/manifest";
 import { planAccess } from "../../components/access/plan";
 import { database } from "../../components/settings-rules";
 import { describeViolation } from "../../ops/effect-test/attempt";
@@ -242,6 +243,47 @@ describe("a real pulumi up", () => {
     expect(status).toMatch(/^replica +\S+-replica +running +standby .* bytes, 0\.0 s +36\d d$/m);
   });
 
+  it("makes, verifies and pins backups by command, and is not well where one is harmed or nobody makes them", () => {
+    const container = `${stack.prefix}-backup`;
+    const shell = (script: string) =>
+      execFileSync("docker", ["exec", container, "sh", "-ec", script], { encoding: "utf8", maxBuffer: 64 * 1024 ** 2 });
+    expect(ok(stack.ops("backup", "now")).match(/ is proven: /g)).toHaveLength(2);
+    const list = () => ok(stack.ops("backup", "list"));
+    expect(list()).toMatch(/^any moment from \S+ to \S+ can be restored$/m);
+    const id =
+      list()
+        .match(/\S+-logical/g)
+        ?.at(-1) ?? "";
+    const { logical } = JSON.parse(shell(`cat /backups/backups/${id}/manifest.json`)) as Manifest;
+    expect(logical?.services).toEqual(appended.map(({ code }) => code));
+    ok(stack.ops("backup", "pin", id));
+    expect(list()).toMatch(new RegExp(`^${id} .* for ever$`, "m"));
+    ok(stack.ops("backup", "unpin", id));
+    expect(list()).not.toContain("for ever");
+    expect(ok(stack.ops("backup", "verify"))).toContain("backups are what they were when they were proven");
+
+    shell(`cd /backups/backups/${id}; cp -p appdb.dump /tmp/whole; truncate -s -1 appdb.dump`);
+    for (const one of [stack.ops("backup", "verify", id), stack.ops("status")]) {
+      expect(one.status).toBe(1);
+      expect(one.output).toMatch(new RegExp(`${id}.*appdb.dump has \\d+ bytes of \\d+`));
+    }
+    shell(`cp -p /tmp/whole /backups/backups/${id}/appdb.dump`);
+    ok(stack.ops("backup", "verify", id));
+    expect(ok(stack.ops("status"))).toContain("All is well.");
+
+    execFileSync("docker", ["stop", container]);
+    const stopped = stack.ops("status");
+    expect(stopped).toMatchObject({ status: 1, output: expect.stringContaining("nobody makes backups") as unknown });
+    expect(stack.ops("backup", "now").output).toContain("npm run ops -- start --stack dev");
+    ok(stack.ops("start"));
+    // `up` has put the state of the stack beside the backups, and no secret is in it.
+    const state = shell("cat /backups/state/dev.json");
+    expect((JSON.parse(state) as { deployment: { resources: unknown[] } }).deployment.resources.length).toBeGreaterThan(
+      50,
+    );
+    expect(state).not.toContain(String(stack.output("superuserPassword")));
+  });
+
   it("after a failover refuses a stale config value, and with the right one changes no container and grants there", async () => {
     const containers = (status?: string) =>
       execFileSync(
@@ -257,7 +299,7 @@ describe("a real pulumi up", () => {
     execFileSync("docker", ["exec", replica, "psql", "-qU", "postgres", "-c", "SELECT pg_promote()"]);
     const before = containers();
     const stale = stack.up("--skip-preview");
-    expect(stale.status).not.toBe(0);
+    expect(stale.status, stale.output).not.toBe(0);
     expect(stale.output).toContain(
       `it is "primary", but ${stack.prefix}-primary was the primary before and ${replica} is the primary; ` +
         "pulumi config set centraldb:primaryNode replica",

@@ -207,3 +207,106 @@ describe("grants by a tier role", () => {
     }
   });
 });
+
+describe("a constant that names an object by its number", () => {
+  const numberOf = async (name: string, type: string) =>
+    (await server.superuser.query<{ oid: string }>("SELECT $1::text::" + type + "::oid::text AS oid", [name])).rows[0]
+      ?.oid ?? "";
+
+  it.each([
+    ["in a view", "table ag.ag_held", (table: string) => `CREATE VIEW gt_v AS SELECT '${table}'::regclass AS t`],
+    ["in a default", "table ag.ag_held", (table: string) => `CREATE TABLE gt_t (t regclass DEFAULT '${table}')`],
+    [
+      "in a default given later",
+      "table ag.ag_held",
+      (table: string) => `CREATE TABLE gt_t (t regclass); ALTER TABLE gt_t ALTER t SET DEFAULT '${table}'`,
+    ],
+    [
+      "in a check",
+      "table ag.ag_held",
+      (table: string) => `CREATE TABLE gt_t (t regclass CHECK (t <> '${table}'::regclass))`,
+    ],
+    [
+      "in a domain",
+      "table ag.ag_held",
+      (table: string) => `CREATE DOMAIN gt.d AS regclass DEFAULT '${table}'::regclass`,
+    ],
+    [
+      "in a domain's check",
+      "table ag.ag_held",
+      (table: string) => `CREATE DOMAIN gt.d AS regclass CHECK (VALUE <> '${table}'::regclass)`,
+    ],
+    [
+      "in a function",
+      "table ag.ag_held",
+      (table: string) =>
+        `CREATE FUNCTION gt.f() RETURNS regclass LANGUAGE sql BEGIN ATOMIC SELECT '${table}'::regclass; END`,
+    ],
+    [
+      "in a policy",
+      "table ag.ag_held",
+      (table: string) => `CREATE TABLE gt_t (t regclass); CREATE POLICY p ON gt_t USING (t <> '${table}'::regclass)`,
+    ],
+    [
+      "in a trigger",
+      "table ag.ag_held",
+      (table: string) =>
+        `CREATE TABLE gt_t (t regclass); CREATE FUNCTION gt.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TRIGGER g BEFORE INSERT ON gt_t FOR EACH ROW WHEN (NEW.t <> '${table}'::regclass) EXECUTE FUNCTION gt.f()`,
+    ],
+    [
+      "in an index",
+      "table ag.ag_held",
+      (table: string) => `CREATE TABLE gt_t (t oid); CREATE INDEX ON gt_t (t) WHERE t <> '${table}'::regclass`,
+    ],
+  ])("of another service is refused %s", async (_, name, sql) => {
+    await server.as("agown", "CREATE TABLE IF NOT EXISTS ag_held ()");
+    expect(await refusal("gtown", sql(await numberOf("ag.ag_held", "regclass")))).toMatch(
+      new RegExp(
+        ` uses ${name}, which is of a schema it has no right to, and could not be dropped any more / Write its name as text\\.$`,
+      ),
+    );
+    await server.as("agown", "DROP TABLE ag_held");
+  });
+
+  it.each([
+    ["a schema", "regnamespace", "ag"],
+    ["a function of the platform", "regprocedure", "platform.refuse_objects()"],
+    ["a view of the platform", "regclass", "platform.pg_stat_statements"],
+  ])("is refused of %s", async (_, type, name) => {
+    const number = await numberOf(name, type);
+    expect(await refusal("gtown", `CREATE VIEW gt_v AS SELECT '${number}'::${type} AS t`)).toContain(
+      "which is of a schema it has no right to",
+    );
+  });
+
+  it("is refused in what an owner has from before, and named by the audit", async () => {
+    await server.as("agown", "CREATE TABLE IF NOT EXISTS ag_held ()");
+    const number = await numberOf("ag.ag_held", "regclass");
+    await pastTheGuard(server, "gtown", `CREATE VIEW gt.gt_v AS SELECT '${number}'::regclass AS t`);
+    expect((await auditViolations(plan, server.superuser)).map(describeViolation)).toEqual([
+      expect.stringContaining("table ag.ag_held"),
+    ]);
+    await server.as("gtown", "DROP VIEW gt_v");
+    await server.as("agown", "DROP TABLE ag_held");
+  });
+
+  it("is as free as ever of one's own, and of what the platform gives to all", async () => {
+    await server.as(
+      "gtown",
+      `CREATE SEQUENCE gt_s; CREATE TABLE gt_t (id int DEFAULT nextval('gt_s'), c extensions.citext);
+       CREATE FUNCTION gt.f() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM gt_t; END`,
+    );
+  });
+});
+
+describe("materialized views", () => {
+  it("are a hundred in a schema at most: pg_dump follows each to all it is made of", async () => {
+    const make =
+      "DO $$ BEGIN FOR n IN 1..101 LOOP EXECUTE format('CREATE MATERIALIZED VIEW gt_m%s AS SELECT 1 AS a', n); END LOOP; END $$";
+    expect(await refusal("gtown", make)).toMatch(
+      /^materialized view gt\.gt_m101 uses more than 100 of them beside it in its schema, .* \/ A table that a job fills does as well\.$/,
+    );
+    await server.as("gtown", make.replace("101", "100"));
+  });
+});

@@ -87,6 +87,11 @@ describe("what is wrong with the backups", () => {
       ["gatherer is in no dump younger than 36 h (a lock): npm run ops -- backup now logical"],
     ],
     [
+      "a dump without the roles",
+      { list: { ...well, backups: [backup("physical", 30), backup("logical", 6, ["globals"])] } },
+      ["the newest dump has no roles: a lock; npm run up -- prod, then npm run ops -- backup now logical"],
+    ],
+    [
       "backups that are too old beside one of a time to come",
       { list: { ...well, backups: [backup("physical", 30), backup("logical", 40), backup("logical", -900)] } },
       ["no logical backup younger than 36 h: the newest is of 1 d 16 h ago (docker logs pg16-backup)"],

@@ -165,6 +165,9 @@ describe("centraldb:primaryNode", () => {
   ] as const)("reads of pg_control %s that it is a %s", (state, role) => {
     const text = `Database cluster state:               ${state}\nLatest checkpoint's TimeLineID:       3\n`;
     expect(nodeData(text, true)).toEqual({ role, timeline: 3, running: true });
+    // Promoted, and no checkpoint since.
+    expect(nodeData(`${text}Min recovery ending loc's timeline:   4\n`, true).timeline).toBe(4);
+    expect(nodeData(`${text}Min recovery ending loc's timeline:   0\n`, true).timeline).toBe(3);
     expect(nodeData("pg_controldata: error: could not open file", false)).toEqual(noData);
   });
 

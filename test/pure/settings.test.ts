@@ -22,6 +22,7 @@ const good: Readonly<Record<keyof Settings, string>> = {
   backupTimeZone: "Asia/Seoul",
   backupRetentionDays: '{"daily":30,"weekly":60,"monthly":365}',
   backupRateMiB: "50",
+  backupDumpMinutes: "90",
   backupNodeImage: "node:22-bookworm-slim",
   backupCopy: "nas:centraldb",
   backupCopyConfig: "[nas]\ntype = sftp\n",
@@ -52,6 +53,7 @@ describe("settings", () => {
       backupTimeZone: "Asia/Seoul",
       backupRetentionDays: { daily: 30, weekly: 60, monthly: 365 },
       backupRateMiB: 50,
+      backupDumpMinutes: 90,
       backupNodeImage: "node:22-bookworm-slim",
       backupCopy: "nas:centraldb",
       backupCopyConfig: "[nas]\ntype = sftp\n",
@@ -69,6 +71,7 @@ describe("settings", () => {
       "expected an object of whole numbers of days from 1 to 36500 for each of daily, weekly, monthly, got " +
         '"{\\"daily\\":30,\\"weekly\\":30}"',
     ],
+    ["backupDumpMinutes", "0", 'expected a whole number from 1 to 1440, got "0"'],
     ["backupRateMiB", "-1", 'expected a whole number from 0 to 1024, got "-1"'],
     ...["../up", "/mnt/../etc", ":s3,secret=x:bucket", "/mnt/a:b", "relative", "nas:a\nb", "-v:x"].map(
       (copy): [keyof Settings, string, string] => [
@@ -203,7 +206,7 @@ describe("settings", () => {
         message:
           "unknown setting; known are protect, namePrefix, image, bindAddress, primaryPort, replicaPort, primaryNode, " +
           "memoryMiB, cpus, maxConnections, postgresqlSettings, extensions, passwordRotation, tls, certificateNames, certificates, " +
-          "backupTimeZone, backupRetentionDays, backupRateMiB, backupNodeImage, " +
+          "backupTimeZone, backupRetentionDays, backupRateMiB, backupDumpMinutes, backupNodeImage, " +
           "backupCopy, backupCopyConfig, backupRcloneImage, " +
           'did you mean "primaryPort"?',
       },

@@ -1,5 +1,5 @@
 -- What privileges cannot refuse an owner, as rows: code of services that runs without anybody asking for the right to execute it,
--- and what takes the autovacuum all services share. The guard refuses it, the effect test names what is there all the same.
+-- and what takes the autovacuum and the dump all services share, or what is another's from its owner. The guard refuses it, the effect test names what is there all the same.
 -- A function, not a view: anybody can lock a view, and so keep it from being replaced.
 -- Not the server's, but of the objects asked for: what one service has must not make everybody's DDL slow. An object is asked for by its
 -- number alone, of whichever catalog; a relation brings its indexes, statistics and TOAST table.
@@ -127,6 +127,77 @@ SELECT 'catalog row', c.oid::regclass::text, pg_column_size(c.*) || ' bytes of a
        'and leaves no room for grants, at which the plan fails for all', 'Fewer or shorter values in a partition''s bound.'
   FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner AND NOT r.rolsuper
  WHERE c.oid = ANY (objects) AND pg_column_size(c.*) > 6000
+UNION ALL
+-- A constant may name an object by its number ('16404'::regclass): that needs no right on it, and its owner can drop or alter it no
+-- more. Whoever could name it by its name may; a view that reads its columns could when it was made.
+SELECT part.kind, part.name, pg_describe_object(d.refclassid, d.refobjid, 0),
+       'which is of a schema it has no right to, and could not be dropped any more', 'Write its name as text.'
+  FROM (SELECT 'pg_rewrite'::regclass, r.oid, c.relowner, 'view', c.oid::regclass::text
+          FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+         WHERE r.ev_class = ANY (objects)
+        UNION ALL
+        SELECT 'pg_attrdef'::regclass, a.oid, c.relowner, 'default of', c.oid::regclass::text
+          FROM pg_attrdef a JOIN pg_class c ON c.oid = a.adrelid
+         WHERE a.adrelid = ANY (objects)
+        UNION ALL
+        SELECT 'pg_constraint'::regclass, k.oid, coalesce(c.relowner, t.typowner), 'constraint', format('%I', k.conname)
+          FROM pg_constraint k LEFT JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_type t ON t.oid = k.contypid
+         WHERE k.conrelid = ANY (objects) OR k.contypid = ANY (objects)
+        UNION ALL
+        SELECT 'pg_trigger'::regclass, g.oid, c.relowner, 'trigger', format('%I', g.tgname)
+          FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
+         WHERE g.tgrelid = ANY (objects) OR g.oid = ANY (objects)
+        UNION ALL
+        SELECT 'pg_policy'::regclass, y.oid, c.relowner, 'policy', format('%I', y.polname)
+          FROM pg_policy y JOIN pg_class c ON c.oid = y.polrelid
+         WHERE y.polrelid = ANY (objects) OR y.oid = ANY (objects)
+        UNION ALL
+        SELECT 'pg_class'::regclass, c.oid, c.relowner, 'index', c.oid::regclass::text
+          FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+         WHERE i.indrelid = ANY (objects) OR i.indexrelid = ANY (objects)
+        UNION ALL
+        SELECT 'pg_class'::regclass, c.oid, c.relowner, 'partitioned table', c.oid::regclass::text
+          FROM pg_class c
+         WHERE c.oid = ANY (objects) AND c.relkind = 'p'
+        UNION ALL
+        SELECT 'pg_type'::regclass, t.oid, t.typowner, 'type', t.oid::regtype::text
+          FROM pg_type t
+         WHERE t.oid = ANY (objects)
+        UNION ALL
+        SELECT 'pg_proc'::regclass, p.oid, p.proowner, 'function', p.oid::regprocedure::text
+          FROM pg_proc p
+         WHERE p.oid = ANY (objects)) AS part(class, oid, owner, kind, name)
+  JOIN pg_roles r ON r.oid = part.owner AND NOT r.rolsuper
+  JOIN pg_depend d ON d.classid = part.class AND d.objid = part.oid
+  JOIN pg_namespace n ON n.oid = CASE d.refclassid
+         WHEN 'pg_namespace'::regclass THEN d.refobjid
+         WHEN 'pg_class'::regclass THEN (SELECT relnamespace FROM pg_class WHERE oid = d.refobjid)
+         WHEN 'pg_proc'::regclass THEN (SELECT pronamespace FROM pg_proc WHERE oid = d.refobjid)
+         WHEN 'pg_type'::regclass THEN (SELECT typnamespace FROM pg_type WHERE oid = d.refobjid)
+         WHEN 'pg_operator'::regclass THEN (SELECT oprnamespace FROM pg_operator WHERE oid = d.refobjid)
+         WHEN 'pg_collation'::regclass THEN (SELECT collnamespace FROM pg_collation WHERE oid = d.refobjid)
+         WHEN 'pg_ts_config'::regclass THEN (SELECT cfgnamespace FROM pg_ts_config WHERE oid = d.refobjid)
+         WHEN 'pg_ts_dict'::regclass THEN (SELECT dictnamespace FROM pg_ts_dict WHERE oid = d.refobjid)
+       END
+ WHERE NOT has_schema_privilege(part.owner, n.oid, 'USAGE')
+   AND NOT EXISTS (SELECT FROM pg_depend c
+                    WHERE c.classid = d.classid AND c.objid = d.objid AND c.refclassid = d.refclassid AND c.refobjid = d.refobjid
+                      AND c.refobjsubid > 0)
+UNION ALL
+-- pg_dump takes a list apart in a time that grows with the square of its length.
+SELECT 'function', p.oid::regprocedure::text, pg_column_size(p.proconfig) || ' bytes of settings',
+       'at which no dump would end', 'Shorter ones.'
+  FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner AND NOT r.rolsuper
+ WHERE p.oid = ANY (objects) AND pg_column_size(p.proconfig) > 1000
+UNION ALL
+-- Before it dumps anything of anybody, pg_dump follows each to all it is made of, in memory, pairs of hundreds of thousands at once.
+SELECT 'materialized view', c.oid::regclass::text, 'more than 100 of them beside it in its schema',
+       'by whose number of pairs with what they are made of no dump of anybody could be made', 'A table that a job fills does as well.'
+  FROM pg_class c
+  JOIN (SELECT m.relnamespace FROM pg_class m
+         WHERE m.relkind = 'm' AND m.relnamespace IN (SELECT relnamespace FROM pg_class WHERE oid = ANY (objects) AND relkind = 'm')
+         GROUP BY m.relnamespace HAVING count(*) > 100) AS many USING (relnamespace)
+ WHERE c.oid = ANY (objects) AND c.relkind = 'm'
 $refused_objects$;
 REVOKE ALL ON FUNCTION platform.refused_objects(oid[]) FROM PUBLIC;
 
@@ -138,6 +209,7 @@ AS $objects_of$
 SELECT array_agg(object)
   FROM (SELECT oid FROM pg_class WHERE relnamespace = ANY (schemas)
         UNION ALL SELECT oid FROM pg_type WHERE typnamespace = ANY (schemas)
+        UNION ALL SELECT oid FROM pg_proc WHERE pronamespace = ANY (schemas)
         UNION ALL SELECT oid FROM pg_operator WHERE oprnamespace = ANY (schemas)
         UNION ALL SELECT oid FROM pg_statistic_ext WHERE stxnamespace = ANY (schemas)
         UNION ALL SELECT oid FROM pg_collation WHERE collnamespace = ANY (schemas)

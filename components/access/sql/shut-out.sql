@@ -6,6 +6,7 @@ DECLARE
 BEGIN
   FOR planned IN SELECT DISTINCT role FROM pg_temp.frozen_role JOIN pg_roles ON rolname = role LOOP
     EXECUTE format('ALTER ROLE %I NOLOGIN', planned.role);
+    EXECUTE format('ALTER ROLE %I RESET ALL', planned.role);
   END LOOP;
   FOR planned IN SELECT role, setting, value FROM pg_temp.frozen_role JOIN pg_roles ON rolname = role LOOP
     -- As the plan spells it: a search path is a list of names, not one text.
