@@ -23,8 +23,9 @@ export function renderFindings(findings: readonly Finding[], target: string, tri
  */
 export function renderFixes(findings: readonly Finding[], destructive: boolean): string {
   const done = new Set<string>();
-  // A role that goes must have lost its rights first.
-  const ordered = [...findings].sort((a, b) => Number(a.destroys ?? false) - Number(b.destroys ?? false));
+  // A role that goes must have lost its rights first; what gets another name is called by the old one until then.
+  const rank = ({ kind, destroys = false }: Finding) => (kind === "prefix" ? 2 : Number(destroys));
+  const ordered = [...findings].sort((a, b) => rank(a) - rank(b));
   const lines = ordered.flatMap((finding) => {
     const { fix, destroys = false, byHand } = finding;
     // A name may hold a line break, and with it leave the comment.

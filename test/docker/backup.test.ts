@@ -115,8 +115,8 @@ describe("a dump that one service keeps from being made", () => {
     expect(output).toContain("is proven");
     const without = agent.list().backups.at(-1);
     const left = [
-      { service: "ag", why: "pg_dump has waited 30 s for a lock of agown" },
       { service: "gt", why: expect.stringContaining("canceling statement due to lock timeout") as unknown },
+      { service: "ag", why: "pg_dump has waited 30 s for a lock of agown" },
     ];
     expect(without?.logical?.leftOut).toEqual(left);
     const others = cluster.plan.services.map(({ code }) => code).filter((code) => code !== "gt" && code !== "ag");
@@ -147,10 +147,9 @@ describe("a dump that takes too long", () => {
 describe("what a role has set itself", () => {
   it("keeps only the roles from being dumped, and is named", async () => {
     const user = await cluster.login("primary", "gtuser");
+    await user.query("SET default_transaction_read_only = off");
     const letters = Array.from({ length: 30_000 }, (_, n) => createHash("md5").update(String(n)).digest("hex")[0]);
-    await user.query(
-      `SET default_transaction_read_only = off; ALTER ROLE gtuser SET local_preload_libraries = '${letters.join("")}'`,
-    );
+    await user.query(`ALTER ROLE gtuser SET local_preload_libraries = '${letters.join("")}'`);
     expect(agent.run("now", "logical").output).toContain("is proven");
     const without = agent.list().backups.at(-1);
     expect(without?.logical).toMatchObject({

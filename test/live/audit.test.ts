@@ -77,6 +77,13 @@ describe("the audit", () => {
     }
   });
 
+  it("repairs the rights on what has lost its prefix, and then its name", async () => {
+    await server.superuser.query("GRANT USAGE ON SEQUENCE gt.gt_s TO gtuser; ALTER SEQUENCE gt.gt_s RENAME TO s");
+    expect(await described()).toHaveLength(2);
+    await repair(await look());
+    expect(await described()).toEqual([]);
+  });
+
   it("says what a person must do where no SQL repairs it", async () => {
     await server.superuser.query("CREATE DATABASE stray");
     const [finding, ...others] = await look();

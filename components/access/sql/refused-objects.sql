@@ -50,6 +50,47 @@ WITH used(class, oid) AS MATERIALIZED (
     JOIN pg_roles r ON r.oid = t.typowner AND NOT r.rolsuper
     LEFT JOIN pg_type element ON element.oid = t.typelem AND t.typcategory = 'A'
    WHERE coalesce(element.typtype, t.typtype) IN ('d', 'c', 'r', 'm')
+), part(class, oid, namespace, owner, kind, name) AS MATERIALIZED (
+  -- What an object is made of, each with dependencies of its own.
+  SELECT 'pg_rewrite'::regclass, r.oid, c.relnamespace, c.relowner, 'view', c.oid::regclass::text
+    FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+   WHERE r.ev_class = ANY (objects)
+  UNION ALL
+  SELECT 'pg_attrdef'::regclass, a.oid, c.relnamespace, c.relowner, 'default of', c.oid::regclass::text
+    FROM pg_attrdef a JOIN pg_class c ON c.oid = a.adrelid
+   WHERE a.adrelid = ANY (objects)
+  UNION ALL
+  SELECT 'pg_constraint'::regclass, k.oid, k.connamespace, c.relowner, 'constraint', format('%I', k.conname)
+    FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+   WHERE k.conrelid = ANY (objects)
+  UNION ALL
+  SELECT 'pg_constraint'::regclass, k.oid, k.connamespace, t.typowner, 'constraint', format('%I', k.conname)
+    FROM pg_constraint k JOIN pg_type t ON t.oid = k.contypid
+   WHERE k.contypid = ANY (objects)
+  UNION ALL
+  SELECT 'pg_trigger'::regclass, g.oid, c.relnamespace, c.relowner, 'trigger', format('%I', g.tgname)
+    FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
+   WHERE g.tgrelid = ANY (objects) OR g.oid = ANY (objects)
+  UNION ALL
+  SELECT 'pg_policy'::regclass, y.oid, c.relnamespace, c.relowner, 'policy', format('%I', y.polname)
+    FROM pg_policy y JOIN pg_class c ON c.oid = y.polrelid
+   WHERE y.polrelid = ANY (objects) OR y.oid = ANY (objects)
+  UNION ALL
+  SELECT 'pg_class'::regclass, c.oid, c.relnamespace, c.relowner, 'index', c.oid::regclass::text
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+   WHERE i.indrelid = ANY (objects) OR i.indexrelid = ANY (objects)
+  UNION ALL
+  SELECT 'pg_class'::regclass, c.oid, c.relnamespace, c.relowner, 'partitioned table', c.oid::regclass::text
+    FROM pg_class c
+   WHERE c.oid = ANY (objects) AND c.relkind = 'p'
+  UNION ALL
+  SELECT 'pg_type'::regclass, t.oid, t.typnamespace, t.typowner, 'type', t.oid::regtype::text
+    FROM pg_type t
+   WHERE t.oid = ANY (objects)
+  UNION ALL
+  SELECT 'pg_proc'::regclass, p.oid, p.pronamespace, p.proowner, 'function', p.oid::regprocedure::text
+    FROM pg_proc p
+   WHERE p.oid = ANY (objects)
 )
 SELECT 'index', c.oid::regclass::text,
        CASE s.class WHEN 'pg_proc'::regclass THEN s.oid::regprocedure::text
@@ -132,43 +173,9 @@ UNION ALL
 -- more. Whoever could name it by its name may; a view that reads its columns could when it was made.
 SELECT part.kind, part.name, pg_describe_object(d.refclassid, d.refobjid, 0),
        'which is of a schema it has no right to, and could not be dropped any more', 'Write its name as text.'
-  FROM (SELECT 'pg_rewrite'::regclass, r.oid, c.relowner, 'view', c.oid::regclass::text
-          FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
-         WHERE r.ev_class = ANY (objects)
-        UNION ALL
-        SELECT 'pg_attrdef'::regclass, a.oid, c.relowner, 'default of', c.oid::regclass::text
-          FROM pg_attrdef a JOIN pg_class c ON c.oid = a.adrelid
-         WHERE a.adrelid = ANY (objects)
-        UNION ALL
-        SELECT 'pg_constraint'::regclass, k.oid, coalesce(c.relowner, t.typowner), 'constraint', format('%I', k.conname)
-          FROM pg_constraint k LEFT JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_type t ON t.oid = k.contypid
-         WHERE k.conrelid = ANY (objects) OR k.contypid = ANY (objects)
-        UNION ALL
-        SELECT 'pg_trigger'::regclass, g.oid, c.relowner, 'trigger', format('%I', g.tgname)
-          FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
-         WHERE g.tgrelid = ANY (objects) OR g.oid = ANY (objects)
-        UNION ALL
-        SELECT 'pg_policy'::regclass, y.oid, c.relowner, 'policy', format('%I', y.polname)
-          FROM pg_policy y JOIN pg_class c ON c.oid = y.polrelid
-         WHERE y.polrelid = ANY (objects) OR y.oid = ANY (objects)
-        UNION ALL
-        SELECT 'pg_class'::regclass, c.oid, c.relowner, 'index', c.oid::regclass::text
-          FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-         WHERE i.indrelid = ANY (objects) OR i.indexrelid = ANY (objects)
-        UNION ALL
-        SELECT 'pg_class'::regclass, c.oid, c.relowner, 'partitioned table', c.oid::regclass::text
-          FROM pg_class c
-         WHERE c.oid = ANY (objects) AND c.relkind = 'p'
-        UNION ALL
-        SELECT 'pg_type'::regclass, t.oid, t.typowner, 'type', t.oid::regtype::text
-          FROM pg_type t
-         WHERE t.oid = ANY (objects)
-        UNION ALL
-        SELECT 'pg_proc'::regclass, p.oid, p.proowner, 'function', p.oid::regprocedure::text
-          FROM pg_proc p
-         WHERE p.oid = ANY (objects)) AS part(class, oid, owner, kind, name)
+  FROM part
   JOIN pg_roles r ON r.oid = part.owner AND NOT r.rolsuper
-  JOIN pg_depend d ON d.classid = part.class AND d.objid = part.oid
+ CROSS JOIN LATERAL (SELECT * FROM pg_depend WHERE classid = part.class AND objid = part.oid OFFSET 0) AS d
   JOIN pg_namespace n ON n.oid = CASE d.refclassid
          WHEN 'pg_namespace'::regclass THEN d.refobjid
          WHEN 'pg_class'::regclass THEN (SELECT relnamespace FROM pg_class WHERE oid = d.refobjid)
@@ -179,7 +186,7 @@ SELECT part.kind, part.name, pg_describe_object(d.refclassid, d.refobjid, 0),
          WHEN 'pg_ts_config'::regclass THEN (SELECT cfgnamespace FROM pg_ts_config WHERE oid = d.refobjid)
          WHEN 'pg_ts_dict'::regclass THEN (SELECT dictnamespace FROM pg_ts_dict WHERE oid = d.refobjid)
        END
- WHERE NOT has_schema_privilege(part.owner, n.oid, 'USAGE')
+ WHERE n.oid <> part.namespace AND NOT has_schema_privilege(part.owner, n.oid, 'USAGE')
    AND NOT EXISTS (SELECT FROM pg_depend c
                     WHERE c.classid = d.classid AND c.objid = d.objid AND c.refclassid = d.refclassid AND c.refobjid = d.refobjid
                       AND c.refobjsubid > 0)
@@ -193,11 +200,10 @@ UNION ALL
 -- Before it dumps anything of anybody, pg_dump follows each to all it is made of, in memory, pairs of hundreds of thousands at once.
 SELECT 'materialized view', c.oid::regclass::text, 'more than 100 of them beside it in its schema',
        'by whose number of pairs with what they are made of no dump of anybody could be made', 'A table that a job fills does as well.'
-  FROM pg_class c
-  JOIN (SELECT m.relnamespace FROM pg_class m
-         WHERE m.relkind = 'm' AND m.relnamespace IN (SELECT relnamespace FROM pg_class WHERE oid = ANY (objects) AND relkind = 'm')
-         GROUP BY m.relnamespace HAVING count(*) > 100) AS many USING (relnamespace)
- WHERE c.oid = ANY (objects) AND c.relkind = 'm'
+  FROM (SELECT DISTINCT relnamespace FROM pg_class WHERE oid = ANY (objects) AND relkind = 'm' OFFSET 0) AS asked
+ CROSS JOIN LATERAL (SELECT count(*) FROM pg_class WHERE relkind = 'm' AND relnamespace = asked.relnamespace OFFSET 0) AS beside(number)
+  JOIN pg_class c USING (relnamespace)
+ WHERE beside.number > 100 AND c.oid = ANY (objects) AND c.relkind = 'm'
 $refused_objects$;
 REVOKE ALL ON FUNCTION platform.refused_objects(oid[]) FROM PUBLIC;
 
