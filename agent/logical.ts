@@ -9,11 +9,13 @@ import {
   byRoot,
   comparedWithList,
   comparedWithRows,
-  countRows,
+  readData,
   linesAmong,
+  type DumpedData,
   type DumpedTable,
 } from "./proof/dump-contents";
-import { contentsOf, textSettings, type TableContents } from "./proof/table-contents";
+import { contentsOf, textSettings } from "./proof/table-contents";
+import { tablesOf, type TableParts } from "./proof/tables";
 import { connectAsApp, type FoundServer } from "./server";
 import type { AgentSettings } from "./settings";
 import { runTool, settled, startTool, within, type ToolOptions } from "./tool";
@@ -35,13 +37,14 @@ const dumpOptions = [
 
 /** One file of pg_dump, and the tables that must be in it. */
 interface Part extends Dump {
-  readonly tables: readonly DumpedTable[];
+  readonly tables: readonly (DumpedTable & TableParts)[];
   /** pg_dump's. */
   readonly options: readonly string[];
 }
 
 interface Dumped extends Part {
-  readonly contents: ReadonlyMap<string, TableContents>;
+  readonly contents: LogicalContents["tables"];
+  readonly sequences: LogicalContents["sequences"];
 }
 
 /**
@@ -74,7 +77,7 @@ export async function dumpInto(
     ).rows;
     if (exported === undefined) throw new BackupFailure("the server exports no snapshot");
     const to = `host=${server.host} user=app dbname=${settings.database}`;
-    const tables = await listTables(client);
+    const tables = await tablesOf(client);
     const dump = async (part: Part): Promise<Dumped> => {
       const args = [...dumpOptions, ...part.options, `--snapshot=${exported.snapshot}`, `--dbname=${to}`];
       await lockTables(client, part.tables);
@@ -100,7 +103,8 @@ export async function dumpInto(
     const inside = (code: string) => !leftOut.some(({ service }) => service === code);
     const logical: LogicalContents = {
       dumps: dumped.map(({ file, service }) => ({ file, service })),
-      tables: Object.fromEntries(dumped.flatMap(({ contents }) => [...contents])),
+      tables: Object.assign({}, ...dumped.map(({ contents }) => contents)) as LogicalContents["tables"],
+      sequences: Object.assign({}, ...dumped.map(({ sequences }) => sequences)) as LogicalContents["sequences"],
       roles: globalsLeftOut.length === 0 ? settings.roles : [],
       services: settings.services.filter(inside),
       leftOut,
@@ -120,7 +124,7 @@ export async function dumpInto(
 interface DumpAll {
   readonly client: Client;
   readonly folder: string;
-  readonly tables: readonly DumpedTable[];
+  readonly tables: Part["tables"];
   readonly settings: AgentSettings;
   readonly options: Parameters<typeof dumpInto>[3];
   readonly dump: (part: Part) => Promise<Dumped>;
@@ -190,24 +194,6 @@ async function isAlive(client: Client, savepoint: string): Promise<boolean> {
   );
 }
 
-/** What is in a dump; the parts of a partitioned table are tables themselves. */
-async function listTables(client: Client): Promise<readonly DumpedTable[]> {
-  const { rows } = await client.query<DumpedTable>(
-    `SELECT n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner, format('%I.%I', n.nspname, c.relname) AS quoted,
-            -- Where its rows may be in the dump: of a hash by an enum pg_dump loads a partition by way of its root.
-            coalesce((SELECT format('%I.%I', rn.nspname, r.relname) FROM pg_class r JOIN pg_namespace rn ON rn.oid = r.relnamespace
-                       WHERE r.oid = pg_partition_root(c.oid)), format('%I.%I', n.nspname, c.relname)) AS root
-       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-        -- Of an extension's own tables pg_dump writes those it declares as configuration.
-        AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
-                         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
-                           AND d.refclassid = 'pg_extension'::regclass AND NOT c.oid = ANY (coalesce(e.extconfig, '{}')))
-      ORDER BY 1, 2`,
-  );
-  return rows;
-}
-
 /**
  * What is dumped is still there when it is counted: who wants to change a table waits for both. Where somebody has it locked, the
  * server's `lock_timeout` ends it.
@@ -236,14 +222,19 @@ async function prove(
   if (contents.status === "rejected") throw contents.reason;
   const counted = new Map([...contents.value].map(([table, { rows }]) => [table, rows]));
   const roots = new Map(part.tables.map(({ quoted, root }) => [quoted, root]));
-  const differing = comparedWithRows(byRoot(dumped.value, roots), byRoot(counted, roots));
+  const { rows, sequences } = dumped.value;
+  const differing = comparedWithRows(byRoot(rows, roots), byRoot(counted, roots));
   if (differing.length > 0) throw new BackupFailure(`${part.file} is not the database: ${shortened(differing)}`);
   const schemas = new Set(list.split("\n").flatMap((line) => /^\d+; \d+ \d+ SCHEMA - (\S+) /.exec(line)?.[1] ?? []));
   const isWhole = part.service === null && part.options.length === 0;
   const expected = isWhole ? settings.services : part.service === null ? [] : [part.service];
   const absent = expected.filter((code) => !schemas.has(code));
   if (absent.length > 0) throw new BackupFailure(`${part.file} lacks the schemas ${absent.join(", ")}`);
-  return { ...part, contents: contents.value };
+  const contentsWithParts = part.tables.map(({ quoted, constraints, indexes, triggers }) => {
+    const { rows: counts = NaN, hash = "" } = contents.value.get(quoted) ?? {};
+    return [quoted, { rows: counts, hash, constraints, indexes, triggers }] as const;
+  });
+  return { ...part, contents: Object.fromEntries(contentsWithParts), sequences };
 }
 
 /** Minutes for roles and their settings, a few kilobytes. */
@@ -288,8 +279,8 @@ async function dumpGlobals({
 
 const shortened = (list: readonly string[]) => list.slice(0, 5).join("; ") + (list.length > 5 ? "; …" : "");
 
-async function countDumped(file: string, options: ToolOptions): Promise<ReadonlyMap<string, number>> {
+async function countDumped(file: string, options: ToolOptions): Promise<DumpedData> {
   const restoring = startTool("pg_restore", ["--data-only", "--file=-", file], options, { buffer: false });
-  const [counts] = await Promise.all([countRows(restoring.stdout), settled("pg_restore", restoring)]);
-  return counts;
+  const [data] = await Promise.all([readData(restoring.stdout), settled("pg_restore", restoring)]);
+  return data;
 }

@@ -8,7 +8,8 @@ import { inALine } from "./failure";
 import { backupKinds, type BackupKind } from "./schedule";
 import { metricsPort, serve } from "./serve";
 import { readCopyState } from "./copy/state";
-import { places, settingsFile, stateFolder } from "./settings";
+import { drillLogical } from "./drill";
+import { places, readSettings, settingsFile, stateFolder } from "./settings";
 import { differences, Store, type Stored } from "./store";
 import { flawsOf } from "./proof/wal-flaws";
 import { receivedAt, stretchOf, WalArchive, type Stretch } from "./wal-archive";
@@ -124,6 +125,26 @@ program
       );
     } else all.forEach(say);
     if (all.length > 0) process.exitCode = 1;
+  });
+
+program
+  .command("drill")
+  .description(
+    "restore the newest backups into a server of its own, and compare everything; exit status 1 where one is not what it was",
+  )
+  .option("--scratch <folder>", "where that server is made", "/drill")
+  .action(async ({ scratch }: { readonly scratch: string }) => {
+    process.umask(0o077);
+    const stop = new AbortController();
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort());
+    const newest = new Store(places.store).list().backups.findLast(({ kind }) => kind === "logical");
+    if (newest === undefined) throw new Error("there is no dump to restore");
+    const result = await drillLogical(newest, readSettings(places), { places, scratch, signal: stop.signal, say });
+    result.wrong.forEach((line) => say(`${result.backup}: ${line}`));
+    say(
+      `${result.backup}: ${result.wrong.length === 0 ? "restored, and what it was" : "NOT what it was"}, ${result.seconds.toFixed(1)} s`,
+    );
+    if (result.wrong.length > 0) process.exitCode = 1;
   });
 
 for (const [name, pinned] of [

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { Service } from "../services/service";
 import { backupClasses, type BackupClass } from "./schedule";
 
 /** What the stack wants of its backups; `pulumi up` writes it. */
@@ -21,6 +22,8 @@ export interface AgentSettings {
   readonly services: readonly string[];
   /** Every role of the plan: a dump of the globals must have it. */
   readonly roles: readonly string[];
+  /** From which a restore makes the plan: who owns what, and who may do what. */
+  readonly registry: { readonly services: readonly Service[]; readonly extensions: readonly string[] };
   /** Of the registry, whatever its file looks like, and of services/access.json at the last `up`, in hexadecimal. */
   readonly registrySha256: string;
   readonly accessSha256: string;
@@ -55,7 +58,7 @@ export function readSettings(places: Places): AgentSettings {
   if (
     !Array.isArray(read.nodes) ||
     read.copy === undefined ||
-    read.dumpMinutes === undefined ||
+    read.registry === undefined ||
     !days.every(Number.isFinite)
   ) {
     throw new Error(`${file} is of another version`);

@@ -1,5 +1,6 @@
 import type { Manifest } from "../agent/manifest";
 import type { BackupKind } from "../agent/schedule";
+import { agentFile } from "../components/backup/agent-file";
 import type { BackupList } from "../ops/backup";
 import { prepareStack } from "../test/support/stack";
 import { run } from "../test/support/run";
@@ -30,7 +31,7 @@ export async function benchBackup(runs: number): Promise<void> {
     if (status !== 0) throw new Error(output);
     return stdout;
   };
-  const list = () => JSON.parse(inside("node /usr/local/lib/centraldb/agent.cjs list")) as BackupList;
+  const list = () => JSON.parse(inside(`node ${agentFile} list`)) as BackupList;
   const psql = (...args: string[]) => {
     const { status, output } = run("docker", ["exec", `${stack.prefix}-primary`, ...args]);
     if (status !== 0) throw new Error(output);
@@ -39,7 +40,7 @@ export async function benchBackup(runs: number): Promise<void> {
   /** The agent's own seconds of the last run. */
   let last: Manifest | undefined;
   const agent = (kind: BackupKind) => () => {
-    inside(`node /usr/local/lib/centraldb/agent.cjs now ${kind}`);
+    inside(`node ${agentFile} now ${kind}`);
     last = list().backups.findLast((backup) => backup.kind === kind);
     inside("rm -rf /backups/bare");
     return last?.seconds.tools ?? NaN;
@@ -97,7 +98,7 @@ export async function benchBackup(runs: number): Promise<void> {
         {
           name: "while a dump is made",
           run: async () => {
-            const making = `node /usr/local/lib/centraldb/agent.cjs now logical`;
+            const making = `node ${agentFile} now logical`;
             run("docker", ["exec", "--detach", container, "sh", "-c", making]);
             await waitFor(() => inside("ls /backups/backups").includes(".partial"));
             const seconds = perThousand();

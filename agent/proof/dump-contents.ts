@@ -88,13 +88,26 @@ export async function linesAmong(wanted: readonly string[], stream: Readable): P
   return found;
 }
 
+/** `last_value` and `is_called` of a sequence; a decimal number, which may be larger than JavaScript's. */
+export interface SequenceValue {
+  readonly last: string;
+  readonly isCalled: boolean;
+}
+
+/** What the data of a dump are, by name as SQL has it. */
+export interface DumpedData {
+  readonly rows: ReadonlyMap<string, number>;
+  readonly sequences: Readonly<Record<string, SequenceValue>>;
+}
+
 /**
- * Rows of each table in what `pg_restore --data-only --file=-` prints, by the table's name as SQL has it. Its COPY ends with a line that
- * is `\.` and nothing else, which no row can be.
+ * Reads what `pg_restore --data-only --file=-` prints: rows of each table, values of each sequence. A table's COPY ends with a line
+ * that is `\.` and nothing else, which no row can be.
  * @throws Error where the last table has no end
  */
-export async function countRows(script: Readable): Promise<ReadonlyMap<string, number>> {
+export async function readData(script: Readable): Promise<DumpedData> {
   const counts = new Map<string, number>();
+  const sequences: Record<string, SequenceValue> = {};
   /** Whose rows come; undefined between two tables. */
   let table: string | undefined;
   let rows = 0;
@@ -104,6 +117,7 @@ export async function countRows(script: Readable): Promise<ReadonlyMap<string, n
       statement.add(line.toString("utf8"));
       table = statement.copiedTable();
       rows = 0;
+      Object.assign(sequences, statement.setSequence());
     } else if (line.length === 2 && line.toString("latin1") === "\\.") {
       counts.set(table, rows + (counts.get(table) ?? 0));
       table = undefined;
@@ -111,7 +125,7 @@ export async function countRows(script: Readable): Promise<ReadonlyMap<string, n
   };
   await eachLine(script, () => (table === undefined ? Infinity : 3), onLine);
   if (table !== undefined) throw new Error(`the rows of ${table} have no end`);
-  return counts;
+  return { rows: counts, sequences };
 }
 
 /** A statement as it comes, line by line. Names may have line breaks, thousands of them: each line is looked at once. */
@@ -140,5 +154,14 @@ class Statement {
     if (!this.isWhole() || !(this.lines.at(-1) ?? "").endsWith(" FROM stdin;")) return undefined;
     const identifier = `(?:"(?:[^"]|"")*"|[^".\\s(]+)`;
     return new RegExp(`^COPY (${identifier}\\.${identifier}) `).exec(this.lines.join("\n"))?.[1];
+  }
+
+  /** `SELECT pg_catalog.setval('gt.gt_s', 5, true);` by the sequence's name; undefined for another statement. */
+  setSequence(): Readonly<Record<string, SequenceValue>> | undefined {
+    if (!this.isWhole() || !(this.lines[0] ?? "").startsWith("SELECT pg_catalog.setval(")) return undefined;
+    const call = /^SELECT pg_catalog\.setval\('((?:[^']|'')*)', (-?\d+), (true|false)\);$/.exec(this.lines.join("\n"));
+    if (call === null) return undefined;
+    const [, name = "", last = "", isCalled] = call;
+    return { [name.replaceAll("''", "'")]: { last, isCalled: isCalled === "true" } };
   }
 }

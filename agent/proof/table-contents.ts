@@ -1,4 +1,4 @@
-import type { Client } from "pg";
+import type { ClientBase } from "pg";
 
 /** What a table has, in whatever order its rows lie. */
 export interface TableContents {
@@ -21,7 +21,7 @@ export const textSettings =
  * @returns by the table's name as SQL has it
  */
 export async function contentsOf(
-  client: Client,
+  client: ClientBase,
   tables: readonly { readonly quoted: string }[],
 ): Promise<ReadonlyMap<string, TableContents>> {
   const contents = new Map<string, TableContents>();

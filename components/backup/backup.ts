@@ -157,6 +157,7 @@ function agentSettings(plan: Plan, cluster: Cluster, settings: Settings): AgentS
     slot: cluster.names.backup.slot,
     services: plan.services.map(({ code }) => code),
     roles: plan.roles.map((role) => role.name),
+    registry: { services: plan.services, extensions: settings.extensions },
     registrySha256: sha256(JSON.stringify(plan.services)),
     accessSha256: sha256(readFileSync(join(__dirname, "..", "..", "services", "access.json"))),
   };

@@ -1,14 +1,18 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 
 const dockerfile = readFileSync(join(__dirname, "Dockerfile"), "utf8");
 
-/** What the image is built from, by name; the same text for the same sources. */
-export function buildContext(): Readonly<Record<"Dockerfile" | "agent.cjs", string>> {
+const root = join(__dirname, "..", "..");
+/** SQL that the agent reads from beside itself, as its modules do from beside theirs: folders of the sources, and of the image. */
+const sqlFolders = { "components/access/sql": "lib/agent/sql", "ops/audit": "lib/agent", "ops/access": "lib/access" };
+
+/** What the image is built from, by path; the same text for the same sources. */
+export function buildContext(): Readonly<Record<string, string>> {
   const { outputFiles } = buildSync({
-    entryPoints: [join(__dirname, "..", "..", "agent", "main.ts")],
+    entryPoints: [join(root, "agent", "main.ts")],
     bundle: true,
     platform: "node",
     target: "node20",
@@ -18,7 +22,13 @@ export function buildContext(): Readonly<Record<"Dockerfile" | "agent.cjs", stri
     // Of pg's: it is not installed, and not needed.
     external: ["pg-native"],
   });
-  return { Dockerfile: dockerfile, "agent.cjs": outputFiles[0]?.text ?? "" };
+  const sql = Object.entries(sqlFolders).flatMap(([from, to]) =>
+    readdirSync(join(root, from))
+      .filter((name) => name.endsWith(".sql"))
+      .sort()
+      .map((name) => [`${to}/${name}`, readFileSync(join(root, from, name), "utf8")] as const),
+  );
+  return { Dockerfile: dockerfile, "lib/agent/agent.cjs": outputFiles[0]?.text ?? "", ...Object.fromEntries(sql) };
 }
 
 /** Another text, or another image beneath, is another tag. */

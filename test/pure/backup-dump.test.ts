@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { walRange } from "../../agent/physical";
-import { byRoot, comparedWithList, comparedWithRows, countRows, linesAmong } from "../../agent/proof/dump-contents";
+import { byRoot, comparedWithList, comparedWithRows, readData, linesAmong } from "../../agent/proof/dump-contents";
 import { isOfVersion } from "../../agent/run";
 import { isLost } from "../../agent/wal-receiver";
 
@@ -43,7 +43,7 @@ describe("the rows of a dump", () => {
     // In COPY's text a backslash of the data is two: a row is never `\.`.
     const named = (n: number) =>
       ["gt.gt_raw", 'gt."gt_Raw"', 'gt."gt_a\nCOPY gt.gt_fake (a) FROM stdin;\n"', 'gt."gt ""( x"'][n] ?? "";
-    const setval = (n: number) => `SELECT pg_catalog.setval('${named(n).replaceAll("'", "''")}', 1, true);`;
+    const setval = (n: number) => `SELECT pg_catalog.setval('${named(n).replaceAll("'", "''")}', ${n}, ${n > 1});`;
     const tables = fc.array(
       fc.array(
         row.map((text) => text.replaceAll("\\", "\\\\")),
@@ -65,14 +65,18 @@ describe("the rows of a dump", () => {
           bytes.subarray(n * size, (n + 1) * size),
         );
         const expected = contents.map((rows, n) => [named(n), rows.length] as const);
-        expect([...(await countRows(Readable.from(chunks)))]).toEqual(expected);
+        const { rows, sequences } = await readData(Readable.from(chunks));
+        expect([...rows]).toEqual(expected);
+        expect(sequences).toEqual(
+          Object.fromEntries(expected.map(([name], n) => [name, { last: `${n}`, isCalled: n > 1 }])),
+        );
       }),
     );
   });
 
   it("that end in the middle are none", async () => {
     const script = Readable.from([Buffer.from("COPY gt.gt_raw (a) FROM stdin;\n1\n")]);
-    await expect(countRows(script)).rejects.toThrow("the rows of gt.gt_raw have no end");
+    await expect(readData(script)).rejects.toThrow("the rows of gt.gt_raw have no end");
   });
 });
 
@@ -108,7 +112,7 @@ it("a statement of thousands of lines is read line by line, in no time", async (
   const column = `"${"x;\n".repeat(30)}"`;
   const columns = Array.from({ length: 1600 }, () => column).join(", ");
   const script = Readable.from([Buffer.from(`COPY gt.gt_wide (${columns}) FROM stdin;\n1\n\\.\n`)]);
-  expect([...(await countRows(script))]).toEqual([["gt.gt_wide", 1]]);
+  expect([...(await readData(script)).rows]).toEqual([["gt.gt_wide", 1]]);
 });
 
 it("rows are a table's own: that two have each other's is told", () => {

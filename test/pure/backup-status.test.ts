@@ -22,7 +22,7 @@ function backup(kind: BackupKind, hours: number, leftOut: readonly string[] = []
       : {
           logical: {
             dumps: [{ file: "appdb.dump", service: null }],
-            ...{ tables: {}, roles: [] },
+            ...{ tables: {}, sequences: {}, roles: [] },
             services: ["gt", "lg"].filter((code) => !leftOut.includes(code)),
             leftOut: leftOut.map((service) => ({ service, why: "a lock" })),
           },

@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { docker } from "../../cluster/docker-cli";
 import { runJob, variable } from "../../cluster/jobs/job";
 import { buildContext } from "../image";
@@ -9,7 +9,10 @@ import { buildContext } from "../image";
 runJob("the backup image cannot be built", () => {
   const folder = mkdtempSync(join(tmpdir(), "centraldb-image-"));
   try {
-    for (const [name, text] of Object.entries(buildContext())) writeFileSync(join(folder, name), text);
+    for (const [path, text] of Object.entries(buildContext())) {
+      mkdirSync(dirname(join(folder, path)), { recursive: true });
+      writeFileSync(join(folder, path), text);
+    }
     const withCopy = process.env["RCLONE_IMAGE"] !== undefined;
     const images = ["IMAGE", "NODE_IMAGE", ...(withCopy ? ["RCLONE_IMAGE"] : [])];
     const args = images.flatMap((name) => ["--build-arg", `${name}=${variable(name)}`]);

@@ -1,0 +1,113 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { planAccess } from "../components/access/plan";
+import type { Plan } from "../components/access/plan-items";
+import { renderPlan } from "../components/access/sql";
+import { audit } from "../ops/audit/audit";
+import { describeFinding } from "../ops/audit/finding";
+import { BackupFailure } from "./failure";
+import type { LogicalContents } from "./manifest";
+import { differencesOf } from "./restore/compare";
+import { restoreServices } from "./restore/services";
+import { initialize, withServer, type Throwaway } from "./restore/throwaway";
+import type { AgentSettings } from "./settings";
+import { differences, type Stored } from "./store";
+import type { ToolOptions } from "./tool";
+
+/** What a drill has found of one backup. */
+export interface DrillResult {
+  readonly backup: string;
+  /** Empty where it is what it was: each a sentence. */
+  readonly wrong: readonly string[];
+  /** From the empty disk to the audit of what is restored: the recovery time. */
+  readonly seconds: number;
+}
+
+export interface DrillOptions extends ToolOptions {
+  /** Where a throwaway server is made; what is in it is deleted. */
+  readonly scratch: string;
+  /** Progress, a line each. */
+  readonly say: (line: string) => void;
+}
+
+/** Only what the agent reads of its settings: no address, no login. */
+type DrillSettings = Pick<AgentSettings, "database" | "registry">;
+
+/**
+ * Restores a logical backup into a server of its own, and compares it: every row, every value, sequences, constraints, indexes,
+ * triggers, and by the audit who may do what. Nothing of it is kept.
+ * @throws BackupFailure where no server can be made
+ */
+export async function drillLogical(
+  backup: Stored,
+  settings: DrillSettings,
+  options: DrillOptions,
+): Promise<DrillResult> {
+  const { logical } = backup.manifest;
+  if (logical === undefined) throw new BackupFailure(`${backup.id} is no dump`);
+  const began = performance.now();
+  const seconds = () => (performance.now() - began) / 1000;
+  const flaws = await differences(backup);
+  if (flaws.length > 0) return { backup: backup.id, wrong: flaws, seconds: seconds() };
+  const { services, extensions } = settings.registry;
+  const plan = planAccess(services, { database: settings.database, extensions });
+  const wrong = await inScratch(options.scratch, async (folder) => {
+    await initialize(join(folder, "data"), options);
+    return withServer(folder, {}, options, (server) => restoreAndCompare(server, backup, logical, plan, options));
+  });
+  return { backup: backup.id, wrong, seconds: seconds() };
+}
+
+async function restoreAndCompare(
+  server: Throwaway,
+  backup: Stored,
+  logical: LogicalContents,
+  plan: Plan,
+  options: DrillOptions,
+): Promise<readonly string[]> {
+  const postgres = await server.connect("postgres", "postgres");
+  await postgres.query(`CREATE DATABASE "${plan.database}"`);
+  await postgres.end();
+  await apply(server, plan);
+  const known = plan.services.map(({ code }) => code);
+  const inside = logical.services.filter((code) => known.includes(code));
+  const dumps = logical.dumps.map(({ file, service }) => ({
+    ...{ file, service },
+    services: service === null ? withoutOwnDump(inside, logical) : inside.filter((code) => code === service),
+  }));
+  const failed = await restoreServices(server, plan, backup.folder, dumps, options);
+  options.say(`${inside.length - failed.length} of ${inside.length} services are restored`);
+  await apply(server, plan);
+
+  const reader = await server.connect("app", plan.database);
+  const differing = await differencesOf(reader, logical, inside).finally(() => reader.end());
+  const superuser = await server.connect("postgres", plan.database);
+  const findings = await audit(plan, superuser, undefined).finally(() => superuser.end());
+  return [
+    ...failed.map(({ service, why }) => `${service} cannot be restored: ${why}`),
+    ...differing,
+    ...findings.map(describeFinding),
+  ];
+}
+
+/** A dump of everything has those that have none of their own. */
+function withoutOwnDump(services: readonly string[], { dumps }: LogicalContents): readonly string[] {
+  return services.filter((code) => !dumps.some(({ service }) => service === code));
+}
+
+async function apply(server: Throwaway, plan: Plan): Promise<void> {
+  const superuser = await server.connect("postgres", plan.database);
+  await superuser.query(renderPlan(plan, new Map())).finally(() => superuser.end());
+}
+
+/** A folder of its own, which is deleted whatever happens. */
+async function inScratch<T>(scratch: string, work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = join(scratch, `drill-${randomBytes(4).toString("hex")}`);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  try {
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

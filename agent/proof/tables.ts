@@ -1,0 +1,31 @@
+import type { ClientBase } from "pg";
+import type { DumpedTable } from "./dump-contents";
+
+/** What belongs to a table beside its rows, by number. */
+export interface TableParts {
+  readonly constraints: number;
+  readonly indexes: number;
+  readonly triggers: number;
+}
+
+/** What is in a dump; the parts of a partitioned table are tables themselves. */
+export async function tablesOf(client: ClientBase): Promise<readonly (DumpedTable & TableParts)[]> {
+  const { rows } = await client.query<DumpedTable & TableParts>(
+    `SELECT n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner, format('%I.%I', n.nspname, c.relname) AS quoted,
+            -- Where its rows may be in the dump: of a hash by an enum pg_dump loads a partition by way of its root.
+            coalesce((SELECT format('%I.%I', rn.nspname, r.relname) FROM pg_class r JOIN pg_namespace rn ON rn.oid = r.relnamespace
+                       WHERE r.oid = pg_partition_root(c.oid)), format('%I.%I', n.nspname, c.relname)) AS root,
+            (SELECT count(*) FROM pg_constraint WHERE conrelid = c.oid)::int AS constraints,
+            -- pg_dump leaves out what is not valid.
+            (SELECT count(*) FROM pg_index WHERE indrelid = c.oid AND indisvalid)::int AS indexes,
+            (SELECT count(*) FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)::int AS triggers
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+        -- Of an extension's own tables pg_dump writes those it declares as configuration.
+        AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+                         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+                           AND d.refclassid = 'pg_extension'::regclass AND NOT c.oid = ANY (coalesce(e.extconfig, '{}')))
+      ORDER BY 1, 2`,
+  );
+  return rows;
+}

@@ -1,0 +1,71 @@
+import type { ClientBase } from "pg";
+import type { LogicalContents } from "../manifest";
+import type { SequenceValue } from "../proof/dump-contents";
+import { contentsOf, textSettings } from "../proof/table-contents";
+import { tablesOf } from "../proof/tables";
+
+/**
+ * How a restored database differs from what was dumped, in words: tables, their rows by number and by contents, constraints, indexes,
+ * triggers, sequences. Of the given schemas; reads as a role that reads everything and owns nothing.
+ */
+export async function differencesOf(
+  client: ClientBase,
+  { tables, sequences }: Pick<LogicalContents, "tables" | "sequences">,
+  schemas: readonly string[],
+): Promise<readonly string[]> {
+  await client.query(
+    `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${textSettings}; SET LOCAL statement_timeout = 0`,
+  );
+  try {
+    const found = (await tablesOf(client)).filter(({ schema }) => schemas.includes(schema));
+    const contents = await contentsOf(client, found);
+    const expected = new Map(Object.entries(tables).filter(([name]) => isIn(name, schemas)));
+    const parts = new Map(found.map((table) => [table.quoted, table]));
+    const wrong: string[] = [];
+    for (const name of new Set([...expected.keys(), ...parts.keys()])) {
+      const [then, now, its] = [expected.get(name), contents.get(name), parts.get(name)];
+      if (then === undefined || now === undefined || its === undefined) {
+        wrong.push(then === undefined ? `${name} was not in the dump's snapshot` : `${name} is missing`);
+        continue;
+      }
+      if (now.rows !== then.rows) wrong.push(`${name} has ${now.rows} rows, and had ${then.rows}`);
+      else if (now.hash !== then.hash) wrong.push(`${name} has other values in its ${now.rows} rows`);
+      for (const part of ["constraints", "indexes", "triggers"] as const) {
+        if (its[part] !== then[part]) wrong.push(`${name} has ${its[part]} ${part}, and had ${then[part]}`);
+      }
+    }
+    return [...wrong, ...(await sequenceDifferences(client, sequences, schemas))];
+  } finally {
+    await client.query("ROLLBACK");
+  }
+}
+
+/** A qualified name begins with its schema, which needs no quotes: it is a service's code. */
+const isIn = (name: string, schemas: readonly string[]) => schemas.some((schema) => name.startsWith(`${schema}.`));
+
+async function sequenceDifferences(
+  client: ClientBase,
+  sequences: Readonly<Record<string, SequenceValue>>,
+  schemas: readonly string[],
+): Promise<readonly string[]> {
+  const { rows: found } = await client.query<{ quoted: string }>(
+    `SELECT format('%I.%I', n.nspname, c.relname) AS quoted FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind = 'S' AND n.nspname = ANY ($1) ORDER BY 1`,
+    [schemas],
+  );
+  const names = new Set(found.map(({ quoted }) => quoted));
+  const expected = Object.entries(sequences).filter(([name]) => isIn(name, schemas));
+  const wrong = [
+    ...expected.filter(([name]) => !names.has(name)).map(([name]) => `sequence ${name} is missing`),
+    ...[...names].filter((name) => sequences[name] === undefined).map((name) => `sequence ${name} was not in the dump`),
+  ];
+  for (const [name, then] of expected.filter(([sequence]) => names.has(sequence))) {
+    const { rows } = await client.query<SequenceValue>(
+      `SELECT last_value::text AS last, is_called AS "isCalled" FROM ${name}`,
+    );
+    const [now] = rows;
+    if (now?.last === then.last && now.isCalled === then.isCalled) continue;
+    wrong.push(`sequence ${name} is at ${now?.last ?? "no value"}, and was at ${then.last}`);
+  }
+  return wrong;
+}

@@ -1,0 +1,60 @@
+import { escapeIdentifier } from "pg";
+import type { Plan } from "../../components/access/plan-items";
+import { tierRole } from "../../services/service";
+import { BackupFailure, inALine } from "../failure";
+import type { Dump } from "../manifest";
+import { runTool, type ToolOptions } from "../tool";
+import type { Throwaway } from "./throwaway";
+
+/** A service that could not be restored. */
+export interface NotRestored {
+  readonly service: string;
+  readonly why: string;
+}
+
+/**
+ * Restores each service's schema by a login of its owner: functions in checks, defaults and materialized views run with no more than
+ * the owner's rights. The guard is off for that login (it would refuse sequences that are dumped before they have an owner), and its
+ * limits of the day; both for this database only, and set back at the end.
+ * @param folder of the backup
+ */
+export async function restoreServices(
+  server: Throwaway,
+  plan: Plan,
+  folder: string,
+  dumps: readonly (Dump & { readonly services: readonly string[] })[],
+  options: ToolOptions,
+): Promise<readonly NotRestored[]> {
+  const superuser = await server.connect("postgres", plan.database);
+  const failed: NotRestored[] = [];
+  try {
+    for (const { file, services } of dumps) {
+      for (const service of services) {
+        const owner = tierRole(service, "owner");
+        const here = `ALTER ROLE ${escapeIdentifier(owner)} IN DATABASE ${escapeIdentifier(plan.database)}`;
+        await superuser.query(
+          `${here} SET session_replication_role = replica; ${here} SET temp_file_limit = -1; ${here} SET statement_timeout = 0;
+           ALTER ROLE ${escapeIdentifier(owner)} LOGIN`,
+        );
+        const args = [
+          `--host=${server.socket}`,
+          `--username=${owner}`,
+          `--dbname=${plan.database}`,
+          `--schema=${service}`,
+        ];
+        await runTool(
+          "pg_restore",
+          [...args, "--no-owner", "--no-privileges", "--no-password", "--exit-on-error", `${folder}/${file}`],
+          options,
+        ).catch((error: unknown) => {
+          if (!(error instanceof BackupFailure)) throw error;
+          failed.push({ service, why: inALine(error) });
+        });
+        await superuser.query(`${here} RESET ALL`);
+      }
+    }
+    return failed;
+  } finally {
+    await superuser.end();
+  }
+}
