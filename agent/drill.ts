@@ -1,19 +1,24 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { planAccess } from "../components/access/plan";
 import type { Plan } from "../components/access/plan-items";
 import { renderPlan } from "../components/access/sql";
 import { audit } from "../ops/audit/audit";
 import { describeFinding } from "../ops/audit/finding";
+import { fetchWalFile } from "../components/backup/agent-file";
 import { BackupFailure } from "./failure";
 import type { LogicalContents } from "./manifest";
+import { baseFile, baseWalFile } from "./physical";
+import { contentsOf, textSettings } from "./proof/table-contents";
+import { tablesOf } from "./proof/tables";
 import { differencesOf } from "./restore/compare";
 import { restoreServices } from "./restore/services";
 import { initialize, withServer, type Throwaway } from "./restore/throwaway";
 import type { AgentSettings } from "./settings";
 import { differences, type Stored } from "./store";
-import type { ToolOptions } from "./tool";
+import { runTool, type ToolOptions } from "./tool";
+import { receivedAt, type Stretch } from "./wal-archive";
 
 /** What a drill has found of one backup. */
 export interface DrillResult {
@@ -22,6 +27,8 @@ export interface DrillResult {
   readonly wrong: readonly string[];
   /** From the empty disk to the audit of what is restored: the recovery time. */
   readonly seconds: number;
+  /** Of a physical one: from the last WAL that was received to now; what a loss of both servers would cost. */
+  readonly lostSeconds?: number;
 }
 
 export interface DrillOptions extends ToolOptions {
@@ -50,8 +57,7 @@ export async function drillLogical(
   const seconds = () => (performance.now() - began) / 1000;
   const flaws = await differences(backup);
   if (flaws.length > 0) return { backup: backup.id, wrong: flaws, seconds: seconds() };
-  const { services, extensions } = settings.registry;
-  const plan = planAccess(services, { database: settings.database, extensions });
+  const plan = planOf(settings);
   const wrong = await inScratch(options.scratch, async (folder) => {
     await initialize(join(folder, "data"), options);
     return withServer(folder, {}, options, (server) => restoreAndCompare(server, backup, logical, plan, options));
@@ -91,9 +97,91 @@ async function restoreAndCompare(
   ];
 }
 
+/** A recovery reads and replays no faster than the servers wrote, and may have a week of it to do. */
+const recoveryHours = 12;
+
+/**
+ * Recovers a base backup with all WAL that was received after it, in a server of its own; reads every row of it, which proves the
+ * checksums of their pages, and asks the audit who may do what.
+ * @throws BackupFailure where no server can be made
+ */
+export async function drillPhysical(
+  backup: Stored,
+  stretch: Stretch | undefined,
+  settings: DrillSettings,
+  options: DrillOptions,
+): Promise<DrillResult> {
+  const began = performance.now();
+  const seconds = () => (performance.now() - began) / 1000;
+  const flaws = [...(await differences(backup)), ...(stretch === undefined ? ["no WAL follows it"] : [])];
+  if (stretch === undefined || flaws.length > 0) return { backup: backup.id, wrong: flaws, seconds: seconds() };
+  const plan = planOf(settings);
+  const received = receivedAt(stretch) ?? new Date(backup.manifest.finishedAt);
+  const last = stretch.segments.at(-1)?.name ?? "";
+  const wrong = await inScratch(options.scratch, async (folder) => {
+    await unpackBase(backup, join(folder, "data"), options);
+    const own = {
+      wal_level: "replica",
+      hot_standby: "off",
+      restore_command: `sh ${fetchWalFile} ${stretch.folder} %f %p`,
+    };
+    return withServer(
+      folder,
+      own,
+      options,
+      (server) => readRecovered(server, last, plan, options),
+      recoveryHours * 3600,
+    );
+  });
+  return { backup: backup.id, wrong, seconds: seconds(), lostSeconds: (Date.now() - received.getTime()) / 1000 };
+}
+
+/** As PostgreSQL's documentation has it: files, WAL, and the word that it is to recover from an archive. */
+async function unpackBase({ folder }: Stored, data: string, options: ToolOptions): Promise<void> {
+  await mkdir(join(data, "pg_wal"), { recursive: true, mode: 0o700 });
+  await runTool("tar", ["-xzf", join(folder, baseFile), "-C", data], options);
+  await runTool("tar", ["-xzf", join(folder, baseWalFile), "-C", join(data, "pg_wal")], options);
+  // A base that a standby gave would be one again.
+  await rm(join(data, "standby.signal"), { force: true });
+  await writeFile(join(data, "recovery.signal"), "");
+}
+
+async function readRecovered(
+  server: Throwaway,
+  lastSegment: string,
+  plan: Plan,
+  options: DrillOptions,
+): Promise<readonly string[]> {
+  const superuser = await server.connect("postgres", plan.database);
+  const reader = await server.connect("app", plan.database);
+  try {
+    const { rows } = await superuser.query<{ segment: string }>(
+      "SELECT pg_walfile_name(pg_current_wal_lsn()) AS segment",
+    );
+    const reached = rows[0]?.segment ?? "";
+    // Without its timeline, which the end of the recovery has changed.
+    const isShort = reached.slice(8) < lastSegment.slice(8);
+    await reader.query(`BEGIN READ ONLY; ${textSettings}; SET LOCAL statement_timeout = 0`);
+    const contents = await contentsOf(reader, await tablesOf(reader));
+    options.say(`${contents.size} tables are read`);
+    const findings = await audit(plan, superuser, undefined);
+    return [
+      ...(isShort ? [`the recovery ends in ${reached}, and ${lastSegment} was received`] : []),
+      ...findings.map(describeFinding),
+    ];
+  } finally {
+    await reader.end();
+    await superuser.end();
+  }
+}
+
 /** A dump of everything has those that have none of their own. */
 function withoutOwnDump(services: readonly string[], { dumps }: LogicalContents): readonly string[] {
   return services.filter((code) => !dumps.some(({ service }) => service === code));
+}
+
+function planOf({ database, registry: { services, extensions } }: DrillSettings): Plan {
+  return planAccess(services, { database, extensions });
 }
 
 async function apply(server: Throwaway, plan: Plan): Promise<void> {

@@ -8,7 +8,7 @@ import { inALine } from "./failure";
 import { backupKinds, type BackupKind } from "./schedule";
 import { metricsPort, serve } from "./serve";
 import { readCopyState } from "./copy/state";
-import { drillLogical } from "./drill";
+import { drillLogical, drillPhysical, type DrillResult } from "./drill";
 import { places, readSettings, settingsFile, stateFolder } from "./settings";
 import { differences, Store, type Stored } from "./store";
 import { flawsOf } from "./proof/wal-flaws";
@@ -137,14 +137,20 @@ program
     process.umask(0o077);
     const stop = new AbortController();
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort());
-    const newest = new Store(places.store).list().backups.findLast(({ kind }) => kind === "logical");
-    if (newest === undefined) throw new Error("there is no dump to restore");
-    const result = await drillLogical(newest, readSettings(places), { places, scratch, signal: stop.signal, say });
-    result.wrong.forEach((line) => say(`${result.backup}: ${line}`));
-    say(
-      `${result.backup}: ${result.wrong.length === 0 ? "restored, and what it was" : "NOT what it was"}, ${result.seconds.toFixed(1)} s`,
-    );
-    if (result.wrong.length > 0) process.exitCode = 1;
+    const { backups } = new Store(places.store).list();
+    const stretches = new WalArchive(places.store).stretches();
+    const [settings, options] = [readSettings(places), { places, scratch, signal: stop.signal, say }];
+    for (const kind of backupKinds) {
+      const newest = backups.findLast((backup) => backup.kind === kind);
+      if (newest === undefined) throw new Error(`there is no ${kind} backup to restore`);
+      const result =
+        kind === "logical"
+          ? await drillLogical(newest, settings, options)
+          : await drillPhysical(newest, stretchOf(newest, stretches), settings, options);
+      result.wrong.forEach((line) => say(`${result.backup}: ${line}`));
+      say(renderResult(result));
+      if (result.wrong.length > 0) process.exitCode = 1;
+    }
   });
 
 for (const [name, pinned] of [
@@ -160,6 +166,13 @@ for (const [name, pinned] of [
       store.pin(find(store.list().backups, id), pinned);
       say(`${id} is ${pinned ? "kept for ever" : "kept as others are"}`);
     });
+}
+
+function renderResult({ backup, wrong, seconds, lostSeconds }: DrillResult): string {
+  const verdict = wrong.length === 0 ? "restored, and what it was" : "NOT what it was";
+  const lost =
+    lostSeconds === undefined ? "" : `; without both servers the last ${lostSeconds.toFixed(0)} s would be lost`;
+  return `${backup}: ${verdict}; it took ${seconds.toFixed(1)} s${lost}`;
 }
 
 function weekOfWal(stretches: readonly Stretch[]): number {

@@ -67,6 +67,33 @@ export function runAgent(stack: Stack, ...args: readonly string[]): void {
 }
 
 /**
+ * Restores the newest backups in a container that reaches nothing: no network, no password, the backups read-only, the image of the
+ * agent. What it needs is deleted with it.
+ */
+export function drill(stack: Stack): void {
+  requireRunning(stack);
+  const { container, volume } = dockerNames(stack.settings.namePrefix).backup;
+  const host = { host: stack.dockerHost };
+  const image = docker(["inspect", "--type", "container", "--format", "{{.Image}}", container], host).stdout.trim();
+  const nothing = ["--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"];
+  const args = [
+    "--user",
+    "postgres",
+    "--volume",
+    `${volume}:/backups:ro`,
+    "--volume",
+    "/drill",
+    "--entrypoint",
+    "node",
+  ];
+  const { status } = spawnSync("docker", ["run", "--rm", "--init", ...nothing, ...args, image, agentFile, "drill"], {
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, ...dockerVariables(stack.dockerHost) },
+  });
+  if (status !== 0) process.exitCode = 1;
+}
+
+/**
  * The kinds a word asks for.
  * @throws OperatorError for another word
  */

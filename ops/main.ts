@@ -15,7 +15,7 @@ import { tiers } from "../services/service";
 import { renderFindings, renderFixes } from "./audit/render";
 import { runAudit } from "./audit/run";
 import { targetOfSandbox, targetOfStack, targetOfUrl } from "./audit/target";
-import { backupNow, kindsOf, listBackups, parseBackupId, renderBackups, runAgent } from "./backup";
+import { backupNow, drill, kindsOf, listBackups, parseBackupId, renderBackups, runAgent } from "./backup";
 import { endSessionsOfService } from "./end-sessions";
 import { requireEngine } from "./engine";
 import { startNodes, stopNodes } from "./lifecycle/nodes";
@@ -181,6 +181,13 @@ backupCommand("verify", "Read every byte of the backups and of the WAL again. Ex
     const id = word === "all" ? word : parseBackupId(word);
     runAgent(stackOf(options), "verify", id);
   });
+
+backupCommand(
+  "drill",
+  "Restore the newest backups into servers of their own, and compare everything. Exit status 1 where one is not what it was.",
+).action((options: { stack: string }) => {
+  drill(stackOf(options));
+});
 
 for (const [name, description] of [
   ["pin", "Keep a backup for ever."],

@@ -93,8 +93,7 @@ export async function withServer<T>(
     for (const deadline = performance.now() + waitSeconds * 1000; !(await answers(connect));) {
       await sleep(100);
       if (running.exitCode === null && performance.now() < deadline) continue;
-      const said = await readFile(log, "utf8").catch(() => "");
-      throw new BackupFailure(`the server does not start: ${said.trim().split("\n").slice(-3).join("; ")}`);
+      throw new BackupFailure(`the server does not start: ${reason(await readFile(log, "utf8").catch(() => ""))}`);
     }
     return await work({ socket, connect });
   } finally {
@@ -108,4 +107,11 @@ async function answers(connect: Throwaway["connect"]): Promise<boolean> {
   const client = await connect("postgres", "postgres").catch(() => undefined);
   await client?.end();
   return client !== undefined;
+}
+
+/** What the server said last of a fault, else at all. */
+function reason(log: string): string {
+  const lines = log.trim().split("\n");
+  const faults = lines.filter((line) => / (ERROR|FATAL|PANIC): /.test(line));
+  return (faults.length > 0 ? faults : lines).slice(-2).join("; ");
 }

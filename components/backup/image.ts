@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 
-const dockerfile = readFileSync(join(__dirname, "Dockerfile"), "utf8");
+const own = (path: string) => readFileSync(join(__dirname, path), "utf8");
 
 const root = join(__dirname, "..", "..");
 /** SQL that the agent reads from beside itself, as its modules do from beside theirs: folders of the sources, and of the image. */
@@ -28,7 +28,12 @@ export function buildContext(): Readonly<Record<string, string>> {
       .sort()
       .map((name) => [`${to}/${name}`, readFileSync(join(root, from, name), "utf8")] as const),
   );
-  return { Dockerfile: dockerfile, "lib/agent/agent.cjs": outputFiles[0]?.text ?? "", ...Object.fromEntries(sql) };
+  return {
+    Dockerfile: own("Dockerfile"),
+    "lib/agent/agent.cjs": outputFiles[0]?.text ?? "",
+    "lib/fetch-wal.sh": own("scripts/fetch-wal.sh"),
+    ...Object.fromEntries(sql),
+  };
 }
 
 /** Another text, or another image beneath, is another tag. */

@@ -4,6 +4,8 @@ import { agentFile } from "../../components/backup/agent-file";
 import { backupAgent, type BackupAgent } from "../support/backup";
 import { prepareCluster, type TestCluster } from "../support/cluster";
 import { run, type Ran } from "../support/run";
+import { waitFor } from "../support/wait";
+import { completeSegments } from "../support/wal";
 
 // What a drill finds: in a container without network and without passwords, the backups read-only.
 let cluster: TestCluster;
@@ -41,6 +43,11 @@ const furnish = `
   CREATE SEQUENCE gt_own START 40; SELECT nextval('gt_own');
   CREATE INDEX ON gt_kinds (c, d);
   CREATE FUNCTION gt.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note := upper(NEW.note); RETURN NEW; END';
+  -- What a restore as anybody else would not pass.
+  CREATE FUNCTION gt.is_owner() RETURNS bool LANGUAGE sql AS
+    $$SELECT session_user = 'gtown' AND current_user = 'gtown' AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)$$;
+  CREATE TABLE gt_mine (id int CHECK (gt.is_owner()));
+  INSERT INTO gt_mine VALUES (1);
   CREATE TRIGGER touch BEFORE INSERT ON gt_child FOR EACH ROW EXECUTE FUNCTION gt.touch()`;
 
 function drill(): Ran {
@@ -66,7 +73,9 @@ function drill(): Ran {
 describe("a drill of the newest dump", () => {
   it("finds everything as it was, roles and grants too", () => {
     const { status, output } = drill();
-    expect(output).toMatch(/^3 of 3 services are restored\n\S+-logical: restored, and what it was, \d+\.\d s\n$/);
+    expect(output).toMatch(
+      /^3 of 3 services are restored\n\S+-logical: restored, and what it was; it took \d+\.\d s\n\d+ tables are read\n\S+-physical: restored, and what it was; it took \d+\.\d s; without both servers the last \d+ s would be lost\n$/,
+    );
     expect(status).toBe(0);
   });
 
@@ -93,14 +102,26 @@ describe("a drill of the newest dump", () => {
     );
     const { status, output } = drill();
     agent.shell(`rm -rf ${folder} && mv /tmp/whole ${folder}`);
-    expect(output.trim().split("\n").slice(1)).toEqual([
+    expect(output.split("\n").filter((line) => line.includes("-logical: "))).toEqual([
       `${id}: gt.gt_kinds has other values in its 1000 rows`,
       `${id}: gt.gt_kinds has 2 indexes, and had 3`,
       `${id}: sequence gt.gt_own is at 41, and was at 40`,
-      expect.stringMatching(`^${id}: NOT what it was, \\d+\\.\\d s$`),
+      expect.stringMatching(`^${id}: NOT what it was; it took \\d+\\.\\d s$`),
     ]);
     expect(status).toBe(1);
     expect(run("docker", ["exec", container, "sh", "-c", "ls /backups/backups"]).stdout).not.toContain("partial");
     expect(drill()).toMatchObject({ status: 0 });
+  });
+
+  it("finds that WAL is missing between the base and the end", async () => {
+    const compressed = () => agent.shell("ls /backups/wal/*/*.gz").split("\n");
+    completeSegments(cluster, "primary", 3);
+    await waitFor(() => compressed().length >= 3, 60);
+    const file = compressed().at(-2) ?? "";
+    agent.shell(`mv ${file} /tmp/segment.gz`);
+    const { status, output } = drill();
+    agent.shell(`mv /tmp/segment.gz ${file}`);
+    expect(output).toMatch(/^\S+-physical: the recovery ends in [0-9A-F]{24}, and [0-9A-F]{24} was received$/m);
+    expect(status).toBe(1);
   });
 });

@@ -262,6 +262,8 @@ describe("a real pulumi up", () => {
     expect(list()).not.toContain("for ever");
     expect(ok(stack.ops("backup", "verify"))).toContain("backups are what they were when they were proven");
 
+    expect(ok(stack.ops("backup", "drill")).match(/: restored, and what it was; /g)).toHaveLength(2);
+
     shell(`cd /backups/backups/${id}; cp -p appdb.dump /tmp/whole; truncate -s -1 appdb.dump`);
     for (const one of [stack.ops("backup", "verify", id), stack.ops("status")]) {
       expect(one.status).toBe(1);

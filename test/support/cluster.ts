@@ -57,11 +57,12 @@ export async function prepareCluster(
     ...readStackSettings("dev"),
     namePrefix: prefix,
     image: standInImage,
+    extensions: ["citext"],
     backupNodeImage: standInNodeImage,
     primaryPort: port,
     replicaPort: port + 1,
   };
-  const plan = planAccess(services, { database, extensions: ["citext"] });
+  const plan = planAccess(services, { database, extensions: settings.extensions });
   const done = new Map<string, string>();
   let program: Program | undefined;
 
