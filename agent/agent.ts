@@ -165,7 +165,9 @@ export class Agent {
         this.places,
         gone.map((path) => `wal/${path}`),
       );
-      if (gone.length > 0) this.say(`WAL from ${gone[0] ?? ""} to ${gone.at(-1) ?? ""} is deleted: no backup needs it`);
+      const segments = gone.filter((path) => path.endsWith(".gz"));
+      if (segments.length > 0)
+        this.say(`WAL from ${segments[0] ?? ""} to ${segments.at(-1) ?? ""} is deleted: no backup needs it`);
     } catch (error) {
       this.say(`the archive of WAL cannot be kept in order: ${inALine(error)}`);
     }

@@ -117,9 +117,12 @@ export class WalArchive {
       const first = Math.min(...own.map(({ manifest }) => segmentNumber(manifest.wal.start)));
       const gone = stretch.segments.filter(({ number }) => (own.length === 0 ? !isCurrent : number < first));
       for (const { file } of gone) rmSync(file);
-      if (!isCurrent && own.length === 0) rmSync(stretch.folder, { recursive: true });
       const name = stretch.folder.slice(this.root.length + 1);
-      return gone.map((segment) => `${name}/${segment.name}.gz`);
+      const segments = gone.map((segment) => `${name}/${segment.name}.gz`);
+      if (isCurrent || own.length > 0) return segments;
+      const others = readdirSync(stretch.folder).map((entry) => `${name}/${entry}`);
+      rmSync(stretch.folder, { recursive: true });
+      return [...segments, ...others];
     });
   }
 }
