@@ -70,7 +70,7 @@ async function copyWhatIsNew(options: CopyOptions): Promise<void> {
     writeCopyState(places, state);
   };
   try {
-    requireSameFolder(copy.to, state);
+    requireSameFolder(copy, state);
     if (performance.now() - (lookedAt.get(copy.name) ?? -Infinity) > dayMs) {
       change(await stillThere(copy.to, state, options));
       lookedAt.set(copy.name, performance.now());
@@ -102,14 +102,16 @@ async function copyWhatIsNew(options: CopyOptions): Promise<void> {
 
 const nameOf = ({ folder }: Stretch) => folder.slice(folder.lastIndexOf("/") + 1);
 
-/** A folder that is not mounted is an empty one of the engine's own disk. */
-function requireSameFolder(to: string, { backups }: CopyState): void {
+/** A folder that is not mounted is an empty one of the engine's own disk; what comes back may be another, or lack something. */
+function requireSameFolder({ to, name }: { readonly to: string; readonly name: string }, { backups }: CopyState): void {
   if (!to.startsWith("/")) return;
   const marker = join(to, ".centraldb-copy");
   if (existsSync(marker)) return;
   if (backups.length > 0) {
+    lookedAt.delete(name);
     throw new BackupFailure(
-      "the folder is not the one that was copied to (is it mounted?); with a file .centraldb-copy in it it is taken",
+      "the folder is not the one that was copied to (is it mounted? what is mounted later " +
+        "this container has when it is started again); with a file .centraldb-copy in it it is taken",
     );
   }
   writeFileSync(marker, "The second copy of a centraldb stack is here.\n");
