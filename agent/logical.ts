@@ -1,16 +1,16 @@
-import { createReadStream } from "node:fs";
-import { rm, statfs } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Client } from "pg";
-import { BackupFailure, inALine } from "./failure";
+import { BackupFailure } from "./failure";
+import { failureOf, isAborted, isEverybodys, shortened, type Dumping } from "./fault";
+import { dumpGlobals } from "./globals";
 import { maxLockWaitSeconds, unlessBlocked } from "./lock-watch";
-import { globals, type Dump, type LogicalContents, type Manifest } from "./manifest";
+import type { Dump, LogicalContents, Manifest } from "./manifest";
 import {
   byRoot,
   comparedWithList,
   comparedWithRows,
   readData,
-  linesAmong,
   type DumpedData,
   type DumpedTable,
 } from "./proof/dump-contents";
@@ -19,9 +19,6 @@ import { tablesOf, type TableParts } from "./proof/tables";
 import { connectAsApp, type FoundServer } from "./server";
 import type { AgentSettings } from "./settings";
 import { runTool, settled, startTool, within, type ToolOptions } from "./tool";
-import { segmentBytes } from "./wal-archive";
-
-export const globalsFile = "globals.sql";
 
 /** What a run of a kind contributes to its manifest. */
 export interface Made extends Pick<Manifest, "wal" | "tool" | "logical"> {
@@ -96,7 +93,7 @@ export async function dumpInto(
       });
     };
     const { dumped, leftOut: services } = await dumpAll({ client, folder, tables, settings, options, dump });
-    const globalsLeftOut = await dumpGlobals({ client, folder, to, settings, options });
+    const globalsLeftOut = await dumpGlobals({ client, folder, options }, to, settings);
     const leftOut = [...services, ...globalsLeftOut];
     const toolSeconds = (performance.now() - began) / 1000 - proofSeconds;
     await client.query("COMMIT");
@@ -121,12 +118,9 @@ export async function dumpInto(
   }
 }
 
-interface DumpAll {
-  readonly client: Client;
-  readonly folder: string;
+interface DumpAll extends Dumping {
   readonly tables: Part["tables"];
   readonly settings: AgentSettings;
-  readonly options: Parameters<typeof dumpInto>[3];
   readonly dump: (part: Part) => Promise<Dumped>;
 }
 
@@ -167,31 +161,6 @@ async function dumpAll({ client, folder, tables, settings, options, dump }: Dump
   }
   if (leftOut.length === services.length) throw failedWhole;
   return { dumped, leftOut };
-}
-
-/** It may have changed while something was awaited. */
-const isAborted = ({ signal }: ToolOptions) => signal?.aborted === true;
-
-const failureOf = (error: unknown) => (error instanceof BackupFailure ? error : new BackupFailure(inALine(error)));
-
-/** A store with less than a segment of WAL is full, whatever a tool says: its words have names in them that an owner has chosen. */
-const fullBytes = segmentBytes;
-
-/** Whether what failed is the agent's own end, the server's or the disk's, and no service's doing. Back to the savepoint where not. */
-async function isEverybodys(
-  { client, folder, options }: Pick<DumpAll, "client" | "folder" | "options">,
-  savepoint: string,
-): Promise<boolean> {
-  const { bavail, bsize } = await statfs(folder);
-  return isAborted(options) || bavail * bsize < fullBytes || !(await isAlive(client, savepoint));
-}
-
-/** Back to a savepoint; false where the session is gone, and the snapshot with it. */
-async function isAlive(client: Client, savepoint: string): Promise<boolean> {
-  return client.query(`ROLLBACK TO SAVEPOINT ${savepoint}`).then(
-    () => true,
-    () => false,
-  );
 }
 
 /**
@@ -236,48 +205,6 @@ async function prove(
   });
   return { ...part, contents: Object.fromEntries(contentsWithParts), sequences };
 }
-
-/** Minutes for roles and their settings, a few kilobytes. */
-const globalsMinutes = 5;
-
-/**
- * Roles, with verifiers and settings, which the stack has as well: where what a role has set itself keeps them from being dumped, the
- * dumps count without.
- * @returns what is left out, as of a service
- */
-async function dumpGlobals({
-  client,
-  folder,
-  to,
-  settings: { database, roles },
-  options,
-}: Omit<DumpAll, "tables" | "dump"> & { readonly to: string }): Promise<LogicalContents["leftOut"]> {
-  const file = join(folder, globalsFile);
-  const make = async () => {
-    const { rows } = await client.query<{ role: string; bytes: number }>(
-      `SELECT setrole::regrole AS role, pg_column_size(setconfig) AS bytes FROM pg_db_role_setting
-        WHERE pg_column_size(setconfig) > 8192 ORDER BY 2 DESC LIMIT 1`,
-    );
-    const [large] = rows;
-    // pg_dumpall takes a setting apart in a time that grows with the square of its length.
-    if (large !== undefined) throw new BackupFailure(`${large.role} has settings of ${large.bytes} bytes`);
-    const args = ["--globals-only", "--no-password", `--database=${database}`, `--file=${file}`, `--dbname=${to}`];
-    await within(globalsMinutes, options, (limited) => runTool("pg_dumpall", args, limited));
-    const created = new Map(roles.map((role) => [`CREATE ROLE ${role};`, role]));
-    const found = await linesAmong([...created.keys()], createReadStream(file));
-    const missing = [...created].filter(([line]) => !found.has(line)).map(([, role]) => role);
-    if (missing.length > 0) throw new BackupFailure(`the globals lack ${shortened(missing)}`);
-  };
-  await client.query("SAVEPOINT globals");
-  const failed = await make().then(() => undefined, failureOf);
-  if (failed === undefined) return [];
-  if (await isEverybodys({ client, folder, options }, "globals")) throw failed;
-  await rm(file, { force: true });
-  options.say(`${globals} are left out: ${failed.message}`);
-  return [{ service: globals, why: failed.message }];
-}
-
-const shortened = (list: readonly string[]) => list.slice(0, 5).join("; ") + (list.length > 5 ? "; …" : "");
 
 async function countDumped(file: string, options: ToolOptions): Promise<DumpedData> {
   const restoring = startTool("pg_restore", ["--data-only", "--file=-", file], options, { buffer: false });

@@ -1,0 +1,54 @@
+import { createReadStream } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { BackupFailure } from "./failure";
+import { failureOf, isEverybodys, shortened, type Dumping } from "./fault";
+import { globals, type LogicalContents } from "./manifest";
+import { linesAmong } from "./proof/dump-contents";
+import type { AgentSettings } from "./settings";
+import { runTool, within } from "./tool";
+
+export const globalsFile = "globals.sql";
+
+/** For roles and their settings, a few kilobytes. */
+const limitMinutes = 5;
+/** What nobody needs; pg_dumpall takes a setting apart in a time that grows with the square of its length. */
+const maxSettingBytes = 8192;
+
+/**
+ * Dumps the roles, with verifiers and settings, which the stack has as well: where what a role has set itself keeps them from being
+ * dumped, the dumps count without.
+ * @param to pg_dumpall's connection
+ * @returns what is left out, as of a service
+ * @throws BackupFailure where it is no role's doing
+ */
+export async function dumpGlobals(
+  dumping: Dumping,
+  to: string,
+  { database, roles }: AgentSettings,
+): Promise<LogicalContents["leftOut"]> {
+  const { client, folder, options } = dumping;
+  const file = join(folder, globalsFile);
+  const make = async () => {
+    const { rows } = await client.query<{ role: string; bytes: number }>(
+      `SELECT setrole::regrole AS role, pg_column_size(setconfig) AS bytes FROM pg_db_role_setting
+        WHERE setdatabase = 0 AND pg_column_size(setconfig) > $1 ORDER BY 2 DESC LIMIT 1`,
+      [maxSettingBytes],
+    );
+    const [large] = rows;
+    if (large !== undefined) throw new BackupFailure(`${large.role} has settings of ${large.bytes} bytes`);
+    const args = ["--globals-only", "--no-password", `--database=${database}`, `--file=${file}`, `--dbname=${to}`];
+    await within(limitMinutes, options, (limited) => runTool("pg_dumpall", args, limited));
+    const created = new Map(roles.map((role) => [`CREATE ROLE ${role};`, role]));
+    const found = await linesAmong([...created.keys()], createReadStream(file));
+    const missing = [...created].filter(([line]) => !found.has(line)).map(([, role]) => role);
+    if (missing.length > 0) throw new BackupFailure(`the globals lack ${shortened(missing)}`);
+  };
+  await client.query("SAVEPOINT globals");
+  const failed = await make().then(() => undefined, failureOf);
+  if (failed === undefined) return [];
+  if (await isEverybodys(dumping, "globals")) throw failed;
+  await rm(file, { force: true });
+  options.say(`${globals} are left out: ${failed.message}`);
+  return [{ service: globals, why: failed.message }];
+}
