@@ -39,7 +39,7 @@ export interface DrillOptions extends ToolOptions {
 }
 
 /** Only what the agent reads of its settings: no address, no login. */
-type DrillSettings = Pick<AgentSettings, "database" | "registry">;
+type DrillSettings = Pick<AgentSettings, "database" | "registry" | "dumpMinutes">;
 
 /**
  * Restores a logical backup into a server of its own, and compares it: every row, every value, sequences, constraints, indexes,
@@ -60,7 +60,9 @@ export async function drillLogical(
   const plan = planOf(settings);
   const wrong = await inScratch(options.scratch, async (folder) => {
     await initialize(join(folder, "data"), options);
-    return withServer(folder, {}, options, (server) => restoreAndCompare(server, backup, logical, plan, options));
+    return withServer(folder, {}, options, (server) =>
+      restoreAndCompare(server, backup, logical, { ...settings, plan }, options),
+    );
   });
   return { backup: backup.id, wrong, seconds: seconds() };
 }
@@ -69,7 +71,7 @@ async function restoreAndCompare(
   server: Throwaway,
   backup: Stored,
   logical: LogicalContents,
-  plan: Plan,
+  { plan, dumpMinutes }: DrillSettings & { readonly plan: Plan },
   options: DrillOptions,
 ): Promise<readonly string[]> {
   const postgres = await server.connect("postgres", "postgres");
@@ -82,7 +84,7 @@ async function restoreAndCompare(
     ...{ file, service },
     services: service === null ? withoutOwnDump(inside, logical) : inside.filter((code) => code === service),
   }));
-  const failed = await restoreServices(server, plan, backup.folder, dumps, options);
+  const failed = await restoreServices(server, plan, backup.folder, dumps, dumpMinutes, options);
   options.say(`${inside.length - failed.length} of ${inside.length} services are restored`);
   await apply(server, plan);
 

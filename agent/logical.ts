@@ -9,7 +9,7 @@ import type { Dump, LogicalContents, Manifest } from "./manifest";
 import {
   byRoot,
   comparedWithList,
-  comparedWithRows,
+  comparedContents,
   readData,
   type DumpedData,
   type DumpedTable,
@@ -186,13 +186,12 @@ async function prove(
   const wrong = comparedWithList(list, part.tables);
   if (wrong.length > 0) throw new BackupFailure(`${part.file} is not the database: ${shortened(wrong)}`);
   // Neither is left alone: the session is needed for the next part, the file is removed where it fails.
-  const [contents, dumped] = await Promise.allSettled([contentsOf(client, part.tables), countDumped(file, options)]);
+  const [contents, dumped] = await Promise.allSettled([contentsOf(client, part.tables), readDump(file, options)]);
   if (dumped.status === "rejected") throw dumped.reason;
   if (contents.status === "rejected") throw contents.reason;
-  const counted = new Map([...contents.value].map(([table, { rows }]) => [table, rows]));
   const roots = new Map(part.tables.map(({ quoted, root }) => [quoted, root]));
-  const { rows, sequences } = dumped.value;
-  const differing = comparedWithRows(byRoot(rows, roots), byRoot(counted, roots));
+  const { contents: inDump, sequences } = dumped.value;
+  const differing = comparedContents(byRoot(inDump, roots), byRoot(contents.value, roots));
   if (differing.length > 0) throw new BackupFailure(`${part.file} is not the database: ${shortened(differing)}`);
   const schemas = new Set(list.split("\n").flatMap((line) => /^\d+; \d+ \d+ SCHEMA - (\S+) /.exec(line)?.[1] ?? []));
   const isWhole = part.service === null && part.options.length === 0;
@@ -206,7 +205,7 @@ async function prove(
   return { ...part, contents: Object.fromEntries(contentsWithParts), sequences };
 }
 
-async function countDumped(file: string, options: ToolOptions): Promise<DumpedData> {
+async function readDump(file: string, options: ToolOptions): Promise<DumpedData> {
   const restoring = startTool("pg_restore", ["--data-only", "--file=-", file], options, { buffer: false });
   const [data] = await Promise.all([readData(restoring.stdout), settled("pg_restore", restoring)]);
   return data;

@@ -1,5 +1,5 @@
 import type { SequenceValue } from "./proof/dump-contents";
-import type { TableContents } from "./proof/table-contents";
+import type { TableContents } from "./proof/row-sum";
 import type { TableParts } from "./proof/tables";
 import type { BackupClass, BackupKind } from "./schedule";
 

@@ -1,5 +1,6 @@
 import { execa, type ResultPromise } from "execa";
 import { BackupFailure } from "./failure";
+import { textOptions } from "./proof/table-contents";
 import type { Places } from "./settings";
 
 /** Starts a tool; with `signal` it can be ended. */
@@ -56,7 +57,7 @@ export function startTool(
   { buffer = true }: { readonly buffer?: boolean } = {},
 ): ResultPromise<{ stdin: "ignore"; encoding: "utf8"; buffer: { stdout: boolean; stderr: false } }> {
   const running = execa(program, args, {
-    env: toolEnvironment(places),
+    env: { ...toolEnvironment(places), ...(program === "pg_dump" ? { PGOPTIONS: textOptions } : {}) },
     stdin: "ignore",
     encoding: "utf8",
     // What it says of its failure is kept in any case, but no more than its end: pg_dump warns of an owner's functions for hours.

@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import { RowSum, together, type TableContents } from "./row-sum";
 
 /** A table as the catalog of the dump's own snapshot has it. */
 export interface DumpedTable {
@@ -25,28 +26,30 @@ export function comparedWithList(list: string, tables: readonly DumpedTable[]): 
   ];
 }
 
-/** Rows by table, both as `gt.gt_raw`; what differs, in words. */
-export function comparedWithRows(
-  dumped: ReadonlyMap<string, number>,
-  counted: ReadonlyMap<string, number>,
+/** What tables have, both as `gt.gt_raw`; what differs, in words. */
+export function comparedContents(
+  dumped: ReadonlyMap<string, TableContents>,
+  read: ReadonlyMap<string, TableContents>,
 ): readonly string[] {
-  return [...new Set([...dumped.keys(), ...counted.keys()])].flatMap((table) => {
-    const [inDump, inSnapshot] = [dumped.get(table), counted.get(table)];
-    return inDump === inSnapshot
-      ? []
-      : [`${table} has ${inDump ?? "no"} rows in it, and ${inSnapshot ?? "no"} in its snapshot`];
+  return [...new Set([...dumped.keys(), ...read.keys()])].flatMap((table) => {
+    const [inDump, inSnapshot] = [dumped.get(table), read.get(table)];
+    if (inDump?.rows !== inSnapshot?.rows) {
+      return [`${table} has ${inDump?.rows ?? "no"} rows in it, and ${inSnapshot?.rows ?? "no"} in its snapshot`];
+    }
+    return inDump?.hash === inSnapshot?.hash ? [] : [`${table} has other values in it than in its snapshot`];
   });
 }
 
-/** Rows of tables, those of partitions at their root. */
+/** Contents of tables, those of partitions at their root. */
 export function byRoot(
-  rows: ReadonlyMap<string, number>,
+  contents: ReadonlyMap<string, TableContents>,
   roots: ReadonlyMap<string, string>,
-): ReadonlyMap<string, number> {
-  const sums = new Map<string, number>();
-  for (const [table, count] of rows) {
+): ReadonlyMap<string, TableContents> {
+  const sums = new Map<string, TableContents>();
+  for (const [table, own] of contents) {
     const root = roots.get(table) ?? table;
-    sums.set(root, (sums.get(root) ?? 0) + count);
+    const others = sums.get(root);
+    sums.set(root, others === undefined ? own : together(others, own));
   }
   return sums;
 }
@@ -55,20 +58,28 @@ const newline = 10;
 
 /**
  * Hands each line of a stream over, as bytes: gigabytes go through here. Of a long one no more than the chunk it begins in is kept
- * where `enough` says how many bytes are.
+ * where `enough` says how many bytes are; `onPart` has all of it before, piece by piece.
  */
-async function eachLine(stream: Readable, enough: () => number, onLine: (line: Buffer) => void): Promise<void> {
+async function eachLine(
+  stream: Readable,
+  enough: () => number,
+  onLine: (line: Buffer) => void,
+  onPart: (chunk: Buffer, from: number, to: number) => void = () => undefined,
+): Promise<void> {
   let begun: Buffer = Buffer.alloc(0);
   const more = (part: Buffer) => (begun.length < enough() ? Buffer.concat([begun, part]) : begun);
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     let from = 0;
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, from)) {
       const part = chunk.subarray(from, end);
+      onPart(chunk, from, end);
       onLine(begun.length === 0 ? part : more(part));
       if (begun.length > 0) begun = Buffer.alloc(0);
       from = end + 1;
     }
-    if (from < chunk.length) begun = more(chunk.subarray(from));
+    if (from === chunk.length) continue;
+    onPart(chunk, from, chunk.length);
+    begun = more(chunk.subarray(from));
   }
 }
 
@@ -96,7 +107,7 @@ export interface SequenceValue {
 
 /** What the data of a dump are, by name as SQL has it. */
 export interface DumpedData {
-  readonly rows: ReadonlyMap<string, number>;
+  readonly contents: ReadonlyMap<string, TableContents>;
   readonly sequences: Readonly<Record<string, SequenceValue>>;
 }
 
@@ -106,26 +117,31 @@ export interface DumpedData {
  * @throws Error where the last table has no end
  */
 export async function readData(script: Readable): Promise<DumpedData> {
-  const counts = new Map<string, number>();
+  const found = new Map<string, TableContents>();
   const sequences: Record<string, SequenceValue> = {};
   /** Whose rows come; undefined between two tables. */
   let table: string | undefined;
-  let rows = 0;
+  let sum = new RowSum();
   const statement = new Statement();
   const onLine = (line: Buffer) => {
     if (table === undefined) {
       statement.add(line.toString("utf8"));
       table = statement.copiedTable();
-      rows = 0;
+      sum = new RowSum();
       Object.assign(sequences, statement.setSequence());
     } else if (line.length === 2 && line.toString("latin1") === "\\.") {
-      counts.set(table, rows + (counts.get(table) ?? 0));
+      sum.dropRow();
+      const others = found.get(table);
+      found.set(table, others === undefined ? sum.contents() : together(others, sum.contents()));
       table = undefined;
-    } else rows++;
+    } else sum.endRow();
   };
-  await eachLine(script, () => (table === undefined ? Infinity : 3), onLine);
+  const onPart = (chunk: Buffer, from: number, to: number) => {
+    if (table !== undefined) sum.add(chunk, from, to);
+  };
+  await eachLine(script, () => (table === undefined ? Infinity : 3), onLine, onPart);
   if (table !== undefined) throw new Error(`the rows of ${table} have no end`);
-  return { rows: counts, sequences };
+  return { contents: found, sequences };
 }
 
 /** A statement as it comes, line by line. Names may have line breaks, thousands of them: each line is looked at once. */

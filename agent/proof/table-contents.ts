@@ -1,11 +1,6 @@
-import type { ClientBase } from "pg";
-
-/** What a table has, in whatever order its rows lie. */
-export interface TableContents {
-  readonly rows: number;
-  /** Sum of a 64-bit hash of each row's text, as a decimal number: the same rows have the same, another value another. */
-  readonly hash: string;
-}
+import type { Client } from "pg";
+import { to as copyTo } from "pg-copy-streams";
+import { RowSum, type TableContents } from "./row-sum";
 
 /**
  * A value is the same text on every server: where it was dumped, and where it is restored. And whoever puts a view where a table was
@@ -13,27 +8,26 @@ export interface TableContents {
  */
 export const textSettings =
   "SET LOCAL restrict_nonsystem_relation_kind = 'view, foreign-table'; SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = postgres; SET LOCAL TimeZone = UTC; " +
-  "SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = hex; SET LOCAL lc_monetary = 'C'; SET LOCAL xmloption = content";
+  "SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = hex; SET LOCAL lc_monetary = 'C'";
+
+/** The same for pg_dump, which sets the others itself. */
+export const textOptions = "-c TimeZone=UTC -c DateStyle=ISO,YMD -c bytea_output=hex -c lc_monetary=C";
 
 /**
- * Reads every row, in a transaction that has {@link textSettings}. Types' own output is all that runs: of enums, domains and rows it
- * is PostgreSQL's.
+ * Reads every row, in a transaction that has {@link textSettings}. By COPY, as pg_dump does: it plans nothing, and so computes nothing
+ * that an owner has written into an index. Types' own output is all that runs: of enums, domains and rows it is PostgreSQL's.
+ * @param tables no partitioned ones, which have no rows
  * @returns by the table's name as SQL has it
  */
 export async function contentsOf(
-  client: ClientBase,
+  client: Client,
   tables: readonly { readonly quoted: string }[],
 ): Promise<ReadonlyMap<string, TableContents>> {
   const contents = new Map<string, TableContents>();
   for (const { quoted } of tables) {
-    // ROW(t.*): a column may be called t. Everything by its schema: nothing in a path an owner might have changed is looked up.
-    const { rows } = await client.query<{ rows: string; hash: string }>(
-      `SELECT pg_catalog.count(*) AS rows,
-              coalesce(pg_catalog.sum(pg_catalog.hashtextextended(ROW(t.*)::pg_catalog.text, 0)), 0)::pg_catalog.text AS hash
-         FROM ONLY ${quoted} AS t`,
-    );
-    const [row] = rows;
-    contents.set(quoted, { rows: Number(row?.rows), hash: row?.hash ?? "" });
+    const sum = new RowSum();
+    for await (const chunk of client.query(copyTo(`COPY ${quoted} TO STDOUT`))) sum.addText(chunk as Buffer);
+    contents.set(quoted, sum.contents());
   }
   return contents;
 }

@@ -1,6 +1,6 @@
-import type { ClientBase } from "pg";
+import type { Client } from "pg";
 import type { LogicalContents } from "../manifest";
-import type { SequenceValue } from "../proof/dump-contents";
+import { byRoot, type SequenceValue } from "../proof/dump-contents";
 import { contentsOf, textSettings } from "../proof/table-contents";
 import { tablesOf } from "../proof/tables";
 
@@ -9,7 +9,7 @@ import { tablesOf } from "../proof/tables";
  * triggers, sequences. Of the given schemas; reads as a role that reads everything and owns nothing.
  */
 export async function differencesOf(
-  client: ClientBase,
+  client: Client,
   { tables, sequences }: Pick<LogicalContents, "tables" | "sequences">,
   schemas: readonly string[],
 ): Promise<readonly string[]> {
@@ -18,20 +18,27 @@ export async function differencesOf(
   );
   try {
     const found = (await tablesOf(client)).filter(({ schema }) => schemas.includes(schema));
-    const contents = await contentsOf(client, found);
     const expected = new Map(Object.entries(tables).filter(([name]) => isIn(name, schemas)));
     const parts = new Map(found.map((table) => [table.quoted, table]));
-    const wrong: string[] = [];
-    for (const name of new Set([...expected.keys(), ...parts.keys()])) {
-      const [then, now, its] = [expected.get(name), contents.get(name), parts.get(name)];
-      if (then === undefined || now === undefined || its === undefined) {
-        wrong.push(then === undefined ? `${name} was not in the dump's snapshot` : `${name} is missing`);
-        continue;
-      }
-      if (now.rows !== then.rows) wrong.push(`${name} has ${now.rows} rows, and had ${then.rows}`);
-      else if (now.hash !== then.hash) wrong.push(`${name} has other values in its ${now.rows} rows`);
+    const wrong = [
+      ...[...expected.keys()].filter((name) => !parts.has(name)).map((name) => `${name} is missing`),
+      ...[...parts.keys()]
+        .filter((name) => !expected.has(name))
+        .map((name) => `${name} was not in the dump's snapshot`),
+    ];
+    // Rows of partitions that are loaded by way of their root may have come into another.
+    const roots = new Map(found.map(({ quoted, root }) => [quoted, root]));
+    const now = byRoot(await contentsOf(client, found), roots);
+    for (const [name, then] of byRoot(expected, roots)) {
+      const { rows, hash } = now.get(name) ?? then;
+      if (rows !== then.rows) wrong.push(`${name} has ${rows} rows, and had ${then.rows}`);
+      else if (hash !== then.hash) wrong.push(`${name} has other values in its ${rows} rows`);
+    }
+    for (const [name, then] of expected) {
+      const its = parts.get(name);
       for (const part of ["constraints", "indexes", "triggers"] as const) {
-        if (its[part] !== then[part]) wrong.push(`${name} has ${its[part]} ${part}, and had ${then[part]}`);
+        if (its === undefined || its[part] === then[part]) continue;
+        wrong.push(`${name} has ${its[part]} ${part}, and had ${then[part]}`);
       }
     }
     return [...wrong, ...(await sequenceDifferences(client, sequences, schemas))];
@@ -44,7 +51,7 @@ export async function differencesOf(
 const isIn = (name: string, schemas: readonly string[]) => schemas.some((schema) => name.startsWith(`${schema}.`));
 
 async function sequenceDifferences(
-  client: ClientBase,
+  client: Client,
   sequences: Readonly<Record<string, SequenceValue>>,
   schemas: readonly string[],
 ): Promise<readonly string[]> {

@@ -3,7 +3,7 @@ import type { Plan } from "../../components/access/plan-items";
 import { tierRole } from "../../services/service";
 import { BackupFailure, inALine } from "../failure";
 import type { Dump } from "../manifest";
-import { runTool, type ToolOptions } from "../tool";
+import { runTool, within, type ToolOptions } from "../tool";
 import type { Throwaway } from "./throwaway";
 
 /** A service that could not be restored. */
@@ -17,12 +17,14 @@ export interface NotRestored {
  * the owner's rights. The guard is off for that login (it would refuse sequences that are dumped before they have an owner), and its
  * limits of the day; both for this database only, and set back at the end.
  * @param folder of the backup
+ * @param minutes each may take: a service's own code runs in it
  */
 export async function restoreServices(
   server: Throwaway,
   plan: Plan,
   folder: string,
   dumps: readonly (Dump & { readonly services: readonly string[] })[],
+  minutes: number,
   options: ToolOptions,
 ): Promise<readonly NotRestored[]> {
   const superuser = await server.connect("postgres", plan.database);
@@ -42,14 +44,13 @@ export async function restoreServices(
           `--dbname=${plan.database}`,
           `--schema=${service}`,
         ];
-        await runTool(
-          "pg_restore",
-          [...args, "--no-owner", "--no-privileges", "--no-password", "--exit-on-error", `${folder}/${file}`],
-          options,
-        ).catch((error: unknown) => {
-          if (!(error instanceof BackupFailure)) throw error;
-          failed.push({ service, why: inALine(error) });
-        });
+        const how = ["--no-owner", "--no-privileges", "--no-password", "--exit-on-error", `${folder}/${file}`];
+        await within(minutes, options, (limited) => runTool("pg_restore", [...args, ...how], limited)).catch(
+          (error: unknown) => {
+            if (!(error instanceof BackupFailure)) throw error;
+            failed.push({ service, why: inALine(error) });
+          },
+        );
         await superuser.query(`${here} RESET ALL`);
       }
     }

@@ -2,9 +2,17 @@ import { Readable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { walRange } from "../../agent/physical";
-import { byRoot, comparedWithList, comparedWithRows, readData, linesAmong } from "../../agent/proof/dump-contents";
+import { byRoot, comparedWithList, comparedContents, readData, linesAmong } from "../../agent/proof/dump-contents";
+import { RowSum, type TableContents } from "../../agent/proof/row-sum";
 import { isOfVersion } from "../../agent/run";
 import { isLost } from "../../agent/wal-receiver";
+
+/** What a table with these rows has. */
+function having(...rows: readonly string[]): TableContents {
+  const sum = new RowSum();
+  for (const row of rows) sum.addText(Buffer.from(`${row}\n`));
+  return sum.contents();
+}
 
 const table = (schema: string, name: string) => ({
   ...{ schema, name, owner: `${schema}own`, quoted: `${schema}.${name}`, root: `${schema}.${name}` },
@@ -64,9 +72,9 @@ describe("the rows of a dump", () => {
         const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, n) =>
           bytes.subarray(n * size, (n + 1) * size),
         );
-        const expected = contents.map((rows, n) => [named(n), rows.length] as const);
-        const { rows, sequences } = await readData(Readable.from(chunks));
-        expect([...rows]).toEqual(expected);
+        const expected = contents.map((rows, n) => [named(n), having(...rows)] as const);
+        const { contents: found, sequences } = await readData(Readable.from(chunks));
+        expect([...found]).toEqual(expected);
         expect(sequences).toEqual(
           Object.fromEntries(expected.map(([name], n) => [name, { last: `${n}`, isCalled: n > 1 }])),
         );
@@ -80,27 +88,58 @@ describe("the rows of a dump", () => {
   });
 });
 
-it("of partitions that are loaded by way of their root are the root's", async () => {
+it("of partitions that are loaded by way of their root are the root's, whatever their order", () => {
   const roots = new Map([
     ["gt.gt_h0", "gt.gt_h"],
     ["gt.gt_h1", "gt.gt_h"],
   ]);
-  const counted = byRoot(
-    new Map([
-      ["gt.gt_h0", 2],
-      ["gt.gt_h1", 1],
-      ["gt.gt_own", 5],
-    ]),
-    roots,
-  );
-  const dumped = byRoot(
-    new Map([
-      ["gt.gt_h", 3],
-      ["gt.gt_own", 5],
-    ]),
-    roots,
-  );
-  expect(comparedWithRows(dumped, counted)).toEqual([]);
+  const read = new Map([
+    ["gt.gt_h0", having("1\ta", "2\tb")],
+    ["gt.gt_h1", having("3\tc")],
+    ["gt.gt_own", having("x")],
+  ]);
+  const dumped = new Map([
+    ["gt.gt_h", having("3\tc", "2\tb", "1\ta")],
+    ["gt.gt_own", having("x")],
+  ]);
+  expect(comparedContents(byRoot(dumped, roots), byRoot(read, roots))).toEqual([]);
+});
+
+describe("the sum of a table's rows", () => {
+  it("does not depend on their order, nor on where the stream is cut", () => {
+    const rows = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "\t", "é") }), { minLength: 1, maxLength: 20 });
+    fc.assert(
+      fc.property(rows, fc.integer({ min: 1, max: 7 }), (some, size) => {
+        const bytes = Buffer.from(
+          some
+            .toReversed()
+            .map((row) => `${row}\n`)
+            .join(""),
+        );
+        const cut = new RowSum();
+        for (let from = 0; from < bytes.length; from += size) cut.addText(bytes.subarray(from, from + size));
+        expect(cut.contents()).toEqual(having(...some));
+      }),
+    );
+  });
+
+  it("is another where a value is another, goes to another row, or is there twice", () => {
+    const sums = [
+      having("1\ta", "2\tb"),
+      having("1\tb", "2\ta"),
+      having("1\ta", "2\tc"),
+      having("1\ta", "1\ta"),
+      having("2\tb", "2\tb"),
+      having("1\t", "2\tab"),
+      having("1\\ta", "2\tb"),
+    ];
+    expect(new Set(sums.map(({ hash }) => hash)).size).toBe(sums.length);
+    const many = Array.from({ length: 100_000 }, (_, n) => having(`${n}\tx`).hash);
+    expect(new Set(many).size).toBe(many.length);
+  });
+});
+
+it("of a text those lines that are asked for are found, however long others are", async () => {
   const text = ["CREATE ROLE a;\nALTER ROLE b SET x TO 'xx", "xx'\nCREATE ROLE b;x\nCREATE ROLE", " c;\nlast"];
   const wanted = ["CREATE ROLE a;", "CREATE ROLE b;", "CREATE ROLE c;", "last"];
   const found = await linesAmong(wanted, Readable.from(text.map((part) => Buffer.from(part))));
@@ -112,24 +151,27 @@ it("a statement of thousands of lines is read line by line, in no time", async (
   const column = `"${"x;\n".repeat(30)}"`;
   const columns = Array.from({ length: 1600 }, () => column).join(", ");
   const script = Readable.from([Buffer.from(`COPY gt.gt_wide (${columns}) FROM stdin;\n1\n\\.\n`)]);
-  expect([...(await readData(script)).rows]).toEqual([["gt.gt_wide", 1]]);
+  expect([...(await readData(script)).contents]).toEqual([["gt.gt_wide", having("1")]]);
 });
 
-it("rows are a table's own: that two have each other's is told", () => {
-  const counted = new Map([
-    ["gt.gt_raw", 1],
-    ["lg.lg_all", 2],
+it("rows are a table's own: that two have each other's is told, and that values are others", () => {
+  const read = new Map([
+    ["gt.gt_raw", having("1")],
+    ["lg.lg_all", having("1", "2")],
+    ["lg.lg_same", having("1")],
   ]);
   const dumped = new Map([
-    ["gt.gt_raw", 2],
-    ["lg.lg_all", 1],
+    ["gt.gt_raw", having("1", "2")],
+    ["lg.lg_all", having("1")],
+    ["lg.lg_same", having("2")],
   ]);
-  expect(comparedWithRows(counted, counted)).toEqual([]);
-  expect(comparedWithRows(dumped, counted)).toEqual([
+  expect(comparedContents(read, read)).toEqual([]);
+  expect(comparedContents(dumped, read)).toEqual([
     "gt.gt_raw has 2 rows in it, and 1 in its snapshot",
     "lg.lg_all has 1 rows in it, and 2 in its snapshot",
+    "lg.lg_same has other values in it than in its snapshot",
   ]);
-  expect(comparedWithRows(new Map(), new Map([["gt.gt_raw", 0]]))).toEqual([
+  expect(comparedContents(new Map(), new Map([["gt.gt_raw", having()]]))).toEqual([
     "gt.gt_raw has no rows in it, and 0 in its snapshot",
   ]);
 });
