@@ -1,7 +1,8 @@
 import { Readable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { walRange } from "../../agent/physical";
+import { sourceOf, walRange } from "../../agent/physical";
+import type { FoundServer } from "../../agent/server";
 import { byRoot, comparedWithList, comparedContents, readData, linesAmong } from "../../agent/proof/dump-contents";
 import { RowSum, type TableContents } from "../../agent/proof/row-sum";
 import { isOfVersion } from "../../agent/run";
@@ -204,4 +205,25 @@ it.each([
   ["pg_dump (PostgreSQL) 17.14", "16.14", false],
 ])("%s is of a server of %s: %s", (tool, version, same) => {
   expect(isOfVersion(tool, version)).toBe(same);
+});
+
+describe("the server a base is copied from", () => {
+  const primary: FoundServer = {
+    ...{ host: "pg16-primary", role: "primary", version: "16.14", systemIdentifier: "7", timeline: 2 },
+    ...{ lagSeconds: null, databaseBytes: 0, clockAheadSeconds: 0 },
+  };
+  const standby: FoundServer = { ...primary, host: "pg16-replica", role: "standby", lagSeconds: 2 };
+
+  it("is the standby where it is healthy", () => {
+    expect(sourceOf([primary, standby], primary)).toBe(standby);
+  });
+
+  it.each<[string, Partial<FoundServer>]>([
+    ["is far behind", { lagSeconds: 300 }],
+    ["does not stream", { lagSeconds: null }],
+    ["is on another timeline", { timeline: 1 }],
+    ["is another cluster's", { systemIdentifier: "8" }],
+  ])("is the primary where the standby %s", (_, how) => {
+    expect(sourceOf([primary, { ...standby, ...how }], primary)).toBe(primary);
+  });
 });
