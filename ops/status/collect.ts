@@ -26,7 +26,12 @@ export interface ServerStatus {
   readonly databaseBytes: number;
   readonly walBytes: number;
   /** Of the services; `objects`: rows of pg_class, indexes and TOAST tables too. */
-  readonly schemas: readonly { readonly name: string; readonly bytes: number; readonly objects: number }[];
+  readonly schemas: readonly {
+    readonly name: string;
+    readonly bytes: number;
+    readonly objects: number;
+    readonly materializedViews: number;
+  }[];
   /** Since when a role has its password; not `ours`: somebody has set another one since. */
   readonly passwords: readonly { readonly role: string; readonly since: string; readonly ours: boolean }[];
   /** Of the clients; it holds back VACUUM for all. null where none is open. */

@@ -92,6 +92,9 @@ const authorityDays = 180;
 /** A thousand tables of a service are many. */
 const manyObjects = 10_000;
 
+/** As many as the guard lets a schema have; past it they are made by EXPLAIN ANALYZE. */
+const manyMaterializedViews = 100;
+
 /** What a service does to the others, where a number tells. */
 function abuses(server: ServerStatus, { name }: Stack): string[] {
   const {
@@ -116,6 +119,13 @@ function abuses(server: ServerStatus, { name }: Stack): string[] {
       .map(
         ({ name: schema, objects }) =>
           `schema ${schema} has ${objects} tables and indexes, which makes its DDL, the audit and backups slow: its owner drops them`,
+      ),
+    ...schemas
+      .filter(({ materializedViews }) => materializedViews > manyMaterializedViews)
+      .map(
+        ({ name: schema, materializedViews }) =>
+          `schema ${schema} has ${materializedViews} materialized views, and with thousands no dump of anybody can be made: its owner ` +
+          `drops them down to ${manyMaterializedViews}, npm run ops -- audit names them`,
       ),
     ...(oldestTransaction !== null && oldestTransaction.seconds > 3600
       ? [

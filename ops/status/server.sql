@@ -33,13 +33,14 @@ SELECT json_build_object(
   'walBytes', (SELECT sum(size) FROM pg_ls_waldir()),
   -- As of the last VACUUM or ANALYZE: pg_total_relation_size waits for whoever has locked a table.
   'schemas', (
-    SELECT coalesce(json_agg(json_build_object('name', nspname, 'bytes', bytes, 'objects', objects) ORDER BY nspname), '[]')
+    SELECT coalesce(json_agg(json_build_object('name', nspname, 'bytes', bytes, 'objects', objects,
+                                               'materializedViews', views) ORDER BY nspname), '[]')
       FROM (SELECT n.nspname, coalesce(sum(c.pages), 0) * current_setting('block_size')::bigint AS bytes,
-                   count(c.pages) AS objects
+                   count(c.pages) AS objects, count(*) FILTER (WHERE c.kind = 'm') AS views
               FROM pg_namespace n
-              LEFT JOIN (SELECT relnamespace, relpages::bigint AS pages FROM pg_class
+              LEFT JOIN (SELECT relnamespace, relkind AS kind, relpages::bigint AS pages FROM pg_class
                          UNION ALL
-                         SELECT r.relnamespace, t.relpages FROM pg_class r JOIN pg_class t ON t.oid = r.reltoastrelid) c
+                         SELECT r.relnamespace, t.relkind, t.relpages FROM pg_class r JOIN pg_class t ON t.oid = r.reltoastrelid) c
                 ON c.relnamespace = n.oid
              WHERE pg_get_userbyid(n.nspowner) = 'platform'
              GROUP BY n.nspname) AS per_schema),

@@ -1,7 +1,10 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Client } from "pg";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeViolation } from "../../ops/effect-test/attempt";
 import { auditViolations } from "../../ops/effect-test/effect-test";
+import type { ServerStatus } from "../../ops/status/collect";
 import { services } from "../../services/registry";
 import { pastTheGuard } from "../support/attackers";
 import { startTestServer, testPlan, type TestServer } from "../support/server";
@@ -308,6 +311,21 @@ describe("materialized views", () => {
       /^materialized view gt\.gt_m101 uses more than 100 of them beside it in its schema, .* \/ A table that a job fills does as well\.$/,
     );
     await server.as("gtown", make.replace("101", "100"));
+  });
+
+  it("past the guard are counted by status, and named by the audit", async () => {
+    const make = "EXPLAIN ANALYZE CREATE MATERIALIZED VIEW gt_m%s AS SELECT 1 AS a";
+    await server.as("gtown", `DO $$ BEGIN FOR n IN 1..101 LOOP EXECUTE format('${make}', n); END LOOP; END $$`);
+    const status = readFileSync(join(__dirname, "..", "..", "ops", "status", "server.sql"), "utf8");
+    const app = await server.session("app");
+    const results = (await app.query({ text: status, rowMode: "array" })) as unknown as { rows: [ServerStatus][] }[];
+    await app.end();
+    const schemas = results.at(-1)?.rows[0]?.[0].schemas ?? [];
+    expect(schemas.filter(({ materializedViews }) => materializedViews > 0)).toEqual([
+      expect.objectContaining({ name: "gt", materializedViews: 101 }),
+    ]);
+    const violations = (await auditViolations(plan, server.superuser)).map(describeViolation);
+    expect(violations.filter((line) => line.includes("materialized view gt.gt_m"))).toHaveLength(101);
   });
 });
 

@@ -23,7 +23,7 @@ const server: ServerStatus = {
   slots: [{ name: "pg16_replica", active: true, walStatus: "reserved" }],
   databaseBytes: 12 * 1024 ** 2,
   walBytes: 64 * 1024 ** 2,
-  schemas: [{ name: "gt", bytes: 5 * 1024 ** 3, objects: 300 }],
+  schemas: [{ name: "gt", bytes: 5 * 1024 ** 3, objects: 300, materializedViews: 100 }],
   passwords: ["gtown", "gtapp", "gtuser", "postgres", "app", "repl"].map((role, index) => ({
     role,
     since: daysFromNow(-index - 1),
@@ -165,7 +165,10 @@ describe("status", () => {
             longestAutovacuum: 7 * 3600,
             notificationQueue: 0.8,
             predicateLocks: 0.9,
-            schemas: [{ name: "gt", bytes: 1, objects: 100_000 }],
+            schemas: [
+              { name: "gt", bytes: 1, objects: 100_000, materializedViews: 0 },
+              { name: "lg", bytes: 1, objects: 500, materializedViews: 101 },
+            ],
           },
         }),
         replica,
@@ -173,6 +176,7 @@ describe("status", () => {
       [
         "the password of gtapp is not the stack's any more: another rotation in services/registry.ts sets a new one",
         "schema gt has 100000 tables and indexes, which makes its DDL, the audit and backups slow: its owner drops them",
+        "schema lg has 101 materialized views, and with thousands no dump of anybody can be made: its owner drops them down to 100, npm run ops -- audit names them",
         "gtuser has a transaction open for 2 h 0 min, which holds back VACUUM for all: npm run ops -- end-sessions --stack prod",
         "4 logins are under way and hold back VACUUM: npm run ops -- end-sessions ends those of a service",
         "1200 million transaction ids are in use of 2,000: VACUUM does not keep up, or is held back",
