@@ -6,7 +6,8 @@ import type { Attempt, Outcome } from "./attempt";
 
 /**
  * What every tier role tries outside tables: making objects everywhere, granting, TEMP, functions and languages taken
- * from PUBLIC, other roles, other databases. Needs no objects and leaves nothing, even when killed in the middle.
+ * from PUBLIC, other roles, other databases. Needs no objects and leaves nothing, even when killed in the middle. What is
+ * PostgreSQL's own is named with its schema: a role's own search_path may have another in front.
  */
 export function boundaryAttempts(plan: Plan): readonly Attempt[] {
   return plan.roles.flatMap(({ name: role, of }) => {
@@ -40,7 +41,7 @@ export function boundaryAttempts(plan: Plan): readonly Attempt[] {
       attempt("DROP EVENT TRIGGER", "DROP EVENT TRIGGER refuse_commands", false),
       attempt("SET of a superuser's setting", "SET log_statement = 'none'", false),
       attempt("SET of its temp_file_limit", "SET temp_file_limit = -1", false),
-      attempt("read pg_authid", "SELECT FROM pg_authid", false),
+      attempt("read pg_authid", "SELECT FROM pg_catalog.pg_authid", false),
       attempt("COPY to a program", "COPY (SELECT 1) TO PROGRAM 'true'", false),
     ];
   });
@@ -88,7 +89,7 @@ function functionsAndLanguages(plan: Plan, role: string, attempt: Try): Attempt[
     const [, name = "", types = ""] = /^(\w+)\((.*)\)$/.exec(signature) ?? [];
     // Not strict: it wants a name.
     if (name === "set_config") return "SELECT pg_catalog.set_config('application_name', '', true)";
-    const values = types === "" ? [] : types.split(", ").map((type) => `(SELECT NULL::${type})`);
+    const values = types === "" ? [] : types.split(", ").map((type) => `(SELECT NULL::${builtIn(type)})`);
     return `SELECT pg_catalog.${name}(${values.join(", ")})`;
   };
   const revokes = revokedFunctions.flatMap(({ functions }) => functions);
@@ -109,6 +110,11 @@ function functionsAndLanguages(plan: Plan, role: string, attempt: Try): Attempt[
     ),
     attempt("DO", "DO 'BEGIN END'", isGranted(plan, role, "USAGE", { type: "language", language: "plpgsql" })),
   ];
+}
+
+/** A type where no path is asked for it: the words of SQL's own types are no names that are looked up. */
+function builtIn(type: string): string {
+  return /^(boolean|integer|bigint|double precision)$/.test(type) ? type : `pg_catalog.${type}`;
 }
 
 function otherDatabases(plan: Plan, role: string): Attempt[] {

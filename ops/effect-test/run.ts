@@ -7,8 +7,18 @@ import type { Attempt, Outcome, Violation } from "./attempt";
 /** Roles that try at the same time; each uses one connection. */
 const parallel = 4;
 
-/** Tries everything as the role concerned and returns what came out otherwise than expected. Every attempt is rolled back. */
-export async function runAttempts(target: LoginTarget, attempts: readonly Attempt[]): Promise<readonly Violation[]> {
+/** More than an honest attempt takes, whose statement_timeout ends it first. */
+const answerMs = 75_000;
+
+/**
+ * Tries everything as the role concerned and returns what came out otherwise than expected. Every attempt is rolled back. A session
+ * that does not answer in `limitMs` milliseconds is given up, and named: a role's own code may catch whatever would end it.
+ */
+export async function runAttempts(
+  target: LoginTarget,
+  attempts: readonly Attempt[],
+  limitMs = answerMs,
+): Promise<readonly Violation[]> {
   const groups = groupBy(attempts, ({ role }) => role);
   // In the attempts' order, whoever is done first.
   const violations = groups.map((): Violation[] => []);
@@ -17,7 +27,7 @@ export async function runAttempts(target: LoginTarget, attempts: readonly Attemp
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [index, ofRole] = next;
       for (const ofDatabase of groupBy(ofRole, ({ database }) => database ?? target.database)) {
-        violations[index]?.push(...(await runInOneSession(target, ofDatabase)));
+        violations[index]?.push(...(await runInOneSession(target, ofDatabase, limitMs)));
       }
     }
   };
@@ -25,10 +35,14 @@ export async function runAttempts(target: LoginTarget, attempts: readonly Attemp
   return violations.flat();
 }
 
-async function runInOneSession(target: LoginTarget, attempts: readonly Attempt[]): Promise<Violation[]> {
+async function runInOneSession(
+  target: LoginTarget,
+  attempts: readonly Attempt[],
+  limitMs: number,
+): Promise<Violation[]> {
   const [first] = attempts;
   if (first === undefined) return [];
-  const { client, login } = await logIn(target, first.role, first.database ?? target.database);
+  const { client, login } = await logIn(target, first.role, first.database ?? target.database, limitMs);
   if (login.startsWith("error: ")) {
     await client.end();
     const action = `log in to ${first.database ?? target.database}`;
@@ -59,13 +73,19 @@ async function runInOneSession(target: LoginTarget, attempts: readonly Attempt[]
     if (!isExpected(got, attempt.expected)) {
       violations.push({ role: attempt.role, action: attempt.action, expected: attempt.expected, got });
     }
+    if (got === silent) break;
   }
   await client.end();
   return violations;
 }
 
 /** Logs in, waiting a little where the role's connections are all taken: a session's slot is free only after its end. */
-async function logIn(target: LoginTarget, role: string, database: string): Promise<{ client: Client; login: Answer }> {
+async function logIn(
+  target: LoginTarget,
+  role: string,
+  database: string,
+  limitMs: number,
+): Promise<{ client: Client; login: Answer }> {
   for (let tries = 1; ; tries++) {
     const client = new Client({
       host: target.host,
@@ -74,6 +94,7 @@ async function logIn(target: LoginTarget, role: string, database: string): Promi
       password: target.passwords.get(role),
       database,
       connectionTimeoutMillis: 10_000,
+      query_timeout: limitMs,
       ...(target.authority === undefined ? {} : { ssl: { ca: target.authority } }),
     });
     client.on("error", () => undefined); // a broken connection also rejects the query in progress
@@ -87,6 +108,9 @@ async function logIn(target: LoginTarget, role: string, database: string): Promi
 const locked = "error: locked";
 /** Somebody has locked a catalog: nothing is known of the right. */
 export const waited = "error: somebody held a lock that it needs; pg_locks says who";
+
+/** The server may still be at it. */
+const silent = "error: no answer in time, and nothing more was tried in this session; pg_stat_activity shows it";
 
 /** Somebody dropped it after it was listed, as migrations do. */
 export const gone = "error: it does not exist any more";
@@ -112,6 +136,7 @@ async function outcome(attempt: () => Promise<unknown>): Promise<Answer> {
     }
     if (error instanceof DatabaseError && error.code === "42602") return "refused by the guard";
     if (error instanceof DatabaseError && ["42P01", "42883", "3F000"].includes(error.code ?? "")) return gone;
+    if (error instanceof Error && error.message === "Query read timeout") return silent;
     return `error: ${error instanceof Error ? error.message : String(error)}`;
   }
 }

@@ -8,6 +8,7 @@ import { endSessions } from "../../../components/access/end-sessions";
 import { frozenRoles } from "../../../components/access/plan-items";
 import { describeViolation } from "../../../ops/effect-test/attempt";
 import { testEffect } from "../../../ops/effect-test/effect-test";
+import { runAttempts } from "../../../ops/effect-test/run";
 import { services } from "../../../services/registry";
 import { tierRole, type Tier } from "../../../services/service";
 import { answer, answers, takeOver, type Attackers } from "../../support/attackers";
@@ -339,6 +340,40 @@ describe("the effect test", () => {
       ]),
     );
     expect(violations.filter(({ role }) => role !== "gtuser")).toEqual([]);
+  });
+
+  it("is not stopped by a type of an owner's that a role has in front of PostgreSQL's own, and whose check never ends", async () => {
+    await gatherer.owner.query(
+      `CREATE FUNCTION gt.endless() RETURNS boolean LANGUAGE plpgsql AS $$
+         BEGIN
+           LOOP
+             BEGIN PERFORM pg_sleep(1); EXCEPTION WHEN query_canceled THEN NULL; END;
+           END LOOP;
+         END $$;
+       CREATE DOMAIN gt.oid AS pg_catalog.oid CHECK (gt.endless())`,
+    );
+    await gatherer.app.query("ALTER ROLE gtapp SET search_path = gt, pg_catalog");
+    try {
+      const { violations } = await testEffect(plan, server, server.superuser);
+      expect(violations.map(describeViolation)).toEqual([
+        "gtapp: setting search_path: expected gt, extensions, got gt, pg_catalog",
+      ]);
+      // Whatever else a role finds that never ends: it is named, and the others are tried.
+      const endless = { role: "gtapp", action: "an attempt that never ends", sql: "SELECT gt.endless()" };
+      const allowed = { expected: "allowed" as const };
+      const attempts = [
+        { ...endless, ...allowed },
+        { ...endless, ...allowed, action: "never tried" },
+        { role: "lgapp", action: "CREATE TABLE", sql: "CREATE TABLE lg.lg_x ()", ...allowed },
+      ];
+      expect((await runAttempts(server, attempts, 1000)).map(describeViolation)).toEqual([
+        expect.stringContaining("gtapp: an attempt that never ends: expected allowed, got error: no answer in time"),
+        "lgapp: CREATE TABLE: expected allowed, got denied",
+      ]);
+    } finally {
+      await server.superuser.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'gtapp'");
+      await gatherer.owner.query("DROP DOMAIN gt.oid; DROP FUNCTION gt.endless()");
+    }
   });
 
   it("is not stopped by a name that an open transaction has taken, where the role set its timeouts away", async () => {
