@@ -86,6 +86,16 @@ export function renderTiers(plan: Plan): string {
   ]);
 }
 
+/** What roles have as their settings, a row for each and each database: `FoundSettings` of components/lifecycle/own-settings.ts. */
+export function ownSettingsQuery(): string {
+  return sqlFile("own-settings");
+}
+
+/** Statements that set roles' own settings back, as one transaction for a superuser: whoever holds its own role's row is ended. */
+export function renderSettingsBack(statements: readonly string[]): string {
+  return transaction(statements);
+}
+
 /** Whatever they hold that this transaction needs, the catalogs too. All at once: while one is waited for, others would come back. */
 function endFrozenSessions(plan: Plan): string[] {
   const roles = frozenRoles(plan).map((role) => escapeLiteral(role));

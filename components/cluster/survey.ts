@@ -2,6 +2,8 @@ import { agentFile } from "../backup/agent-file";
 import { containerKeys, dockerNames, nodeNames, type ContainerKey, type NodeName } from "../naming";
 import { database, type Settings } from "../settings-rules";
 import { platformRole } from "../access/plan-items";
+import { ownSettingsQuery } from "../access/sql";
+import type { FoundSettings } from "../lifecycle/own-settings";
 import { answerTimeoutMs, docker } from "./docker-cli";
 import { stackLabel } from "./labels";
 import { nodeScript } from "./node-script";
@@ -36,11 +38,8 @@ export interface Survey {
   readonly volumes: readonly FoundVolume[];
   /** Schemas of services on the running primary; undefined where none answers. */
   readonly schemas: readonly string[] | undefined;
-  /**
-   * Settings that roles have on the running primary, and the provider cannot read: it wants whole numbers of milliseconds, and no
-   * backslash (it takes `rolconfig` for a list of bytea). `ALL` where they are too many to look at.
-   */
-  readonly unreadable: readonly { readonly role: string; readonly setting: string }[];
+  /** Of all roles on the running primary; empty where none answers. */
+  readonly ownSettings: readonly FoundSettings[];
 }
 
 /** Asks the engine; undefined where none answers. Needs no login; what does not run is not asked. */
@@ -69,22 +68,9 @@ export function surveyEngine(settings: Settings, dockerHost: string | undefined)
     network: network[0] === names.network ? network[1] : undefined,
     volumes,
     schemas: ask(`SELECT nspname FROM pg_namespace WHERE pg_get_userbyid(nspowner) = '${platformRole}'`),
-    unreadable: (ask(unreadableSettings) ?? []).map((line) => {
-      const [setting = "", role = ""] = line.split(" ");
-      return { role, setting };
-    }),
+    ownSettings: (ask(ownSettingsQuery()) ?? []).map((line) => JSON.parse(line) as FoundSettings),
   };
 }
-
-// A setting of many bytes is not looked at: pg_dumpall would take it apart for hours, and all of that role are set back. `ALL` is no name.
-const unreadableSettings = String.raw`
-  WITH own AS (SELECT rolname, setconfig FROM pg_db_role_setting JOIN pg_roles r ON r.oid = setrole WHERE setdatabase = 0)
-  SELECT split_part(setting, '=', 1) || ' ' || rolname FROM own, unnest(setconfig) AS setting
-   WHERE pg_column_size(setconfig) <= 2000
-     AND (setting ~ '^(statement_timeout|idle_in_transaction_session_timeout)=' AND setting !~ '=\d{1,9}$' OR setting ~ '\\')
-  UNION ALL
-  SELECT 'ALL ' || rolname FROM own WHERE pg_column_size(setconfig) > 2000
-   ORDER BY 1`;
 
 /** Which of these volumes exist. */
 export function findVolumes(names: readonly string[], dockerHost: string | undefined): readonly FoundVolume[] {

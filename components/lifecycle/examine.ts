@@ -1,13 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
-import { describeRoleSetting, identifier } from "../access/describe";
 import { superuserRole, type Plan } from "../access/plan-items";
-import { ownSettings } from "../access/role-settings";
+import { renderSettingsBack } from "../access/sql";
 import { docker } from "../cluster/docker-cli";
 import { restartNotices } from "../cluster/restart-notice";
 import { surveyEngine, type Survey } from "../cluster/survey";
 import { dockerNames, nodeNames } from "../naming";
 import { database, type Settings } from "../settings-rules";
 import { asInState, compare, type Differences } from "./existing";
+import { settingsBack } from "./own-settings";
 import { readOwnState } from "./read-state";
 import { refusals } from "./refusals";
 import type { OwnState } from "./state";
@@ -34,18 +34,12 @@ export async function examine(plan: Plan, settings: Settings, dockerHost: string
     throw new pulumi.RunError(["refused, and nothing was changed:", ...problems.map((line) => `  ${line}`)].join("\n"));
   }
   if (found === undefined) void pulumi.log.warn("no Docker engine answers: what runs is not compared with the program");
-  for (const notice of [...restartNotices(survey.nodes, settings, pulumi.getStack()), ...differences.notices]) {
-    void pulumi.log.warn(notice);
-  }
-  const set = ownSettingsBack(plan, survey);
-  for (const { role, setting } of set) {
-    void pulumi.log.warn(
-      `${role} has set ${setting === "ALL" ? "its settings" : `its ${setting}`} to what the provider cannot read: up sets it back`,
-    );
-  }
+  const { statements, notices } = settingsBack(plan, survey.ownSettings);
+  const restarts = restartNotices(survey.nodes, settings, pulumi.getStack());
+  for (const notice of [...restarts, ...differences.notices, ...notices]) void pulumi.log.warn(notice);
   if (!pulumi.runtime.isDryRun()) {
     differences.inTheWay.forEach((container) => remove(container, dockerHost));
-    if (set.length > 0) setBack(set, settings, survey, dockerHost);
+    if (statements.length > 0) setBack(statements, settings, survey, dockerHost);
   }
   return { ...differences, state };
 }
@@ -61,38 +55,21 @@ function unasked({ adoptedVolumes }: Differences): string[] {
   ];
 }
 
-interface OwnSetting {
-  readonly role: string;
-  readonly setting: string;
-  readonly statements: readonly string[];
-}
-
-/** A role may change its own settings, and the provider would fail at reading them, behind the change it has made. */
-function ownSettingsBack(plan: Plan, { unreadable }: Survey): readonly OwnSetting[] {
-  return unreadable.flatMap(({ role, setting }) => {
-    const known = plan.roles.find(({ name, of }) => name === role && of !== null);
-    if (known === undefined) return [];
-    const [all, quoted] = [setting === "ALL", identifier(role)];
-    const planned = [
-      ...ownSettings(known).map(([name, value]) => [name, `${quoted} SET ${name} = ${value}`] as const),
-      ...plan.roleSettings
-        .filter((item) => item.role === role)
-        .map((item) => [item.setting, describeRoleSetting(item)] as const),
-    ];
-    const back = planned.filter(([name]) => all || name === setting).map(([, clause]) => clause);
-    return [{ role, setting, statements: [`${quoted} RESET ${setting}`, ...back].map((one) => `ALTER ROLE ${one}`) }];
-  });
-}
-
-function setBack(set: readonly OwnSetting[], settings: Settings, { data }: Survey, host: string | undefined): void {
+/** Before the provider looks at a role, and before anybody tries its login. */
+function setBack(statements: readonly string[], settings: Settings, { data }: Survey, host: string | undefined): void {
   const primary = nodeNames.find((node) => data[node].role === "primary" && data[node].running);
   if (primary === undefined) return;
   const { container } = dockerNames(settings.namePrefix)[primary];
   const psql = ["psql", "-XqU", superuserRole, "-d", database, "-v", "ON_ERROR_STOP=1", "-f", "-"];
-  const input = ["SET lock_timeout = '10s'", ...set.flatMap(({ statements }) => statements), ""].join(";\n");
-  const { status, stderr } = docker(["exec", "--interactive", container, ...psql], { input, host });
+  const input = renderSettingsBack(statements);
+  // Somebody may have locked what every login needs since it was asked.
+  const options = { input, host, timeoutMs: setBackTimeoutMs };
+  const { status, stderr } = docker(["exec", "--interactive", container, ...psql], options);
   if (status !== 0) throw new pulumi.RunError(`roles' own settings cannot be set back: ${stderr.trim()}`);
 }
+
+/** Longer than it waits for any lock: five times two seconds for each catalog that somebody has. */
+const setBackTimeoutMs = 120_000;
 
 /** Under the update's lock: nobody else makes or needs it at this moment. */
 function remove(container: string, host: string | undefined): void {

@@ -152,7 +152,8 @@ describe("the jobs that try passwords", () => {
     expect(wrong.status).toBe(1);
     expect(wrong.output).toBe(
       'a login failed: gtapp: password authentication failed for user "gtapp"\n' +
-        "  a role may have changed its own, or an earlier up failed at it: give its service another rotation in services/registry.ts\n",
+        "  a role may have changed its own password or settings (npm run ops -- audit names it), or an earlier up failed at it: " +
+        "up sets its settings back, another rotation in services/registry.ts gives its service new passwords\n",
     );
   });
 });

@@ -259,14 +259,21 @@ describe("a service that is frozen", () => {
 
   it("loses logins and sessions on both servers, nothing else, and gets them back", async () => {
     const sessions = [await session("rw"), await session("ro")];
-    // What the provider cannot read, and would fail at.
+    // What the provider cannot read, and would fail at; and what lets nobody log in.
     await sessions[0]?.query("SET default_transaction_read_only = off");
     await sessions[0]?.query("ALTER ROLE lguser SET statement_timeout = '1h'");
     await sessions[0]?.query("ALTER ROLE lguser SET application_name = 'a\\b'");
+    const app = await session("rw", "lgapp");
+    await app.query("ALTER ROLE lgapp SET local_preload_libraries = 'nope'");
+    await app.end();
     setRegistry(frozen);
     const output = ok(stack.up("--skip-preview"));
-    for (const setting of ["statement_timeout", "application_name"]) {
-      expect(output).toContain(`lguser has set its ${setting} to what the provider cannot read: up sets it back`);
+    for (const notice of [
+      "lguser has another statement_timeout than the plan: up sets it to the plan's",
+      "lguser has set its application_name: up sets it back",
+      "lgapp has set its local_preload_libraries: up sets it back",
+    ]) {
+      expect(output).toContain(notice);
     }
     for (const client of sessions) await expect(client.query("SELECT 1")).rejects.toThrow();
     await expect(session("rw")).rejects.toThrow("pg_hba.conf rejects connection");
@@ -275,6 +282,7 @@ describe("a service that is frozen", () => {
     await expectUnharmed();
     setRegistry(services);
     ok(stack.up("--skip-preview"));
+    await (await session("rw", "lgapp")).end();
     await expectUnharmed();
   });
 });

@@ -32,7 +32,7 @@ const nothing: Survey = {
   network: undefined,
   volumes: [],
   schemas: undefined,
-  unreadable: [],
+  ownSettings: [],
 };
 const running: Survey = {
   nodes: { primary: found("p1"), replica: found("r1") },
@@ -46,7 +46,7 @@ const running: Survey = {
     { name: "pg16-replica-data", stack: "dev" },
   ],
   schemas: registry.map(({ code }) => code),
-  unreadable: [],
+  ownSettings: [],
 };
 
 const container = (name: string, id: string, generation?: number) => ({

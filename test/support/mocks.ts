@@ -115,7 +115,7 @@ export async function runProgram(
     network: undefined,
     volumes: [],
     schemas: undefined,
-    unreadable: [],
+    ownSettings: [],
   };
   vi.doMock("../../components/cluster/survey", () => ({ surveyEngine: () => survey }));
   vi.doMock("../../components/access/adopt-roles", () => ({ adoptRoles: () => new Set() }));

@@ -20,7 +20,8 @@ runOnServers("a login failed", async (servers) => {
   }
   if (failures.length > 0) {
     const cure =
-      "a role may have changed its own, or an earlier up failed at it: give its service another rotation in services/registry.ts";
+      "a role may have changed its own password or settings (npm run ops -- audit names it), or an earlier up failed at it: " +
+      "up sets its settings back, another rotation in services/registry.ts gives its service new passwords";
     throw new Error([...failures, cure].join("\n"));
   }
   await primary.client.query(readFileSync(join(__dirname, "..", "sql", "note-passwords.sql"), "utf8"));

@@ -1,5 +1,5 @@
--- They may not log in from the end of this transaction on, and have the settings the plan gives them: what they have set themselves
--- the provider may not be able to read. One that is not there yet comes later.
+-- They may not log in from the end of this transaction on, and have the settings the plan gives them, in this database none of its
+-- own: what they have set themselves the provider may not be able to read. One that is not there yet comes later.
 DO $shut_out$
 DECLARE
   planned record;
@@ -7,6 +7,7 @@ BEGIN
   FOR planned IN SELECT DISTINCT role FROM pg_temp.frozen_role JOIN pg_roles ON rolname = role LOOP
     EXECUTE format('ALTER ROLE %I NOLOGIN', planned.role);
     EXECUTE format('ALTER ROLE %I RESET ALL', planned.role);
+    EXECUTE format('ALTER ROLE %I IN DATABASE %I RESET ALL', planned.role, current_database());
   END LOOP;
   FOR planned IN SELECT role, setting, value FROM pg_temp.frozen_role JOIN pg_roles ON rolname = role LOOP
     -- As the plan spells it: a search path is a list of names, not one text.
