@@ -13,7 +13,7 @@ import { baseFile, baseWalFile } from "./physical";
 import { contentsOf, textSettings } from "./proof/table-contents";
 import { tablesOf } from "./proof/tables";
 import { differencesOf } from "./restore/compare";
-import { restoreServices } from "./restore/services";
+import { restoreServices, Unending } from "./restore/services";
 import { initialize, withServer, type Throwaway } from "./restore/throwaway";
 import type { AgentSettings } from "./settings";
 import { differences, type Stored } from "./store";
@@ -58,20 +58,27 @@ export async function drillLogical(
   const flaws = await differences(backup);
   if (flaws.length > 0) return { backup: backup.id, wrong: flaws, seconds: seconds() };
   const plan = planOf(settings);
-  const wrong = await inScratch(options.scratch, async (folder) => {
-    await initialize(join(folder, "data"), options);
-    return withServer(folder, {}, options, (server) =>
-      restoreAndCompare(server, backup, logical, { ...settings, plan }, options),
-    );
-  });
-  return { backup: backup.id, wrong, seconds: seconds() };
+  // Where nothing ends a service's code, the server is ended, and the others are restored in another.
+  const restore = async (without: readonly string[]): Promise<readonly string[]> => {
+    const restoring = inScratch(options.scratch, async (folder) => {
+      await initialize(join(folder, "data"), options);
+      return withServer(folder, {}, options, (server) =>
+        restoreAndCompare(server, backup, logical, { ...settings, plan, without }, options),
+      );
+    });
+    return restoring.catch(async (error: unknown) => {
+      if (!(error instanceof Unending) || without.includes(error.service)) throw error;
+      return [error.message, ...(await restore([...without, error.service]))];
+    });
+  };
+  return { backup: backup.id, wrong: await restore([]), seconds: seconds() };
 }
 
 async function restoreAndCompare(
   server: Throwaway,
   backup: Stored,
   logical: LogicalContents,
-  { plan, dumpMinutes }: DrillSettings & { readonly plan: Plan },
+  { plan, dumpMinutes, without }: DrillSettings & { readonly plan: Plan; readonly without: readonly string[] },
   options: DrillOptions,
 ): Promise<readonly string[]> {
   const postgres = await server.connect("postgres", "postgres");
@@ -79,7 +86,7 @@ async function restoreAndCompare(
   await postgres.end();
   await apply(server, plan);
   const known = plan.services.map(({ code }) => code);
-  const inside = logical.services.filter((code) => known.includes(code));
+  const inside = logical.services.filter((code) => known.includes(code) && !without.includes(code));
   const dumps = logical.dumps.map(({ file, service }) => ({
     ...{ file, service },
     services: service === null ? withoutOwnDump(inside, logical) : inside.filter((code) => code === service),

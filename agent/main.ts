@@ -143,10 +143,14 @@ program
     for (const kind of backupKinds) {
       const newest = backups.findLast((backup) => backup.kind === kind);
       if (newest === undefined) throw new Error(`there is no ${kind} backup to restore`);
-      const result =
+      const drilling =
         kind === "logical"
-          ? await drillLogical(newest, settings, options)
-          : await drillPhysical(newest, stretchOf(newest, stretches), settings, options);
+          ? drillLogical(newest, settings, options)
+          : drillPhysical(newest, stretchOf(newest, stretches), settings, options);
+      // One that cannot be tried at all keeps nobody from the other.
+      const result = await drilling.catch((error: unknown) => ({
+        ...{ backup: newest.id, wrong: [inALine(error)], seconds: NaN },
+      }));
       result.wrong.forEach((line) => say(`${result.backup}: ${line}`));
       say(renderResult(result));
       if (result.wrong.length > 0) process.exitCode = 1;

@@ -1,4 +1,4 @@
-import { escapeIdentifier } from "pg";
+import { escapeIdentifier, type Client } from "pg";
 import type { Plan } from "../../components/access/plan-items";
 import { tierRole } from "../../services/service";
 import { BackupFailure, inALine } from "../failure";
@@ -12,10 +12,17 @@ export interface NotRestored {
   readonly why: string;
 }
 
+/** A service whose code no signal ends: its server is of no use any more. */
+export class Unending extends BackupFailure {
+  constructor(readonly service: string) {
+    super(`${service} has code that nothing ends`);
+  }
+}
+
 /**
  * Restores each service's schema by a login of its owner: functions in checks, defaults and materialized views run with no more than
  * the owner's rights. The guard is off for that login (it would refuse sequences that are dumped before they have an owner), and its
- * limits of the day; both for this database only, and set back at the end.
+ * limits of the day; both for this database only, and set back at the end. Nothing of a service is left when the next one comes.
  * @param folder of the backup
  * @param minutes each may take: a service's own code runs in it
  */
@@ -30,6 +37,7 @@ export async function restoreServices(
   const superuser = await server.connect("postgres", plan.database);
   const failed: NotRestored[] = [];
   try {
+    await superuser.query("SET lock_timeout = '10s'; SET statement_timeout = '60s'");
     for (const { file, services } of dumps) {
       for (const service of services) {
         const owner = tierRole(service, "owner");
@@ -51,6 +59,7 @@ export async function restoreServices(
             failed.push({ service, why: inALine(error) });
           },
         );
+        await endSessions(superuser, owner, service);
         await superuser.query(`${here} RESET ALL`);
       }
     }
@@ -58,4 +67,11 @@ export async function restoreServices(
   } finally {
     await superuser.end();
   }
+}
+
+/** pg_restore cancels its query where it takes too long; a function may catch that, and hold what it has for ever. */
+async function endSessions(superuser: Client, owner: string, service: string): Promise<void> {
+  const end = "SELECT pg_terminate_backend(pid, 10000) AS ended FROM pg_stat_activity WHERE usename = $1";
+  const { rows } = await superuser.query<{ ended: boolean }>(end, [owner]);
+  if (rows.some(({ ended }) => !ended)) throw new Unending(service);
 }

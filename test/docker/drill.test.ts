@@ -113,6 +113,36 @@ describe("a drill of the newest dump", () => {
     expect(drill()).toMatchObject({ status: 0 });
   });
 
+  it("ends code of a service that no limit ends, names it, and restores the others", async () => {
+    const owner = await cluster.login("primary", "scown");
+    // Only where it is restored; it catches that it is cancelled.
+    await owner.query(
+      `CREATE FUNCTION sc.sc_stay(int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+         IF current_setting('session_replication_role') = 'replica' THEN
+           ALTER ROLE scown IN DATABASE appdb SET work_mem = '1MB';
+           LOOP BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;
+         END IF; RETURN true; END $$;
+       CREATE TABLE sc_t (i int CHECK (sc.sc_stay(i))); INSERT INTO sc_t VALUES (1)`,
+    );
+    expect(agent.run("now", "logical").output).toContain("is proven");
+    const settings = "/backups/settings.json";
+    agent.shell(`cp -p ${settings} /tmp/settings && sed -i 's/"dumpMinutes":120/"dumpMinutes":0.1/' ${settings}`);
+    const { status, output } = drill();
+    agent.shell(`cp -p /tmp/settings ${settings}`);
+    await owner.query("DROP TABLE sc_t");
+    await owner.end();
+    expect(agent.run("now", "logical").output).toContain("is proven");
+    const id = /^(\S+-logical): /m.exec(output)?.[1] ?? "";
+    expect(output).toContain("2 of 3 services are restored\n");
+    expect(output.split("\n").filter((line) => line.startsWith(`${id}: `))).toEqual([
+      `${id}: sc cannot be restored: it takes more than 0.1 minutes`,
+      expect.stringContaining(`${id}: sc.sc_t`),
+      expect.stringContaining("NOT what it was"),
+    ]);
+    expect(output).toMatch(/-physical: restored, and what it was; /);
+    expect(status).toBe(1);
+  });
+
   it("finds that WAL is missing between the base and the end", async () => {
     const compressed = () => agent.shell("ls /backups/wal/*/*.gz").split("\n");
     completeSegments(cluster, "primary", 3);

@@ -42,3 +42,27 @@ BEGIN
   SET LOCAL lock_timeout = '10s';
 END
 $hold_catalogs$;
+
+-- The row of this database too: GRANT and REVOKE on it, for which any privilege is enough, change it for whoever asks, and give no right.
+-- The catalog's lock is let go at once, so its table cannot be held in front; who has the row is known by the row alone.
+DO $hold_database$
+BEGIN
+  FOR attempt IN 1..5 LOOP
+    BEGIN
+      SET LOCAL lock_timeout = '1s';
+      PERFORM FROM pg_database WHERE datname = current_database() FOR NO KEY UPDATE;
+      EXIT;
+    EXCEPTION
+      WHEN lock_not_available OR deadlock_detected THEN
+        IF attempt = 5 THEN RAISE; END IF;
+        PERFORM pg_terminate_backend(holder.pid)
+           FROM (SELECT DISTINCT l.pid
+                   FROM pg_lock_status() l, pg_database d, pg_stat_get_activity(NULL) a
+                  WHERE d.datname = current_database() AND l.locktype = 'transactionid' AND l.granted AND l.mode = 'ExclusiveLock'
+                    AND l.transactionid = d.xmax AND a.pid = l.pid AND a.usesysid <> 10
+                 OFFSET 0) holder;
+    END;
+  END LOOP;
+  SET LOCAL lock_timeout = '10s';
+END
+$hold_database$;

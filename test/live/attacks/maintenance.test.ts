@@ -62,6 +62,17 @@ describe("open: a transaction a user leaves open", () => {
   });
 });
 
+describe("VACUUM", () => {
+  it("open: of all stops where a user has granted itself what it has on the database, until that ends", async () => {
+    await gatherer.user.query("BEGIN; GRANT CONNECT ON DATABASE appdb TO gtuser");
+    await ledger.query("SET lock_timeout = '200ms'");
+    // Every row of a table that is frozen moves the database's limit, which is in that row.
+    expect(await answer(ledger, "VACUUM (FREEZE) lg_balances")).toBe("canceling statement due to lock timeout");
+    await gatherer.user.query("ROLLBACK");
+    expect(await answer(ledger, "VACUUM (FREEZE) lg_balances")).toBe("done");
+  });
+});
+
 describe("open: transaction ids", () => {
   it("an owner's loop takes a hundred thousand in a second, an app one for each statement", async () => {
     const next = async () => Number(await answer(gatherer.app, "SELECT txid_current()"));

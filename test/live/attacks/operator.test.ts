@@ -189,6 +189,12 @@ describe("the plan is applied", () => {
     expect(await apply(plan)).toBe("applied");
   });
 
+  it("where a role has changed the row of the database, by a GRANT that gives nothing: its session is ended", async () => {
+    await gatherer.user.query("BEGIN; GRANT CONNECT ON DATABASE appdb TO gtuser");
+    expect(await apply(plan)).toBe("applied");
+    expect(await answer(gatherer.user, "COMMIT")).not.toBe("done");
+  });
+
   it("where a role holds the lock on its own row: its session is ended, nobody else's", async () => {
     const bystander = await server.session("lgapp");
     await gatherer.user.query("BEGIN; ALTER ROLE gtuser SET work_mem = '1MB'");
