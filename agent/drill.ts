@@ -42,8 +42,8 @@ export interface DrillOptions extends ToolOptions {
 type DrillSettings = Pick<AgentSettings, "database" | "registry" | "dumpMinutes">;
 
 /**
- * Restores a logical backup into a server of its own, and compares it: every row, every value, sequences, constraints, indexes,
- * triggers, and by the audit who may do what. Nothing of it is kept.
+ * Restores a logical backup into a server of its own, and compares it: every row, every value, sequences, how many constraints,
+ * indexes and triggers a table has, and by the audit who may do what. Nothing of it is kept.
  * @throws BackupFailure where no server can be made
  */
 export async function drillLogical(
@@ -99,7 +99,12 @@ async function restoreAndCompare(
   const differing = await differencesOf(reader, logical, inside).finally(() => reader.end());
   const superuser = await server.connect("postgres", plan.database);
   const findings = await audit(plan, superuser, undefined).finally(() => superuser.end());
+  const absent = known.filter(
+    (code) => ![...logical.services, ...logical.leftOut.map(({ service }) => service)].includes(code),
+  );
   return [
+    ...logical.leftOut.map(({ service, why }) => `it has no ${service}: ${why}`),
+    ...absent.map((code) => `it has no ${code}, which was no service then`),
     ...failed.map(({ service, why }) => `${service} cannot be restored: ${why}`),
     ...differing,
     ...findings.map(describeFinding),
@@ -125,7 +130,9 @@ export async function drillPhysical(
   const flaws = [...(await differences(backup)), ...(stretch === undefined ? ["no WAL follows it"] : [])];
   if (stretch === undefined || flaws.length > 0) return { backup: backup.id, wrong: flaws, seconds: seconds() };
   const plan = planOf(settings);
+  // Now: WAL comes in while it is recovered.
   const received = receivedAt(stretch) ?? new Date(backup.manifest.finishedAt);
+  const lostSeconds = (Date.now() - received.getTime()) / 1000;
   const last = stretch.segments.at(-1)?.name ?? "";
   const wrong = await inScratch(options.scratch, async (folder) => {
     await unpackBase(backup, join(folder, "data"), options);
@@ -142,7 +149,7 @@ export async function drillPhysical(
       recoveryHours * 3600,
     );
   });
-  return { backup: backup.id, wrong, seconds: seconds(), lostSeconds: (Date.now() - received.getTime()) / 1000 };
+  return { backup: backup.id, wrong, seconds: seconds(), ...(wrong.length === 0 ? { lostSeconds } : {}) };
 }
 
 /** As PostgreSQL's documentation has it: files, WAL, and the word that it is to recover from an archive. */
@@ -152,6 +159,7 @@ async function unpackBase({ folder }: Stored, data: string, options: ToolOptions
   await runTool("tar", ["-xzf", join(folder, baseWalFile), "-C", join(data, "pg_wal")], options);
   // A base that a standby gave would be one again.
   await rm(join(data, "standby.signal"), { force: true });
+  await writeFile(join(data, "postgresql.auto.conf"), "");
   await writeFile(join(data, "recovery.signal"), "");
 }
 

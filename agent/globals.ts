@@ -1,6 +1,7 @@
 import { createReadStream } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Client } from "pg";
 import { BackupFailure } from "./failure";
 import { failureOf, isEverybodys, shortened, type Dumping } from "./fault";
 import { globals, type LogicalContents } from "./manifest";
@@ -12,7 +13,7 @@ export const globalsFile = "globals.sql";
 
 /** For roles and their settings, a few kilobytes. */
 const limitMinutes = 5;
-/** What nobody needs; pg_dumpall takes a setting apart in a time that grows with the square of its length. */
+/** More than anybody needs; pg_dump and pg_dumpall take a setting apart in a time that grows with the square of its length. */
 const maxSettingBytes = 8192;
 
 /**
@@ -30,13 +31,7 @@ export async function dumpGlobals(
   const { client, folder, options } = dumping;
   const file = join(folder, globalsFile);
   const make = async () => {
-    const { rows } = await client.query<{ role: string; bytes: number }>(
-      `SELECT setrole::regrole AS role, pg_column_size(setconfig) AS bytes FROM pg_db_role_setting
-        WHERE setdatabase = 0 AND pg_column_size(setconfig) > $1 ORDER BY 2 DESC LIMIT 1`,
-      [maxSettingBytes],
-    );
-    const [large] = rows;
-    if (large !== undefined) throw new BackupFailure(`${large.role} has settings of ${large.bytes} bytes`);
+    await requireShortSettings(client, "setdatabase = 0");
     const args = ["--globals-only", "--no-password", `--database=${database}`, `--file=${file}`, `--dbname=${to}`];
     await within(limitMinutes, options, (limited) => runTool("pg_dumpall", args, limited));
     const created = new Map(roles.map((role) => [`CREATE ROLE ${role};`, role]));
@@ -51,4 +46,22 @@ export async function dumpGlobals(
   await rm(file, { force: true });
   options.say(`${globals} are left out: ${failed.message}`);
   return [{ service: globals, why: failed.message }];
+}
+
+/**
+ * pg_dump writes what roles have set in its own database, whichever schemas it is asked for: of nobody there could be a dump.
+ * @throws BackupFailure with the role
+ */
+export async function requireShortOwnSettings(client: Client): Promise<void> {
+  await requireShortSettings(client, "setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())");
+}
+
+async function requireShortSettings(client: Client, where: string): Promise<void> {
+  const { rows } = await client.query<{ role: string; bytes: number }>(
+    `SELECT setrole::regrole AS role, pg_column_size(setconfig) AS bytes FROM pg_db_role_setting
+      WHERE ${where} AND pg_column_size(setconfig) > $1 ORDER BY 2 DESC LIMIT 1`,
+    [maxSettingBytes],
+  );
+  const [large] = rows;
+  if (large !== undefined) throw new BackupFailure(`${large.role} has settings of ${large.bytes} bytes`);
 }

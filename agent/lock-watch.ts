@@ -35,6 +35,7 @@ export async function unlessBlocked<T>(
       if (done.signal.aborted) return;
       // A session for each look; what keeps it from the server keeps the dump, which says so.
       const client = await connectAsApp(host, settings, places).catch(() => undefined);
+      await client?.query("SET statement_timeout = '5s'").catch(() => undefined);
       const found = await client?.query<{ holder: string }>(holders, [maxLockWaitSeconds]).catch(() => undefined);
       await client?.end();
       holder = found?.rows[0]?.holder;

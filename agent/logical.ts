@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Client } from "pg";
 import { BackupFailure } from "./failure";
 import { failureOf, isAborted, isEverybodys, shortened, type Dumping } from "./fault";
-import { dumpGlobals } from "./globals";
+import { dumpGlobals, requireShortOwnSettings } from "./globals";
 import { maxLockWaitSeconds, unlessBlocked } from "./lock-watch";
 import type { Dump, LogicalContents, Manifest } from "./manifest";
 import {
@@ -73,6 +73,7 @@ export async function dumpInto(
       )
     ).rows;
     if (exported === undefined) throw new BackupFailure("the server exports no snapshot");
+    await requireShortOwnSettings(client);
     const to = `host=${server.host} user=app dbname=${settings.database}`;
     const tables = await tablesOf(client);
     const dump = async (part: Part): Promise<Dumped> => {
@@ -186,7 +187,10 @@ async function prove(
   const wrong = comparedWithList(list, part.tables);
   if (wrong.length > 0) throw new BackupFailure(`${part.file} is not the database: ${shortened(wrong)}`);
   // Neither is left alone: the session is needed for the next part, the file is removed where it fails.
-  const [contents, dumped] = await Promise.allSettled([contentsOf(client, part.tables), readDump(file, options)]);
+  const [contents, dumped] = await Promise.allSettled([
+    contentsOf(client, part.tables, options.signal),
+    readDump(file, options),
+  ]);
   if (dumped.status === "rejected") throw dumped.reason;
   if (contents.status === "rejected") throw contents.reason;
   const roots = new Map(part.tables.map(({ quoted, root }) => [quoted, root]));

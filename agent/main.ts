@@ -130,7 +130,7 @@ program
 program
   .command("drill")
   .description(
-    "restore the newest backups into a server of its own, and compare everything; exit status 1 where one is not what it was",
+    "restore the newest backups into a server of its own, and compare rows, values and access; exit status 1 where they are not what they were",
   )
   .option("--scratch <folder>", "where that server is made", "/drill")
   .action(async ({ scratch }: { readonly scratch: string }) => {

@@ -184,7 +184,7 @@ backupCommand("verify", "Read every byte of the backups and of the WAL again. Ex
 
 backupCommand(
   "drill",
-  "Restore the newest backups into servers of their own, and compare everything. Exit status 1 where one is not what it was.",
+  "Restore the newest backups into servers of their own, and compare rows, values and access. Exit status 1 where they are not what they were.",
 ).action((options: { stack: string }) => {
   drill(stackOf(options));
 });

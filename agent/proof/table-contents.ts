@@ -17,14 +17,17 @@ export const textOptions = "-c TimeZone=UTC -c DateStyle=ISO,YMD -c bytea_output
  * Reads every row, in a transaction that has {@link textSettings}. By COPY, as pg_dump does: it plans nothing, and so computes nothing
  * that an owner has written into an index. Types' own output is all that runs: of enums, domains and rows it is PostgreSQL's.
  * @param tables no partitioned ones, which have no rows
+ * @param signal ends it before the next table
  * @returns by the table's name as SQL has it
  */
 export async function contentsOf(
   client: Client,
   tables: readonly { readonly quoted: string }[],
+  signal?: AbortSignal,
 ): Promise<ReadonlyMap<string, TableContents>> {
   const contents = new Map<string, TableContents>();
   for (const { quoted } of tables) {
+    signal?.throwIfAborted();
     const sum = new RowSum();
     for await (const chunk of client.query(copyTo(`COPY ${quoted} TO STDOUT`))) sum.addText(chunk as Buffer);
     contents.set(quoted, sum.contents());

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { escapeIdentifier, type Client } from "pg";
 import type { Plan } from "../../components/access/plan-items";
 import { tierRole } from "../../services/service";
@@ -71,7 +72,12 @@ export async function restoreServices(
 
 /** pg_restore cancels its query where it takes too long; a function may catch that, and hold what it has for ever. */
 async function endSessions(superuser: Client, owner: string, service: string): Promise<void> {
-  const end = "SELECT pg_terminate_backend(pid, 10000) AS ended FROM pg_stat_activity WHERE usename = $1";
-  const { rows } = await superuser.query<{ ended: boolean }>(end, [owner]);
-  if (rows.some(({ ended }) => !ended)) throw new Unending(service);
+  const own = "FROM pg_stat_activity WHERE usename = $1";
+  for (let left = 10; left > 0; left--) {
+    await superuser.query(`SELECT pg_terminate_backend(pid) ${own}`, [owner]);
+    const { rowCount } = await superuser.query(`SELECT ${own}`, [owner]);
+    if (rowCount === 0) return;
+    await sleep(1000);
+  }
+  throw new Unending(service);
 }

@@ -75,8 +75,8 @@ export async function withServer<T>(
       stdout: "ignore",
       buffer: false,
       reject: false,
-      // SIGINT: a fast shutdown.
-      killSignal: "SIGINT",
+      // An immediate shutdown: the only one that ends code which no other signal interrupts.
+      killSignal: "SIGQUIT",
       forceKillAfterDelay: 30_000,
       ...(signal === undefined ? {} : { cancelSignal: signal }),
     },

@@ -145,7 +145,7 @@ describe("a dump that takes too long", () => {
 });
 
 describe("what a role has set itself", () => {
-  it("keeps only the roles from being dumped, and is named", async () => {
+  it("keeps only the roles from being dumped, and is named; in the database it keeps all, and is named", async () => {
     const user = await cluster.login("primary", "gtuser");
     await user.query("SET default_transaction_read_only = off");
     const letters = Array.from({ length: 30_000 }, (_, n) => createHash("md5").update(String(n)).digest("hex")[0]);
@@ -159,6 +159,9 @@ describe("what a role has set itself", () => {
     });
     expect(without?.files.map(({ name }) => name)).toEqual(["appdb.dump"]);
     cluster.ask("primary", "ALTER ROLE gtuser RESET local_preload_libraries");
+    await user.query(`ALTER ROLE gtuser IN DATABASE appdb SET local_preload_libraries = '${letters.join("")}'`);
+    expect(agent.run("now", "logical").output).toMatch(/^logical backup failed: gtuser has settings of \d+ bytes$/m);
+    cluster.ask("primary", "ALTER ROLE gtuser IN DATABASE appdb RESET local_preload_libraries");
     await user.end();
     expect(agent.run("now", "logical").output).toContain("is proven");
     expect(agent.list().backups.at(-1)?.logical?.leftOut).toEqual([]);

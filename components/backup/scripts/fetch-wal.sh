@@ -3,10 +3,10 @@
 # A segment is compressed, complete, or the one that was being received when nothing came any more.
 # PostgreSQL asks for what may not be there (the next segment, a history file) and takes 1 for an answer.
 folder=$1 name=$2 to=$3
-if [ -f "$folder/$name.gz" ]; then
-  exec gzip --decompress --stdout "$folder/$name.gz" > "$to"
-fi
+compressed() { [ -f "$folder/$name.gz" ] && gzip --decompress --stdout "$folder/$name.gz" > "$to"; }
+compressed && exit 0
 for found in "$folder/$name" "$folder/$name.partial"; do
-  if [ -f "$found" ]; then exec cp "$found" "$to"; fi
+  [ -f "$found" ] && cp "$found" "$to" && exit 0
 done
-exit 1
+# It may have been compressed, or completed, at this moment.
+compressed || { [ -f "$folder/$name" ] && cp "$folder/$name" "$to"; }
