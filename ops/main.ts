@@ -15,7 +15,7 @@ import { tiers } from "../services/service";
 import { renderFindings, renderFixes } from "./audit/render";
 import { runAudit } from "./audit/run";
 import { targetOfSandbox, targetOfStack, targetOfUrl } from "./audit/target";
-import { backupNow, drill, kindsOf, listBackups, parseBackupId, renderBackups, runAgent } from "./backup";
+import { addBackupCommands } from "./backup-commands";
 import { endSessionsOfService } from "./end-sessions";
 import { requireEngine } from "./engine";
 import { startNodes, stopNodes } from "./lifecycle/nodes";
@@ -150,56 +150,7 @@ program
     if (findings.length > 0) process.exitCode = 2;
   });
 
-const backup = program
-  .command("backup")
-  .description("Backups: make one now, list them, look at them again, keep one for ever.");
-const backupCommand = (name: string, description: string) =>
-  backup.command(name).description(description).addOption(stackOption);
-const stackOf = ({ stack: name }: { readonly stack: string }) => {
-  const stack = readStack(name);
-  requireEngine(stack.dockerHost);
-  return stack;
-};
-
-backupCommand("now", "Make a backup now, proven as those of the night are.")
-  .argument("[kind]", "logical (pg_dump), physical (pg_basebackup), or all", "all")
-  .action((word: string, options: { stack: string }) => {
-    const kinds = kindsOf(word);
-    backupNow(stackOf(options), kinds);
-  });
-
-backupCommand("list", "Every backup there is, and which points in time can be restored.")
-  .option("--json", "for a machine")
-  .action(({ json, ...options }: { stack: string; json?: true }) => {
-    const list = listBackups(stackOf(options));
-    say(json ? JSON.stringify(list, null, 2) : renderBackups(list));
-  });
-
-backupCommand("verify", "Read every byte of the backups and of the WAL again. Exit status 1 where one was changed.")
-  .argument("[id]", "of one backup, as list has it", "all")
-  .action((word: string, options: { stack: string }) => {
-    const id = word === "all" ? word : parseBackupId(word);
-    runAgent(stackOf(options), "verify", id);
-  });
-
-backupCommand(
-  "drill",
-  "Restore the newest backups into servers of their own, and compare rows, values and access. Exit status 1 where they are not what they were.",
-).action((options: { stack: string }) => {
-  drill(stackOf(options));
-});
-
-for (const [name, description] of [
-  ["pin", "Keep a backup for ever."],
-  ["unpin", "Keep it as long as others of its class."],
-] as const) {
-  backupCommand(name, description)
-    .argument("<id>", "as list has it")
-    .action((word: string, options: { stack: string }) => {
-      const id = parseBackupId(word);
-      runAgent(stackOf(options), name, id);
-    });
-}
+addBackupCommands(program, stackOption);
 
 program
   .command("stop")
