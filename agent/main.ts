@@ -9,6 +9,7 @@ import { backupKinds, type BackupKind } from "./schedule";
 import { metricsPort, serve } from "./serve";
 import { readCopyState } from "./copy/state";
 import { drillLogical, drillPhysical, type DrillResult } from "./drill";
+import { addRestoreCommands } from "./restore/commands";
 import { places, readSettings, settingsFile, stateFolder } from "./settings";
 import { differences, Store, type Stored } from "./store";
 import { flawsOf } from "./proof/wal-flaws";
@@ -156,6 +157,8 @@ program
       if (result.wrong.length > 0) process.exitCode = 1;
     }
   });
+
+addRestoreCommands(program);
 
 for (const [name, pinned] of [
   ["pin", true],

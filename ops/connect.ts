@@ -22,7 +22,7 @@ export interface Login {
 }
 
 /** @throws OperatorError for a name nobody has, with the one that may be meant */
-export function findService(services: readonly Service[], name: string): Service {
+export function findService<S extends Pick<Service, "name" | "code">>(services: readonly S[], name: string): S {
   const service = services.find((candidate) => candidate.name === name || candidate.code === name);
   if (service !== undefined) return service;
   const known = services.map((candidate) => candidate.name);

@@ -23,6 +23,7 @@ import { wipe } from "./lifecycle/wipe";
 import { explain } from "./operator-error";
 import { readRegistry } from "./registry-file";
 import { parseFolder } from "./sandbox/folder";
+import { addRestoreCommands } from "./restore/commands";
 import { sandboxFiles } from "./sandbox/sandbox";
 import { projectFolder, readStack } from "./stack-file";
 import { backupLines, backupProblems, collectBackups } from "./status/backup";
@@ -151,6 +152,7 @@ program
   });
 
 addBackupCommands(program, stackOption);
+addRestoreCommands(program, stackOption);
 
 program
   .command("stop")

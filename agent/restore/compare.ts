@@ -4,6 +4,8 @@ import { byRoot, type SequenceValue } from "../proof/dump-contents";
 import { contentsOf, textSettings } from "../proof/table-contents";
 import { tablesOf } from "../proof/tables";
 
+const beginReading = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${textSettings}; SET LOCAL statement_timeout = 0`;
+
 /**
  * How a restored database differs from what was dumped, in words: tables, their rows by number and by contents, constraints, indexes,
  * triggers, sequences. Of the given schemas; reads as a role that reads everything and owns nothing.
@@ -13,9 +15,7 @@ export async function differencesOf(
   { tables, sequences }: Pick<LogicalContents, "tables" | "sequences">,
   schemas: readonly string[],
 ): Promise<readonly string[]> {
-  await client.query(
-    `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${textSettings}; SET LOCAL statement_timeout = 0`,
-  );
+  await client.query(beginReading);
   try {
     const found = (await tablesOf(client)).filter(({ schema }) => schemas.includes(schema));
     const expected = new Map(Object.entries(tables).filter(([name]) => isIn(name, schemas)));
@@ -42,6 +42,29 @@ export async function differencesOf(
       }
     }
     return [...wrong, ...(await sequenceDifferences(client, sequences, schemas))];
+  } finally {
+    await client.query("ROLLBACK");
+  }
+}
+
+/** The same of the rows of one table, where nothing else was restored. */
+export async function tableDifferences(
+  client: Client,
+  { tables }: Pick<LogicalContents, "tables">,
+  name: string,
+): Promise<readonly string[]> {
+  const expected = new Map(Object.entries(tables));
+  await client.query(beginReading);
+  try {
+    const found = await tablesOf(client);
+    const roots = new Map(found.map(({ quoted, root }) => [quoted, root]));
+    const then = byRoot(expected, roots).get(name);
+    const parts = found.filter(({ quoted, root }) => quoted === name || root === name);
+    const now = byRoot(await contentsOf(client, parts), roots).get(name);
+    if (then === undefined) return [`${name} was not in the dump's snapshot`];
+    if (now === undefined) return [`${name} is missing`];
+    if (now.rows !== then.rows) return [`${name} has ${now.rows} rows, and had ${then.rows}`];
+    return now.hash === then.hash ? [] : [`${name} has other values in its ${now.rows} rows`];
   } finally {
     await client.query("ROLLBACK");
   }

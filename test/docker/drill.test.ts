@@ -45,7 +45,7 @@ const furnish = `
   CREATE FUNCTION gt.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note := upper(NEW.note); RETURN NEW; END';
   -- What a restore as anybody else would not pass.
   CREATE FUNCTION gt.is_owner() RETURNS bool LANGUAGE sql AS
-    $$SELECT session_user = 'gtown' AND current_user = 'gtown' AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)$$;
+    $$SELECT current_user = 'gtown' AND NOT (SELECT bool_or(rolsuper) FROM pg_roles WHERE rolname IN (session_user, current_user))$$;
   CREATE TABLE gt_mine (id int CHECK (gt.is_owner()));
   INSERT INTO gt_mine VALUES (1);
   CREATE TRIGGER touch BEFORE INSERT ON gt_child FOR EACH ROW EXECUTE FUNCTION gt.touch()`;

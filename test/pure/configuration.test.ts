@@ -178,13 +178,14 @@ describe("pg_hba.conf", () => {
       .filter((line) => line !== "" && !line.startsWith("#"))
       .map((line) => line.split("  #")[0]);
 
-  it("is these lines: nobody is trusted, replication is for repl only, services reach appdb only", () => {
+  it("is these lines: nobody is trusted, replication is for repl only, services reach appdb only, the superuser what is restored beside it too", () => {
     expect(rules("offered")).toEqual([
       "local all all peer map=operators",
       "local replication repl peer map=operators",
       "hostssl replication repl samenet scram-sha-256",
       "host all repl all reject",
       "host all app samenet scram-sha-256",
+      "host postgres,/^appdb_ postgres all scram-sha-256",
       "host appdb all all scram-sha-256",
     ]);
     expect(renderPgIdent()).toContain("operators root all\noperators postgres all\n");
@@ -202,6 +203,9 @@ describe("pg_hba.conf", () => {
       "hostssl all app samenet scram-sha-256",
       "host all app 127.0.0.1/32 scram-sha-256",
       "host all app ::1/128 scram-sha-256",
+      "hostssl postgres,/^appdb_ postgres all scram-sha-256",
+      "host postgres,/^appdb_ postgres 127.0.0.1/32 scram-sha-256",
+      "host postgres,/^appdb_ postgres ::1/128 scram-sha-256",
       "hostssl appdb all all scram-sha-256",
       "host appdb all 127.0.0.1/32 scram-sha-256",
       "host appdb all ::1/128 scram-sha-256",

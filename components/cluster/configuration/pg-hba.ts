@@ -1,4 +1,4 @@
-import { dumpRole, replicationRole } from "../../access/plan-items";
+import { dumpRole, replicationRole, superuserRole } from "../../access/plan-items";
 import { database, type Settings } from "../../settings-rules";
 
 /** One line of pg_hba.conf. */
@@ -59,6 +59,14 @@ const rules: readonly HostRule[] = [
     address: "samenet",
     method: "scram-sha-256",
     reason: "backup and monitoring beside the nodes",
+  },
+  {
+    type: "host",
+    database: `postgres,/^${database}_`,
+    user: superuserRole,
+    address: "all",
+    method: "scram-sha-256",
+    reason: "npm run ops -- restore, which restores into a database beside the services'",
   },
   {
     type: "host",

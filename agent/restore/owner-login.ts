@@ -1,0 +1,89 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { escapeIdentifier, type ClientBase } from "pg";
+import type { ResolvedService } from "../../services/service";
+import { tierRole } from "../../services/service";
+import { BackupFailure } from "../failure";
+
+/** Where a service's schema is restored. */
+export interface OwnerLoginArgs {
+  readonly database: string;
+  /** The service's code. */
+  readonly service: string;
+  /** PostgreSQL's `temp_file_limit`: an index of everything is sorted in files. @default no limit */
+  readonly temporaryFiles?: string;
+}
+
+/** What somebody logs in with who restores. */
+export interface OwnerLogin {
+  readonly role: string;
+  /** What it becomes, by SET ROLE. */
+  readonly owner: string;
+}
+
+/** A service whose code no signal ends: its server is of no use any more. */
+export class Unending extends BackupFailure {
+  constructor(readonly service: string) {
+    super(`${service} has code that nothing ends`);
+  }
+}
+
+/** Each after those whose tables it may have views of; of two that read each other, as they come. */
+export function inOrderOfReads(services: readonly ResolvedService[]): readonly ResolvedService[] {
+  const ordered: ResolvedService[] = [];
+  const visit = (service: ResolvedService, above: readonly ResolvedService[]) => {
+    if (ordered.includes(service) || above.includes(service)) return;
+    for (const other of services.filter(({ name }) => service.reads.includes(name))) visit(other, [...above, service]);
+    ordered.push(service);
+  };
+  for (const service of services) visit(service, []);
+  return ordered;
+}
+
+/**
+ * Makes a login that becomes the owner of a service, for one database and as long as `work` takes: functions in checks, defaults and
+ * materialized views run with no more than the owner's rights, whatever becomes of the owner's own login meanwhile. The guard is off
+ * for it (it would refuse sequences that are dumped before they have an owner), and it has none of the limits of the day. It has no
+ * password: only who is inside the server's container is let in. Nothing of it is left afterwards, nor of what an earlier one left.
+ * @param superuser in the database
+ * @throws Unending where its sessions do not end
+ */
+export async function asOwner<T>(
+  superuser: ClientBase,
+  { database, service, temporaryFiles = "-1" }: OwnerLoginArgs,
+  work: (login: OwnerLogin) => Promise<T>,
+): Promise<T> {
+  const owner = tierRole(service, "owner");
+  const login = { role: `${owner}_restore`, owner };
+  const [role, here] = [escapeIdentifier(login.role), escapeIdentifier(database)];
+  await forget(superuser, login, service);
+  await superuser.query(
+    `CREATE ROLE ${role} LOGIN CONNECTION LIMIT 1 IN ROLE ${escapeIdentifier(owner)};
+     ALTER ROLE ${role} IN DATABASE ${here} SET session_replication_role = replica;
+     ALTER ROLE ${role} IN DATABASE ${here} SET temp_file_limit = '${temporaryFiles}'`,
+  );
+  return work(login).finally(() => forget(superuser, login, service));
+}
+
+async function forget(superuser: ClientBase, { role, owner }: OwnerLogin, service: string): Promise<void> {
+  const { rowCount } = await superuser.query("SELECT FROM pg_roles WHERE rolname = $1", [role]);
+  if (rowCount === 0) return;
+  const name = escapeIdentifier(role);
+  await superuser.query(`ALTER ROLE ${name} NOLOGIN`);
+  await endSessions(superuser, role, service);
+  // What such a login made before it became the owner is the owner's.
+  await superuser.query(
+    `REASSIGN OWNED BY ${name} TO ${escapeIdentifier(owner)}; DROP OWNED BY ${name}; DROP ROLE ${name}`,
+  );
+}
+
+/** pg_restore cancels its query where it takes too long; a function may catch that, and hold what it has for ever. */
+async function endSessions(superuser: ClientBase, role: string, service: string): Promise<void> {
+  const own = "FROM pg_stat_activity WHERE usename = $1";
+  for (let left = 10; left > 0; left--) {
+    await superuser.query(`SELECT pg_terminate_backend(pid) ${own}`, [role]);
+    const { rowCount } = await superuser.query(`SELECT ${own}`, [role]);
+    if (rowCount === 0) return;
+    await sleep(1000);
+  }
+  throw new Unending(service);
+}

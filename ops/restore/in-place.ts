@@ -1,0 +1,159 @@
+import { escapeLiteral, type Client } from "pg";
+import { identifier } from "../../components/access/describe";
+import { superuserRole, type Plan } from "../../components/access/plan-items";
+import { renderPlan } from "../../components/access/sql";
+import { database as live } from "../../components/settings-rules";
+import { tierRole, tiers, type ResolvedService } from "../../services/service";
+import { OperatorError } from "../operator-error";
+import { asSuperuser, type Platform } from "./platform";
+import { checkFile, compare, describeContents, type Wanted } from "./restore";
+import { auditRestored } from "./audit";
+import { endSessions } from "./sessions";
+import { refuseDifferences, stamp, type Steps } from "./steps";
+import { transfer } from "./transfer";
+
+/** How many sessions a service has. */
+export async function sessionsOfService(platform: Platform, { code }: ResolvedService): Promise<number> {
+  const { rows } = await asSuperuser(platform, live, (superuser) =>
+    superuser.query<{ sessions: number }>(
+      "SELECT count(*)::int AS sessions FROM pg_stat_activity WHERE usename = ANY ($1)",
+      [rolesOf(code)],
+    ),
+  );
+  return rows[0]?.sessions ?? 0;
+}
+
+/**
+ * Restores one service in the place of what it has. Its roles are kept out meanwhile; what it had is kept in a schema of another name,
+ * and put back where the restore fails.
+ */
+export async function restoreInPlace(
+  platform: Platform,
+  wanted: Wanted,
+  service: ResolvedService,
+  steps: Steps,
+): Promise<void> {
+  const { plan } = platform;
+  const { code } = service;
+  await checkFile(platform, wanted, steps);
+  const kept = await setAside(platform, service, undefined, steps);
+  try {
+    await steps.run(`restore ${code}`, async () => {
+      await transfer(platform, { backup: wanted.backup, service: code, database: live });
+      await asSuperuser(platform, live, (superuser) => superuser.query(renderPlan(closed(plan, service), new Map())));
+      return ["as its owner", undefined];
+    });
+    await steps.run("compare it with the backup's manifest", () => {
+      refuseDifferences(code, compare(platform, wanted, live));
+      return Promise.resolve([describeContents(wanted), undefined]);
+    });
+  } catch (error) {
+    steps.say(`what ${code} had is put back`);
+    await setAside(platform, service, kept, steps);
+    await open(platform, service, steps);
+    throw error;
+  }
+  await open(platform, service, steps);
+  tellUndo(platform, kept, steps);
+}
+
+/** Puts back what a service had before it was restored; what it has now is kept in its turn. */
+export async function swapSchemas(
+  platform: Platform,
+  service: ResolvedService,
+  incoming: string,
+  steps: Steps,
+): Promise<void> {
+  const kept = await setAside(platform, service, incoming, steps);
+  await open(platform, service, steps);
+  tellUndo(platform, kept, steps);
+}
+
+/** The service a kept schema is of, by its name: `gt_before_20261127t101500`. */
+export function serviceOfKept({ services }: Plan, schema: string): ResolvedService | undefined {
+  return services.find(({ code }) => new RegExp(`^${code}_before_\\d{8}t\\d{6}$`).test(schema));
+}
+
+const rolesOf = (code: string) => tiers.map((tier) => tierRole(code, tier));
+
+/** The plan, and nobody of the service is let in. */
+function closed(plan: Plan, { name }: ResolvedService): Plan {
+  const roles = plan.roles.map((role) => (role.of?.service === name ? { ...role, connectionLimit: 0 } : role));
+  return { ...plan, roles };
+}
+
+/**
+ * Keeps a service out, and gives its schema another name; `incoming` takes its place, or an empty one.
+ * @returns the name under which it is kept
+ */
+async function setAside(
+  platform: Platform,
+  service: ResolvedService,
+  incoming: string | undefined,
+  steps: Steps,
+): Promise<string> {
+  const { plan } = platform;
+  const { code } = service;
+  const kept = `${code}_before_${stamp(new Date())}`;
+  await steps.run(`keep ${code} out, and what it has as ${kept}`, () =>
+    asSuperuser(platform, live, async (superuser) => {
+      if (incoming !== undefined) await requireSchema(superuser, code, incoming);
+      await superuser.query(
+        rolesOf(code)
+          .map((role) => `ALTER ROLE ${identifier(role)} CONNECTION LIMIT 0`)
+          .join("; "),
+      );
+      const ended = await endSessions(superuser, "usename", rolesOf(code));
+      await superuser.query(["BEGIN", ...rename(plan, code, kept, incoming), "COMMIT"].join("; "));
+      await superuser.query(renderPlan(closed(plan, service), new Map()));
+      return [`${ended} sessions were ended`, undefined];
+    }),
+  );
+  return kept;
+}
+
+/** What is kept belongs to nobody of the plan's and nobody is let in: so the guard and the audit take it for no service's schema. */
+function rename(plan: Plan, code: string, kept: string, incoming: string | undefined): readonly string[] {
+  const owner = tierRole(code, "owner");
+  const others = plan.roles.map(({ name }) => name).filter((name) => name !== owner);
+  const everyone = ["PUBLIC", ...others.map((name) => identifier(name))].join(", ");
+  const schema = identifier(kept);
+  return [
+    `ALTER SCHEMA ${identifier(code)} RENAME TO ${schema}`,
+    `ALTER SCHEMA ${schema} OWNER TO ${superuserRole}`,
+    `REVOKE ALL ON SCHEMA ${schema} FROM ${everyone}, ${identifier(owner)} CASCADE`,
+    ...["TABLES", "SEQUENCES", "ROUTINES"].map(
+      (all) => `REVOKE ALL ON ALL ${all} IN SCHEMA ${schema} FROM ${everyone} CASCADE`,
+    ),
+    // As PostgreSQL gives it by itself: nobody is let into the schema, and the audit has nothing to say of it.
+    `GRANT EXECUTE ON ALL ROUTINES IN SCHEMA ${schema} TO PUBLIC`,
+    ...(incoming === undefined ? [] : [`ALTER SCHEMA ${identifier(incoming)} RENAME TO ${identifier(code)}`]),
+  ];
+}
+
+async function requireSchema(superuser: Client, code: string, schema: string): Promise<void> {
+  const { rows } = await superuser.query<{ name: string }>(
+    `SELECT nspname AS name FROM pg_namespace WHERE starts_with(nspname::text, ${escapeLiteral(`${code}_before_`)}) ORDER BY 1`,
+  );
+  if (rows.some(({ name }) => name === schema)) return;
+  throw new OperatorError(
+    `${schema} is no schema of ${live}; kept of ${code} are ${rows.map(({ name }) => name).join(", ") || "none"}`,
+  );
+}
+
+/** Lets the service in again. */
+function open(platform: Platform, { code }: ResolvedService, steps: Steps): Promise<void> {
+  const { plan, logins } = platform;
+  return steps.run(`let ${code} in, and ask the audit`, () =>
+    asSuperuser(platform, live, async (superuser) => {
+      await superuser.query(renderPlan(plan, new Map()));
+      refuseDifferences(live, await auditRestored(plan, superuser, logins));
+      return ["every login works, and may do what the plan says", undefined];
+    }),
+  );
+}
+
+function tellUndo({ stack }: Platform, kept: string, steps: Steps): void {
+  steps.say(`to undo it: npm run ops -- restore swap ${kept} --stack ${stack.name}`);
+  steps.say(`when nobody needs it any more, as superuser: DROP SCHEMA ${kept} CASCADE`);
+}

@@ -1,0 +1,196 @@
+import type { Manifest } from "../../agent/manifest";
+import { inOrderOfReads } from "../../agent/restore/owner-login";
+import { identifier } from "../../components/access/describe";
+import { renderLogins, renderPlan } from "../../components/access/sql";
+import { agentFile } from "../../components/backup/agent-file";
+import { docker } from "../../components/cluster/docker-cli";
+import { dockerNames } from "../../components/naming";
+import { database as live } from "../../components/settings-rules";
+import { show } from "../../services/printable";
+import { listBackups } from "../backup";
+import { OperatorError } from "../operator-error";
+import { bytes } from "../status/format";
+import { auditRestored } from "./audit";
+import { originStatement } from "./databases";
+import { asSuperuser, findNodes, planBeside, type Platform } from "./platform";
+import { refuseDifferences, type Steps } from "./steps";
+import { freeKiB, transfer } from "./transfer";
+
+/** What is restored: everything, the services of `services`, or one table's rows. */
+export interface Wanted {
+  readonly backup: Manifest;
+  /** Codes. */
+  readonly services: readonly string[];
+  /** `gt.gt_raw_data`, of the only service. */
+  readonly table?: string;
+}
+
+/**
+ * The dump that is asked for.
+ * @param id undefined: the newest that has what is wanted
+ * @param service code of the only one that is wanted; undefined: all of the plan
+ * @throws OperatorError where there is none, or it lacks what is wanted
+ */
+export function choose({ stack, plan }: Platform, id: string | undefined, service?: string, table?: string): Wanted {
+  const services = service === undefined ? plan.services.map(({ code }) => code) : [service];
+  const dumps = listBackups(stack).backups.filter((backup) => backup.logical !== undefined);
+  const lacks = ({ logical }: Manifest) => services.filter((code) => logical?.services.includes(code) !== true);
+  const backup =
+    id === undefined
+      ? (dumps.findLast((one) => lacks(one).length === 0) ?? dumps.at(-1))
+      : dumps.find((one) => one.id === id);
+  if (backup === undefined) {
+    const known = dumps.map((one) => one.id).join(", ");
+    throw new OperatorError(
+      id === undefined
+        ? `there is no dump to restore: npm run ops -- backup list --stack ${stack.name}`
+        : `there is no dump ${id}; there are ${known || "none"}`,
+    );
+  }
+  // A service that was added since has nothing to lose; one that could not be dumped has.
+  const absent = lacks(backup);
+  const leftOut = (backup.logical?.leftOut ?? []).filter((one) => absent.includes(one.service));
+  const inside = services.filter((code) => !absent.includes(code));
+  if (leftOut.length > 0 || inside.length === 0) {
+    const why = leftOut.map((one) => `${one.service}: ${one.why}`).join("; ") || "they were no services then";
+    throw new OperatorError(
+      `${backup.id} has no ${absent.join(", ")} (${why}): choose another (backup list), or one service (--service)`,
+    );
+  }
+  const [code = ""] = services;
+  const tables = Object.keys(backup.logical?.tables ?? {});
+  if (table !== undefined && !table.startsWith(`${code}.`)) {
+    throw new OperatorError(
+      `--table ${show(table)}: expected one of ${code}, like ${tables.find((one) => one.startsWith(`${code}.`)) ?? `${code}.${code}_data`}`,
+    );
+  }
+  return { backup, services: inside, ...(table === undefined ? {} : { table }) };
+}
+
+/** The first step of the page's: the file is what it was when it was proven. */
+export function checkFile({ stack }: Platform, { backup }: Wanted, steps: Steps): Promise<void> {
+  return steps.run(`check ${backup.id}`, () => {
+    const { container } = dockerNames(stack.settings.namePrefix).backup;
+    const { status, stdout, stderr } = docker(["exec", container, "node", agentFile, "verify", backup.id], {
+      host: stack.dockerHost,
+    });
+    if (status !== 0) throw new OperatorError(`${backup.id} cannot be used: ${(stdout + stderr).trim()}`);
+    const size = backup.files.reduce((sum, file) => sum + file.bytes, 0);
+    return Promise.resolve([`${backup.files.length} files, ${bytes(size)}, as they were proven`, undefined]);
+  });
+}
+
+/**
+ * Restores into a new database beside the services' own, and compares it. What fails leaves no database, except where it is restored
+ * and not what it was: then a person may want to look.
+ * @returns the database
+ */
+export async function restoreBeside(platform: Platform, wanted: Wanted, name: string, steps: Steps): Promise<void> {
+  const { plan } = platform;
+  const { backup, services, table } = wanted;
+  await checkFile(platform, wanted, steps);
+  await steps.run(`prepare the database ${name}`, async () => {
+    const result = await prepare(platform, name, wanted);
+    return [result, undefined];
+  });
+  await steps
+    .run(
+      `restore ${table ?? (services.length === plan.services.length ? "every service" : services.join(", "))}`,
+      async () => {
+        for (const { code } of inOrderOfReads(plan.services).filter((one) => services.includes(one.code))) {
+          const began = performance.now();
+          await transfer(platform, {
+            backup,
+            service: code,
+            database: name,
+            ...(table === undefined ? {} : { table }),
+          });
+          if (services.length > 1) steps.say(`${code} in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+        }
+        // What the owners' objects were given by default is the plan's now, and nothing else.
+        await asSuperuser(platform, name, (superuser) =>
+          superuser.query(renderPlan(planBeside(plan, name), new Map())),
+        );
+        return ["as their owners; the plan is applied", undefined];
+      },
+    )
+    .catch(async (error: unknown) => {
+      await drop(platform, name);
+      throw error;
+    });
+  await steps.run("compare it with the backup's manifest, and ask the audit", async () => {
+    refuseDifferences(name, [
+      ...compare(platform, wanted, name),
+      ...(await asSuperuser(platform, name, (superuser) =>
+        auditRestored(planBeside(plan, name), superuser, undefined),
+      )),
+    ]);
+    return [describeContents(wanted), undefined];
+  });
+}
+
+async function prepare(platform: Platform, name: string, wanted: Wanted): Promise<string> {
+  const { stack, plan } = platform;
+  const { primary } = findNodes(stack);
+  const room = await asSuperuser(platform, live, (superuser) =>
+    superuser.query<{ bytes: number }>("SELECT pg_database_size(current_database())::float8 AS bytes"),
+  );
+  const [needed, free] = [room.rows[0]?.bytes ?? 0, freeKiB(stack, primary.container) * 1024];
+  if (needed > free) {
+    throw new OperatorError(
+      `${primary.container} has ${bytes(free)} free, and ${live} beside itself may take ${bytes(needed)}: make room first`,
+    );
+  }
+  await asSuperuser(platform, live, async (superuser) => {
+    await superuser.query(`CREATE DATABASE ${identifier(name)} TEMPLATE template0`);
+    const only = wanted.table === undefined && wanted.services.length === plan.services.length ? null : wanted.services;
+    await superuser.query(originStatement(name, { is: "restored", backup: wanted.backup.id, only }));
+  });
+  const beside = planBeside(plan, name);
+  const ages = await asSuperuser(platform, live, (superuser) =>
+    superuser.query<{ role: string; fingerprint: string; since: Date }>("SELECT * FROM platform.password"),
+  );
+  await asSuperuser(platform, name, async (superuser) => {
+    await superuser.query(renderLogins(beside, new Map()));
+    await superuser.query(renderPlan(beside, new Map()));
+    // Since when a role has its password is no matter of the backup.
+    for (const { role, fingerprint, since } of ages.rows) {
+      await superuser.query("INSERT INTO platform.password VALUES ($1, $2, $3)", [role, fingerprint, since]);
+    }
+  });
+  return `schemas, roles' rights and the guard are there; ${bytes(free)} are free`;
+}
+
+/** What was restored by this run, and nothing else. */
+async function drop(platform: Platform, name: string): Promise<void> {
+  await asSuperuser(platform, live, (superuser) =>
+    superuser.query(`DROP DATABASE IF EXISTS ${identifier(name)} WITH (FORCE)`),
+  );
+}
+
+/** How a database differs from a backup. */
+export function compare({ stack }: Platform, { backup, services, table }: Wanted, name: string): readonly string[] {
+  const { container } = dockerNames(stack.settings.namePrefix).backup;
+  const what = [
+    "--database",
+    name,
+    "--services",
+    services.join(","),
+    ...(table === undefined ? [] : ["--table", table]),
+  ];
+  const { status, stdout, stderr } = docker(["exec", container, "node", agentFile, "compare", backup.id, ...what], {
+    host: stack.dockerHost,
+  });
+  if (status !== 0) throw new OperatorError(`${name} cannot be compared: ${stderr.trim()}`);
+  return JSON.parse(stdout) as readonly string[];
+}
+
+/** What a comparison has compared. */
+export function describeContents({ backup, services, table }: Wanted): string {
+  const ofServices = ([name]: readonly [string, unknown]) => services.some((code) => name.startsWith(`${code}.`));
+  const tables = Object.entries(backup.logical?.tables ?? {}).filter(ofServices);
+  const sequences = Object.entries(backup.logical?.sequences ?? {}).filter(ofServices);
+  if (table !== undefined) return `${table} has the rows and values of the backup; indexes and keys are not restored`;
+  const rows = tables.reduce((sum, [, contents]) => sum + contents.rows, 0);
+  return `${tables.length} tables with ${rows} rows, ${sequences.length} sequences, rights: as they were`;
+}

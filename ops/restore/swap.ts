@@ -1,0 +1,133 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Client } from "pg";
+import { identifier } from "../../components/access/describe";
+import { everybody, superuserRole } from "../../components/access/plan-items";
+import { renderLogins, renderPlan } from "../../components/access/sql";
+import { answerTimeoutMs, docker } from "../../components/cluster/docker-cli";
+import { database as live } from "../../components/settings-rules";
+import { OperatorError } from "../operator-error";
+import { auditRestored } from "./audit";
+import { originOf, originStatement } from "./databases";
+import { asSuperuser, findNodes, type Platform } from "./platform";
+import { endSessions } from "./sessions";
+import { refuseDifferences, stamp, type Steps } from "./steps";
+
+/** In which nobody of a service is. */
+const elsewhere = "postgres";
+
+/** How many sessions a swap ends. */
+export async function sessionsOf(platform: Platform, database: string): Promise<number> {
+  const { rows } = await asSuperuser(platform, elsewhere, (superuser) =>
+    superuser.query<{ sessions: number }>(
+      "SELECT count(*)::int AS sessions FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'",
+      [database],
+    ),
+  );
+  return rows[0]?.sessions ?? 0;
+}
+
+/** @throws OperatorError where a database may not take the services' place */
+export async function requireWhole(platform: Platform, database: string): Promise<void> {
+  const { only } = await asSuperuser(platform, elsewhere, (superuser) => originOf(superuser, database));
+  if (only === null) return;
+  throw new OperatorError(`${database} has only ${only.join(", ")}: the others would lose everything`);
+}
+
+/**
+ * Puts a database in the place of the services' own, which keeps another name; URLs stay as they are. Nobody is let into either of
+ * them meanwhile. Done again after it was killed, it goes on.
+ * @returns the name under which what was the services' own is kept
+ */
+export async function swapDatabases(platform: Platform, database: string, steps: Steps): Promise<string> {
+  const { stack, plan } = platform;
+  await requireWhole(platform, database);
+  const kept = `${live}_before_${stamp(new Date())}`;
+  await steps.run(`swap ${live} and ${database}`, async () => {
+    // A person at the keyboard who is in doubt must not leave the services without a database.
+    const ignore = () => steps.say("it is done in a moment");
+    process.on("SIGINT", ignore);
+    try {
+      const began = performance.now();
+      const ended = await asSuperuser(platform, elsewhere, (superuser) =>
+        exchange(superuser, plan.grants, database, kept),
+      );
+      const seconds = ((performance.now() - began) / 1000).toFixed(1);
+      return [`${ended} sessions were ended; nobody was let in for ${seconds} s`, undefined];
+    } finally {
+      process.off("SIGINT", ignore);
+    }
+  });
+  await endOnStandby(platform, kept);
+  await steps.run("apply the plan, and ask the audit", async () => {
+    await asSuperuser(platform, live, async (superuser) => {
+      await superuser.query(renderLogins(plan, new Map()));
+      await superuser.query(renderPlan(plan, new Map()));
+      refuseDifferences(live, await auditRestored(plan, superuser, platform.logins));
+    });
+    return ["every login works, and may do what the plan says", undefined];
+  });
+  steps.say(`${live} is ${database} now; what it was is ${kept}`);
+  steps.say(`to undo it: npm run ops -- restore swap ${kept} --stack ${stack.name}`);
+  const { primary } = findNodes(stack);
+  steps.say(`when nobody needs it any more: docker exec ${primary.container} dropdb -U postgres ${kept}`);
+  return kept;
+}
+
+async function exchange(
+  superuser: Client,
+  grants: Platform["plan"]["grants"],
+  database: string,
+  kept: string,
+): Promise<number> {
+  const both = [live, database];
+  const allow = (names: readonly string[], allowed: boolean) =>
+    superuser.query(names.map((name) => `ALTER DATABASE ${identifier(name)} ALLOW_CONNECTIONS ${allowed}`).join("; "));
+  await allow(both, false);
+  try {
+    const ended = await endSessions(superuser, "datname", both);
+    const revoked = grants.flatMap(({ on, privileges, to }) =>
+      on.type === "database"
+        ? [
+            `REVOKE ${privileges.join(", ")} ON DATABASE ${identifier(kept)} FROM ${to === everybody ? to : identifier(to)}`,
+          ]
+        : [],
+    );
+    await superuser.query(
+      [
+        "BEGIN",
+        `ALTER DATABASE ${identifier(live)} RENAME TO ${identifier(kept)}`,
+        `ALTER DATABASE ${identifier(database)} RENAME TO ${identifier(live)}`,
+        originStatement(kept, { is: "before", backup: null, only: null }),
+        `COMMENT ON DATABASE ${identifier(live)} IS NULL`,
+        ...revoked,
+        ...[live, kept].map((name) => `ALTER DATABASE ${identifier(name)} ALLOW_CONNECTIONS true`),
+        "COMMIT",
+      ].join("; "),
+    );
+    return ended;
+  } catch (error) {
+    await superuser.query("ROLLBACK");
+    await allow(both, true);
+    throw new OperatorError(`nothing was swapped: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** They would go on reading what it was. */
+async function endOnStandby({ stack }: Platform, kept: string): Promise<void> {
+  const { primary, standby } = findNodes(stack);
+  if (standby === undefined) return;
+  const ask = (container: string, query: string) => {
+    const psql = ["psql", "-XAtU", superuserRole, "-d", elsewhere, "-c", query];
+    return docker(["exec", container, ...psql], { host: stack.dockerHost, timeoutMs: answerTimeoutMs }).stdout.trim();
+  };
+  const written = ask(primary.container, "SELECT pg_current_wal_lsn()");
+  // Before it has replayed the swap, whoever comes again gets what it was.
+  for (
+    let left = 30;
+    left > 0 && ask(standby.container, `SELECT pg_last_wal_replay_lsn() >= '${written}'`) !== "t";
+    left--
+  ) {
+    await sleep(1000);
+  }
+  ask(standby.container, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${kept}'`);
+}

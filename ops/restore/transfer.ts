@@ -1,0 +1,122 @@
+import { execa } from "execa";
+import { BackupFailure, inALine } from "../../agent/failure";
+import type { Manifest } from "../../agent/manifest";
+import { asOwner, type OwnerLogin } from "../../agent/restore/owner-login";
+import { restoreOptions } from "../../agent/restore/services";
+import { within, type ToolOptions } from "../../agent/tool";
+import { places } from "../../agent/settings";
+import { docker, dockerVariables } from "../../components/cluster/docker-cli";
+import { dockerNames } from "../../components/naming";
+import { OperatorError } from "../operator-error";
+import type { Stack } from "../stack-file";
+import { asSuperuser, findNodes, type Platform } from "./platform";
+
+/** One service's schema of a backup, into a database of the primary. */
+export interface Transfer {
+  readonly backup: Manifest;
+  /** The service's code. */
+  readonly service: string;
+  /** Into which; the service's schema is there, and empty. */
+  readonly database: string;
+  /** Only the rows of this one, and the definitions of everything: `gt.gt_raw_data`. */
+  readonly table?: string;
+}
+
+/**
+ * Restores a service's schema as its owner. The dump comes out of the backup's container and goes into pg_restore in the primary's,
+ * on whose socket the owner's login needs no password.
+ * @throws OperatorError in pg_restore's words
+ */
+export async function transfer(platform: Platform, { backup, service, database, table }: Transfer): Promise<void> {
+  const { stack } = platform;
+  const { primary } = findNodes(stack);
+  const dumps = backup.logical?.dumps ?? [];
+  const dump = dumps.find((one) => one.service === service) ?? dumps.find((one) => one.service === null);
+  if (dump === undefined) throw new OperatorError(`${backup.id} has no dump of ${service}`);
+  const file = `${places.store}/backups/${backup.id}/${dump.file}`;
+  const temporaryFiles = `${Math.floor(freeKiB(stack, primary.container) / 2)}kB`;
+  await asSuperuser(platform, database, (superuser) =>
+    asOwner(superuser, { database, service, temporaryFiles }, async (login) => {
+      const to = { stack, container: primary.container, file, database, service, login };
+      if (table === undefined) {
+        await pipe(to, []);
+        await analyze(to);
+        return;
+      }
+      await pipe(to, ["--section=pre-data"]);
+      const { rows } = await superuser.query<{ name: string }>(
+        `SELECT c.relname AS name FROM pg_class c
+          WHERE c.oid = $1::regclass OR c.oid IN (SELECT relid FROM pg_partition_tree($1::regclass))`,
+        [table],
+      );
+      await pipe(to, ["--section=data", ...rows.map(({ name }) => `--table=${name}`)]);
+    }),
+  ).catch((error: unknown) => {
+    if (!(error instanceof BackupFailure)) throw error;
+    throw new OperatorError(`${service} cannot be restored: ${inALine(error)}`);
+  });
+}
+
+interface Way {
+  readonly stack: Stack;
+  readonly container: string;
+  readonly file: string;
+  readonly database: string;
+  readonly service: string;
+  readonly login: OwnerLogin;
+}
+
+async function pipe({ stack, container, file, database, service, login }: Way, more: readonly string[]): Promise<void> {
+  const { backup } = dockerNames(stack.settings.namePrefix);
+  const to = [`--username=${login.role}`, `--dbname=${database}`];
+  // What it has no need to read is read all the same: else it looks as if somebody had cut it off.
+  const wholeInput = ["sh", "-c", '"$@" && cat > /dev/null', "sh"];
+  const restore = [...wholeInput, "pg_restore", ...to, ...restoreOptions(service, login.owner), ...more];
+  await limited(stack, async (signal) => {
+    const options = { cancelSignal: signal, env: dockerVariables(stack.dockerHost) };
+    await execa("docker", ["exec", backup.container, "cat", file], {
+      ...{ ...options, stdin: "ignore", buffer: { stdout: false } },
+    })
+      .pipe("docker", ["exec", "--interactive", container, ...restore], options)
+      .catch((error: unknown) => {
+        // Of two that fail execa tells of both; pg_restore says why its input then breaks off.
+        throw new BackupFailure(said(error));
+      });
+  });
+}
+
+/** Without it every query is planned as if the tables were empty, until autovacuum comes by. */
+async function analyze({ stack, container, database, service, login }: Way): Promise<void> {
+  const as = ["--env", `PGOPTIONS=-c role=${login.owner}`];
+  const args = [`--username=${login.role}`, `--dbname=${database}`, `--schema=${service}`, "--analyze-only", "--quiet"];
+  await limited(stack, async (signal) => {
+    await execa("docker", ["exec", ...as, container, "vacuumdb", ...args], {
+      ...{ cancelSignal: signal, env: dockerVariables(stack.dockerHost), stdin: "ignore" },
+    }).catch((error: unknown) => {
+      throw new BackupFailure(said(error));
+    });
+  });
+}
+
+/** A service's own code runs in it. */
+function limited<T>({ settings }: Stack, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  return within<ToolOptions, T>(settings.backupDumpMinutes, { places }, ({ signal = new AbortController().signal }) =>
+    work(signal),
+  );
+}
+
+const stderrOf = (error: unknown) => (error as { readonly stderr?: string }).stderr?.trim() ?? "";
+
+function said(error: unknown): string {
+  const lines = stderrOf(error).split("\n").filter(Boolean);
+  const { shortMessage = String(error) } = error as { readonly shortMessage?: string };
+  return lines.length > 0 ? lines.slice(-4).join("; ") : shortMessage;
+}
+
+/** KiB that are free where a node's data are. */
+export function freeKiB({ dockerHost: host }: Stack, container: string): number {
+  const { stdout, stderr } = docker(["exec", container, "sh", "-c", 'df -kP "$PGDATA" | tail -n 1'], { host });
+  const free = Number(stdout.split(/\s+/)[3]);
+  if (Number.isFinite(free)) return free;
+  throw new OperatorError(`${container}: how much room its disk has is not known: ${stderr.trim()}`);
+}

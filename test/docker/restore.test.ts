@@ -1,0 +1,138 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { superuserRole } from "../../components/access/plan-items";
+import { choose, restoreBeside } from "../../ops/restore/restore";
+import { restoreInPlace, serviceOfKept, swapSchemas } from "../../ops/restore/in-place";
+import type { Platform } from "../../ops/restore/platform";
+import { steps, type Steps } from "../../ops/restore/steps";
+import { swapDatabases } from "../../ops/restore/swap";
+import { services } from "../../services/registry";
+import { backupAgent, type BackupAgent } from "../support/backup";
+import { prepareCluster, type TestCluster } from "../support/cluster";
+import { fakePassword } from "../support/mocks";
+
+// What `npm run ops -- restore` does on a running stack: beside, in place, swapped, undone.
+let cluster: TestCluster;
+let agent: BackupAgent;
+let platform: Platform;
+let said: string[] = [];
+let progress: Steps;
+
+beforeAll(async () => {
+  cluster = await prepareCluster(services.slice(0, 3), { withBackup: true });
+  agent = backupAgent(cluster);
+  const { status, output } = await cluster.up();
+  expect(status, output).toBe(0);
+  await agent.hasBegun();
+  await as("gtown", furnish);
+  expect(agent.run("now", "logical").output).toContain("is proven");
+  await as("gtown", "DELETE FROM gt_kinds WHERE id > 10; INSERT INTO gt_kinds (n) SELECT 0 FROM generate_series(1, 5)");
+  const { passwords, ...target } = cluster.target("primary");
+  platform = {
+    stack: { name: "dev", settings: cluster.settings, dockerHost: undefined },
+    plan: cluster.plan,
+    logins: { ...target, passwords: new Map([...passwords, [superuserRole, fakePassword("postgres-password")]]) },
+  };
+});
+afterAll(() => cluster.clean());
+
+const furnish = `
+  CREATE FUNCTION gt.is_owner() RETURNS bool LANGUAGE sql AS
+    $$SELECT current_user = 'gtown' AND NOT (SELECT bool_or(rolsuper) FROM pg_roles WHERE rolname IN (session_user, current_user))$$;
+  CREATE TABLE gt_kinds (id serial PRIMARY KEY, n int CHECK (gt.is_owner()), t text DEFAULT 'x');
+  INSERT INTO gt_kinds (n) SELECT i FROM generate_series(1, 1000) i;
+  CREATE TABLE gt_part (id int, v float8) PARTITION BY RANGE (id);
+  CREATE TABLE gt_part_1 PARTITION OF gt_part FOR VALUES FROM (0) TO (100);
+  INSERT INTO gt_part SELECT i, random() FROM generate_series(0, 99) i;
+  CREATE TABLE gt_child (kind int REFERENCES gt_kinds ON DELETE CASCADE, note text);
+  INSERT INTO gt_child SELECT i, 'n' FROM generate_series(1, 50) i`;
+
+async function as(role: string, sql: string): Promise<unknown[]> {
+  const client = await cluster.login("primary", role);
+  const results = await client.query<Record<string, unknown>>(sql).finally(() => client.end());
+  return Array.isArray(results) ? [] : results.rows;
+}
+
+const count = (database = "appdb") =>
+  cluster
+    .exec("primary", "psql", "-XAtU", "postgres", "-d", database, "-c", "SELECT count(*) FROM gt.gt_kinds")
+    .output.trim();
+
+function begin(): void {
+  said = [];
+  progress = steps(9, (line) => said.push(line));
+}
+
+describe("a restore of everything", () => {
+  it("makes a database beside, of which everything is compared, and keeps the services' own as it is", async () => {
+    begin();
+    await restoreBeside(platform, choose(platform, undefined), "appdb_restored_20261127t000001", progress);
+    expect(said.join("\n")).toMatch(/2 tables with|tables with \d+ rows, \d+ sequences, rights: as they were/);
+    expect(count("appdb_restored_20261127t000001")).toBe("1000");
+    expect(count()).toBe("15");
+    expect(cluster.ask("primary", "SELECT count(*) FROM pg_roles WHERE rolname LIKE '%restore%'")).toBe("0");
+  });
+
+  it("takes the place of the services' own, with URLs and logins as they were, on both servers", async () => {
+    begin();
+    const reading = await cluster.login("replica", "gtuser");
+    const writing = await cluster.login("primary", "gtapp");
+    const kept = await swapDatabases(platform, "appdb_restored_20261127t000001", progress);
+    expect(said.join("\n")).toMatch(/nobody was let in for \d+\.\d s/);
+    await expect(writing.query("SELECT")).rejects.toThrow();
+    await cluster.caughtUp("primary");
+    await expect(reading.query("SELECT")).rejects.toThrow();
+    expect(await as("gtapp", "SELECT count(*)::int AS n FROM gt_kinds")).toEqual([{ n: 1000 }]);
+    expect(count(kept)).toBe("15");
+    // Nobody of a service goes on in what it was.
+    await expect(cluster.login("primary", "gtapp", undefined, kept)).rejects.toThrow();
+    const replica = await cluster.login("replica", "gtuser");
+    expect((await replica.query("SELECT count(*)::int AS n FROM gt_kinds")).rows).toEqual([{ n: 1000 }]);
+    await replica.end();
+    begin();
+    await swapDatabases(platform, kept, progress);
+    expect(count()).toBe("15");
+  });
+});
+
+describe("a restore of one service", () => {
+  it("in its place lets it in again when it is compared, keeps what it had, and is undone", async () => {
+    begin();
+    const service = platform.plan.services.find(({ code }) => code === "gt");
+    if (service === undefined) throw new Error("no gt");
+    await restoreInPlace(platform, choose(platform, undefined, "gt"), service, progress);
+    expect(await as("gtapp", "SELECT count(*)::int AS n FROM gt_kinds")).toEqual([{ n: 1000 }]);
+    const kept = /gt_before_\w+/.exec(said.join("\n"))?.[0] ?? "";
+    expect(serviceOfKept(platform.plan, kept)).toBe(service);
+    begin();
+    await swapSchemas(platform, service, kept, progress);
+    expect(await as("gtapp", "SELECT count(*)::int AS n FROM gt_kinds")).toEqual([{ n: 15 }]);
+  });
+
+  it("of one table brings its rows into a database beside", async () => {
+    begin();
+    await restoreBeside(
+      platform,
+      choose(platform, undefined, "gt", "gt.gt_part"),
+      "appdb_restored_20261127t000002",
+      progress,
+    );
+    expect(
+      cluster
+        .exec(
+          "primary",
+          "psql",
+          "-XAtU",
+          "postgres",
+          "-d",
+          "appdb_restored_20261127t000002",
+          "-c",
+          "SELECT count(*) FROM gt.gt_part",
+        )
+        .output.trim(),
+    ).toBe("100");
+    expect(count("appdb_restored_20261127t000002")).toBe("0");
+    await expect(swapDatabases(platform, "appdb_restored_20261127t000002", progress)).rejects.toThrow(
+      "appdb_restored_20261127t000002 has only gt",
+    );
+  });
+});
