@@ -13,7 +13,7 @@ import { baseFile, baseWalFile } from "./physical";
 import { contentsOf, textSettings } from "./proof/table-contents";
 import { tablesOf } from "./proof/tables";
 import { differencesOf } from "./restore/compare";
-import { Unending } from "./restore/owner-login";
+import { ServerTaken } from "./restore/owner-login";
 import { restoreServices } from "./restore/services";
 import { initialize, withServer, type Throwaway } from "./restore/throwaway";
 import type { AgentSettings } from "./settings";
@@ -68,7 +68,7 @@ export async function drillLogical(
       );
     });
     return restoring.catch(async (error: unknown) => {
-      if (!(error instanceof Unending) || without.includes(error.service)) throw error;
+      if (!(error instanceof ServerTaken) || without.includes(error.service)) throw error;
       return [error.message, ...(await restore([...without, error.service]))];
     });
   };
@@ -97,7 +97,7 @@ async function restoreAndCompare(
   await apply(server, plan);
 
   const reader = await server.connect("app", plan.database);
-  const differing = await differencesOf(reader, logical, inside).finally(() => reader.end());
+  const differing = await differencesOf(reader, logical, inside, dumpMinutes).finally(() => reader.end());
   const superuser = await server.connect("postgres", plan.database);
   const findings = await audit(plan, superuser, undefined).finally(() => superuser.end());
   const absent = known.filter(

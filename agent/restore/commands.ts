@@ -27,8 +27,8 @@ export function addRestoreCommands(program: Command): void {
       const reader = await connectAsApp(host, { ...settings, database }, places);
       const differing =
         table === undefined
-          ? differencesOf(reader, logical, services.split(","))
-          : tableDifferences(reader, logical, table);
+          ? differencesOf(reader, logical, services.split(","), settings.dumpMinutes)
+          : tableDifferences(reader, logical, table, settings.dumpMinutes);
       const wrong = await differing.finally(() => reader.end());
       process.stdout.write(`${JSON.stringify(wrong)}\n`);
     });

@@ -1,10 +1,46 @@
-import type { Client } from "pg";
+import { DatabaseError, type Client } from "pg";
+import { BackupFailure, inALine } from "../failure";
 import type { LogicalContents } from "../manifest";
 import { byRoot, type SequenceValue } from "../proof/dump-contents";
+import type { TableContents } from "../proof/row-sum";
 import { contentsOf, textSettings } from "../proof/table-contents";
 import { tablesOf } from "../proof/tables";
 
-const beginReading = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${textSettings}; SET LOCAL statement_timeout = 0`;
+const beginReading = (minutes: number) =>
+  `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${textSettings}; SET LOCAL statement_timeout = '${minutes}min'`;
+
+/**
+ * Reads every row of tables, in a transaction of its own. One that cannot be read, or takes too long, keeps nobody from the others.
+ * @param client of a role that reads everything and owns nothing
+ * @param minutes a table may take
+ * @returns contents by the table's name as SQL has it, and in words what could not be read
+ */
+export async function readTables(
+  client: Client,
+  tables: readonly { readonly quoted: string }[],
+  minutes: number,
+): Promise<{ readonly contents: ReadonlyMap<string, TableContents>; readonly wrong: readonly string[] }> {
+  const contents = new Map<string, TableContents>();
+  const wrong: string[] = [];
+  await client.query(beginReading(minutes));
+  try {
+    for (const table of tables) {
+      await client.query("SAVEPOINT one");
+      try {
+        for (const [name, read] of await contentsOf(client, [table])) contents.set(name, read);
+      } catch (error) {
+        if (!(error instanceof DatabaseError)) {
+          throw new BackupFailure(`the server is gone while ${table.quoted} is read: ${inALine(error)}`);
+        }
+        wrong.push(`${table.quoted} cannot be read: ${inALine(error)}`);
+      }
+      await client.query("ROLLBACK TO SAVEPOINT one");
+    }
+    return { contents, wrong };
+  } finally {
+    await client.query("ROLLBACK").catch(() => undefined); // a lost connection is the error of the query before
+  }
+}
 
 /**
  * How a restored database differs from what was dumped, in words: tables, their rows by number and by contents, constraints, indexes,
@@ -14,37 +50,32 @@ export async function differencesOf(
   client: Client,
   { tables, sequences }: Pick<LogicalContents, "tables" | "sequences">,
   schemas: readonly string[],
+  minutes: number,
 ): Promise<readonly string[]> {
-  await client.query(beginReading);
-  try {
-    const found = (await tablesOf(client)).filter(({ schema }) => schemas.includes(schema));
-    const expected = new Map(Object.entries(tables).filter(([name]) => isIn(name, schemas)));
-    const parts = new Map(found.map((table) => [table.quoted, table]));
-    const wrong = [
-      ...[...expected.keys()].filter((name) => !parts.has(name)).map((name) => `${name} is missing`),
-      ...[...parts.keys()]
-        .filter((name) => !expected.has(name))
-        .map((name) => `${name} was not in the dump's snapshot`),
-    ];
-    // Rows of partitions that are loaded by way of their root may have come into another.
-    const roots = new Map(found.map(({ quoted, root }) => [quoted, root]));
-    const now = byRoot(await contentsOf(client, found), roots);
-    for (const [name, then] of byRoot(expected, roots)) {
-      const { rows, hash } = now.get(name) ?? then;
-      if (rows !== then.rows) wrong.push(`${name} has ${rows} rows, and had ${then.rows}`);
-      else if (hash !== then.hash) wrong.push(`${name} has other values in its ${rows} rows`);
+  const found = (await tablesOf(client)).filter(({ schema }) => schemas.includes(schema));
+  const expected = new Map(Object.entries(tables).filter(([name]) => isIn(name, schemas)));
+  const parts = new Map(found.map((table) => [table.quoted, table]));
+  const wrong = [
+    ...[...expected.keys()].filter((name) => !parts.has(name)).map((name) => `${name} is missing`),
+    ...[...parts.keys()].filter((name) => !expected.has(name)).map((name) => `${name} was not in the dump's snapshot`),
+  ];
+  const read = await readTables(client, found, minutes);
+  wrong.push(...read.wrong);
+  // Rows of partitions that are loaded by way of their root may have come into another.
+  const roots = new Map(found.map(({ quoted, root }) => [quoted, root]));
+  const now = byRoot(read.contents, roots);
+  for (const [name, then] of byRoot(expected, roots)) wrong.push(...rowDifferences(name, then, now.get(name)));
+  for (const [name, then] of expected) {
+    const its = parts.get(name);
+    for (const part of ["constraints", "indexes", "triggers"] as const) {
+      if (its === undefined || its[part] === then[part]) continue;
+      wrong.push(`${name} has ${its[part]} ${part}, and had ${then[part]}`);
     }
-    for (const [name, then] of expected) {
-      const its = parts.get(name);
-      for (const part of ["constraints", "indexes", "triggers"] as const) {
-        if (its === undefined || its[part] === then[part]) continue;
-        wrong.push(`${name} has ${its[part]} ${part}, and had ${then[part]}`);
-      }
-    }
-    return [...wrong, ...(await sequenceDifferences(client, sequences, schemas))];
-  } finally {
-    await client.query("ROLLBACK");
   }
+  await client.query(beginReading(minutes));
+  const ofSequences = await sequenceDifferences(client, sequences, schemas);
+  await client.query("ROLLBACK");
+  return [...wrong, ...ofSequences];
 }
 
 /** The same of the rows of one table, where nothing else was restored. */
@@ -52,22 +83,23 @@ export async function tableDifferences(
   client: Client,
   { tables }: Pick<LogicalContents, "tables">,
   name: string,
+  minutes: number,
 ): Promise<readonly string[]> {
-  const expected = new Map(Object.entries(tables));
-  await client.query(beginReading);
-  try {
-    const found = await tablesOf(client);
-    const roots = new Map(found.map(({ quoted, root }) => [quoted, root]));
-    const then = byRoot(expected, roots).get(name);
-    const parts = found.filter(({ quoted, root }) => quoted === name || root === name);
-    const now = byRoot(await contentsOf(client, parts), roots).get(name);
-    if (then === undefined) return [`${name} was not in the dump's snapshot`];
-    if (now === undefined) return [`${name} is missing`];
-    if (now.rows !== then.rows) return [`${name} has ${now.rows} rows, and had ${then.rows}`];
-    return now.hash === then.hash ? [] : [`${name} has other values in its ${now.rows} rows`];
-  } finally {
-    await client.query("ROLLBACK");
-  }
+  const found = await tablesOf(client);
+  const roots = new Map(found.map(({ quoted, root }) => [quoted, root]));
+  const parts = found.filter(({ quoted, root }) => quoted === name || root === name);
+  const then = byRoot(new Map(Object.entries(tables)), roots).get(name);
+  if (then === undefined) return [`${name} was not in the dump's snapshot`];
+  if (parts.length === 0) return [`${name} is missing`];
+  const { contents, wrong } = await readTables(client, parts, minutes);
+  return [...wrong, ...rowDifferences(name, then, byRoot(contents, roots).get(name))];
+}
+
+/** @param now undefined: it is missing or could not be read, which is said elsewhere */
+function rowDifferences(name: string, then: TableContents, now: TableContents | undefined): readonly string[] {
+  if (now === undefined) return [];
+  if (now.rows !== then.rows) return [`${name} has ${now.rows} rows, and had ${then.rows}`];
+  return now.hash === then.hash ? [] : [`${name} has other values in its ${now.rows} rows`];
 }
 
 /** A qualified name begins with its schema, which needs no quotes: it is a service's code. */

@@ -20,10 +20,13 @@ export interface OwnerLogin {
   readonly owner: string;
 }
 
-/** A service whose code no signal ends: its server is of no use any more. */
-export class Unending extends BackupFailure {
-  constructor(readonly service: string) {
-    super(`${service} has code that nothing ends`);
+/** A service whose code takes the server from the others: they need another one. */
+export class ServerTaken extends BackupFailure {
+  constructor(
+    readonly service: string,
+    what: string,
+  ) {
+    super(`${service} ${what}`);
   }
 }
 
@@ -41,11 +44,12 @@ export function inOrderOfReads(services: readonly ResolvedService[]): readonly R
 
 /**
  * Makes a login that becomes the owner of a service, for one database and as long as `work` takes: functions in checks, defaults and
- * materialized views run with no more than the owner's rights, whatever becomes of the owner's own login meanwhile. The guard is off
- * for it (it would refuse sequences that are dumped before they have an owner), and it has none of the limits of the day. It has no
- * password: only who is inside the server's container is let in. Nothing of it is left afterwards, nor of what an earlier one left.
+ * materialized views run with no more than the owner's rights, whatever becomes of the owner's own login meanwhile. The guard looks at
+ * what it does as at the owner's, except for prefixes: with session_replication_role = replica, code of the service could make what
+ * ends the server. It has none of the limits of the day, and no password: only who is inside the server's container is let in.
+ * Nothing of it is left afterwards, nor of what an earlier one left.
  * @param superuser in the database
- * @throws Unending where its sessions do not end
+ * @throws ServerTaken where its sessions do not end
  */
 export async function asOwner<T>(
   superuser: ClientBase,
@@ -58,7 +62,6 @@ export async function asOwner<T>(
   await forget(superuser, login, service);
   await superuser.query(
     `CREATE ROLE ${role} LOGIN CONNECTION LIMIT 1 IN ROLE ${escapeIdentifier(owner)};
-     ALTER ROLE ${role} IN DATABASE ${here} SET session_replication_role = replica;
      ALTER ROLE ${role} IN DATABASE ${here} SET temp_file_limit = '${temporaryFiles}'`,
   );
   return work(login).finally(() => forget(superuser, login, service));
@@ -85,5 +88,5 @@ async function endSessions(superuser: ClientBase, role: string, service: string)
     if (rowCount === 0) return;
     await sleep(1000);
   }
-  throw new Unending(service);
+  throw new ServerTaken(service, "has code that nothing ends");
 }

@@ -2,7 +2,7 @@ import type { Plan } from "../../components/access/plan-items";
 import { BackupFailure, inALine } from "../failure";
 import type { Dump } from "../manifest";
 import { runTool, within, type ToolOptions } from "../tool";
-import { asOwner, inOrderOfReads, Unending } from "./owner-login";
+import { asOwner, inOrderOfReads, ServerTaken } from "./owner-login";
 import type { Throwaway } from "./throwaway";
 
 /** A service that could not be restored. */
@@ -44,7 +44,9 @@ export async function restoreServices(
         const args = [...to, ...restoreOptions(service, owner), `${folder}/${dump.file}`];
         return within(minutes, options, (limited) => runTool("pg_restore", args, limited));
       }).catch((error: unknown) => {
-        if (!(error instanceof BackupFailure) || error instanceof Unending) throw error;
+        if (error instanceof ServerTaken || options.signal?.aborted) throw error;
+        // The superuser's own session is gone.
+        if (!(error instanceof BackupFailure)) throw new ServerTaken(service, `ends the server: ${inALine(error)}`);
         failed.push({ service, why: inALine(error) });
       });
     }

@@ -163,3 +163,19 @@ describe("memory of several sessions", () => {
     expect(cluster.logs("primary")).toContain("was terminated by signal 9: Killed");
   });
 });
+
+describe("a session of a hundred thousand savepoints", () => {
+  it("a report of 130,000 nested savepoints does not end the server", async () => {
+    // With less it runs out of memory before that, and writes of it into the log for minutes.
+    expect(await cluster.up({ memoryMiB: 8192 })).toMatchObject({ status: 0 });
+    const started = cluster.ask("primary", "SELECT pg_postmaster_start_time()");
+    const user = await cluster.login("primary", "gtuser");
+    await user.query("SET statement_timeout = 0; BEGIN");
+    for (let left = 13; left > 0; left--) await user.query("SAVEPOINT s;".repeat(10_000));
+    await user.query("SET client_min_messages = debug5");
+    await user.query("SAVEPOINT last");
+    await user.end();
+    expect(cluster.ask("primary", "SELECT pg_postmaster_start_time()")).toBe(started);
+    expect(cluster.logs("primary")).not.toContain("terminated by signal");
+  });
+});

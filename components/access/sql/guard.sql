@@ -1,6 +1,6 @@
 -- The guard: what privileges cannot express. Event triggers belong to the superuser, so no service can drop or disable
 -- them; they exist in this database only, and PUBLIC may connect to no other.
--- Never ENABLE ALWAYS: restores run with session_replication_role = replica.
+-- Never ENABLE ALWAYS: whoever restores by hand may set session_replication_role = replica.
 -- What they cannot see: EXPLAIN ANALYZE of CREATE TABLE AS, for which PostgreSQL 16 fires no event trigger. The effect
 -- test names what came in that way, and no column can be altered in it.
 
@@ -15,6 +15,10 @@ DECLARE
   schemas oid[];
   bad record;
 BEGIN
+  -- A restore (agent/restore/owner-login.ts) makes a sequence before the column it belongs to; the audit looks at what has come.
+  IF session_user LIKE '%own\_restore' THEN
+    RETURN;
+  END IF;
   -- By catalog and number: object_identity is text that an owner chooses.
   SELECT array_agg(c.oid), array_agg(c.relnamespace) INTO touched, schemas
     FROM pg_event_trigger_ddl_commands() d
