@@ -64,7 +64,28 @@ export async function asOwner<T>(
     `CREATE ROLE ${role} LOGIN CONNECTION LIMIT 1 IN ROLE ${escapeIdentifier(owner)};
      ALTER ROLE ${role} IN DATABASE ${here} SET temp_file_limit = '${temporaryFiles}'`,
   );
-  return work(login).finally(() => forget(superuser, login, service));
+  const takeBack = await grantSearchPath(superuser, owner);
+  return work(login).finally(async () => {
+    await forget(superuser, login, service);
+    await takeBack();
+  });
+}
+
+/**
+ * pg_restore asks for set_config(), which a service that reads another does not have: the other's views could use it. In this
+ * database, where the owner has no other session, it has it for as long as this takes.
+ */
+async function grantSearchPath(superuser: ClientBase, owner: string): Promise<() => Promise<void>> {
+  const right = "pg_catalog.set_config(text, text, boolean)";
+  const { rows } = await superuser.query<{ has: boolean }>("SELECT has_function_privilege($1, $2, 'EXECUTE') AS has", [
+    owner,
+    right,
+  ]);
+  if (rows[0]?.has !== false) return () => Promise.resolve();
+  await superuser.query(`GRANT EXECUTE ON FUNCTION ${right} TO ${escapeIdentifier(owner)}`);
+  return async () => {
+    await superuser.query(`REVOKE EXECUTE ON FUNCTION ${right} FROM ${escapeIdentifier(owner)}`);
+  };
 }
 
 async function forget(superuser: ClientBase, { role, owner }: OwnerLogin, service: string): Promise<void> {

@@ -4,13 +4,14 @@ import type { ResolvedService } from "../../services/service";
 import { findService } from "../connect";
 import { requireEngine } from "../engine";
 import { OperatorError } from "../operator-error";
-import { parseBackupId } from "../backup";
+import { listBackups, parseBackupId } from "../backup";
 import { readStack } from "../stack-file";
 import { typed } from "../typed";
 import { restoreInPlace, serviceOfKept, sessionsOfService, swapSchemas } from "./in-place";
 import { findNodes, platformOf, type Platform } from "./platform";
-import { checkFile, choose, restoreBeside, type Wanted } from "./restore";
+import { checkFile, restoreBeside } from "./restore";
 import { stamp, steps, type Steps } from "./steps";
+import { choose, type Wanted } from "./wanted";
 import { requireWhole, sessionsOf, swapDatabases } from "./swap";
 
 interface RestoreOptions {
@@ -48,7 +49,7 @@ export function addRestoreCommands(program: Command, stackOption: Option): void 
       const id = word === undefined ? undefined : parseBackupId(word);
       const platform = await connect(options);
       const service = name === undefined ? undefined : findService(platform.plan.services, name);
-      const wanted = choose(platform, id, service?.code, table);
+      const wanted = choose(listBackups(platform.stack).backups, platform.plan, { id, service: service?.code, table });
       if (service !== undefined && inPlace) return inItsPlace(platform, wanted, service, options);
       return beside(platform, wanted, options);
     });

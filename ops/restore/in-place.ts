@@ -6,11 +6,12 @@ import { database as live } from "../../components/settings-rules";
 import { tierRole, tiers, type ResolvedService } from "../../services/service";
 import { OperatorError } from "../operator-error";
 import { asSuperuser, type Platform } from "./platform";
-import { checkFile, compare, describeContents, type Wanted } from "./restore";
+import { checkFile, compare, describeContents } from "./restore";
 import { auditRestored } from "./audit";
 import { endSessions } from "./sessions";
 import { refuseDifferences, stamp, type Steps } from "./steps";
 import { transfer } from "./transfer";
+import type { Wanted } from "./wanted";
 
 /** How many sessions a service has. */
 export async function sessionsOfService(platform: Platform, { code }: ResolvedService): Promise<number> {

@@ -1,4 +1,3 @@
-import type { Manifest } from "../../agent/manifest";
 import { inOrderOfReads } from "../../agent/restore/owner-login";
 import { identifier } from "../../components/access/describe";
 import { renderLogins, renderPlan } from "../../components/access/sql";
@@ -6,8 +5,6 @@ import { agentFile } from "../../components/backup/agent-file";
 import { docker } from "../../components/cluster/docker-cli";
 import { dockerNames } from "../../components/naming";
 import { database as live } from "../../components/settings-rules";
-import { show } from "../../services/printable";
-import { listBackups } from "../backup";
 import { OperatorError } from "../operator-error";
 import { bytes } from "../status/format";
 import { auditRestored } from "./audit";
@@ -15,57 +12,7 @@ import { originStatement } from "./databases";
 import { asSuperuser, findNodes, planBeside, type Platform } from "./platform";
 import { refuseDifferences, type Steps } from "./steps";
 import { freeKiB, transfer } from "./transfer";
-
-/** What is restored: everything, the services of `services`, or one table's rows. */
-export interface Wanted {
-  readonly backup: Manifest;
-  /** Codes. */
-  readonly services: readonly string[];
-  /** `gt.gt_raw_data`, of the only service. */
-  readonly table?: string;
-}
-
-/**
- * The dump that is asked for.
- * @param id undefined: the newest that has what is wanted
- * @param service code of the only one that is wanted; undefined: all of the plan
- * @throws OperatorError where there is none, or it lacks what is wanted
- */
-export function choose({ stack, plan }: Platform, id: string | undefined, service?: string, table?: string): Wanted {
-  const services = service === undefined ? plan.services.map(({ code }) => code) : [service];
-  const dumps = listBackups(stack).backups.filter((backup) => backup.logical !== undefined);
-  const lacks = ({ logical }: Manifest) => services.filter((code) => logical?.services.includes(code) !== true);
-  const backup =
-    id === undefined
-      ? (dumps.findLast((one) => lacks(one).length === 0) ?? dumps.at(-1))
-      : dumps.find((one) => one.id === id);
-  if (backup === undefined) {
-    const known = dumps.map((one) => one.id).join(", ");
-    throw new OperatorError(
-      id === undefined
-        ? `there is no dump to restore: npm run ops -- backup list --stack ${stack.name}`
-        : `there is no dump ${id}; there are ${known || "none"}`,
-    );
-  }
-  // A service that was added since has nothing to lose; one that could not be dumped has.
-  const absent = lacks(backup);
-  const leftOut = (backup.logical?.leftOut ?? []).filter((one) => absent.includes(one.service));
-  const inside = services.filter((code) => !absent.includes(code));
-  if (leftOut.length > 0 || inside.length === 0) {
-    const why = leftOut.map((one) => `${one.service}: ${one.why}`).join("; ") || "they were no services then";
-    throw new OperatorError(
-      `${backup.id} has no ${absent.join(", ")} (${why}): choose another (backup list), or one service (--service)`,
-    );
-  }
-  const [code = ""] = services;
-  const tables = Object.keys(backup.logical?.tables ?? {});
-  if (table !== undefined && !table.startsWith(`${code}.`)) {
-    throw new OperatorError(
-      `--table ${show(table)}: expected one of ${code}, like ${tables.find((one) => one.startsWith(`${code}.`)) ?? `${code}.${code}_data`}`,
-    );
-  }
-  return { backup, services: inside, ...(table === undefined ? {} : { table }) };
-}
+import type { Wanted } from "./wanted";
 
 /** The first step of the page's: the file is what it was when it was proven. */
 export function checkFile({ stack }: Platform, { backup }: Wanted, steps: Steps): Promise<void> {

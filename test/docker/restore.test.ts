@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { superuserRole } from "../../components/access/plan-items";
-import { choose, restoreBeside } from "../../ops/restore/restore";
+import { restoreBeside } from "../../ops/restore/restore";
 import { restoreInPlace, serviceOfKept, swapSchemas } from "../../ops/restore/in-place";
 import type { Platform } from "../../ops/restore/platform";
 import { steps, type Steps } from "../../ops/restore/steps";
 import { swapDatabases } from "../../ops/restore/swap";
+import { choose } from "../../ops/restore/wanted";
 import { services } from "../../services/registry";
+import { tierRole, type Service } from "../../services/service";
 import { backupAgent, type BackupAgent } from "../support/backup";
 import { prepareCluster, type TestCluster } from "../support/cluster";
 import { fakePassword } from "../support/mocks";
@@ -14,16 +16,28 @@ import { fakePassword } from "../support/mocks";
 let cluster: TestCluster;
 let agent: BackupAgent;
 let platform: Platform;
+let reader: Service;
 let said: string[] = [];
 let progress: Steps;
 
 beforeAll(async () => {
-  cluster = await prepareCluster(services.slice(0, 3), { withBackup: true });
+  const [gatherer, other, third] = services;
+  if (gatherer === undefined || other === undefined || third === undefined)
+    throw new Error("the registry is too short");
+  // The reader is restored after what it reads, whatever the registry's order.
+  reader = { ...other, reads: [gatherer.name] };
+  cluster = await prepareCluster([reader, gatherer, third], { withBackup: true });
   agent = backupAgent(cluster);
   const { status, output } = await cluster.up();
   expect(status, output).toBe(0);
   await agent.hasBegun();
   await as("gtown", furnish);
+  const readerOwner = tierRole(reader.code, "owner");
+  await as(
+    readerOwner,
+    `CREATE VIEW ${reader.code}_view AS SELECT * FROM gt.gt_kinds;
+     CREATE MATERIALIZED VIEW ${reader.code}_mat AS SELECT count(*) FROM gt.gt_kinds`,
+  );
   expect(agent.run("now", "logical").output).toContain("is proven");
   await as("gtown", "DELETE FROM gt_kinds WHERE id > 10; INSERT INTO gt_kinds (n) SELECT 0 FROM generate_series(1, 5)");
   const { passwords, ...target } = cluster.target("primary");
@@ -52,10 +66,10 @@ async function as(role: string, sql: string): Promise<unknown[]> {
   return Array.isArray(results) ? [] : results.rows;
 }
 
-const count = (database = "appdb") =>
-  cluster
-    .exec("primary", "psql", "-XAtU", "postgres", "-d", database, "-c", "SELECT count(*) FROM gt.gt_kinds")
-    .output.trim();
+const inDatabase = (name: string, query: string) =>
+  cluster.exec("primary", "psql", "-XAtU", "postgres", "-d", name, "-c", query).output.trim();
+const count = (database = "appdb") => inDatabase(database, "SELECT count(*) FROM gt.gt_kinds");
+const chosen = (service?: string, table?: string) => choose(agent.list().backups, cluster.plan, { service, table });
 
 function begin(): void {
   said = [];
@@ -65,11 +79,14 @@ function begin(): void {
 describe("a restore of everything", () => {
   it("makes a database beside, of which everything is compared, and keeps the services' own as it is", async () => {
     begin();
-    await restoreBeside(platform, choose(platform, undefined), "appdb_restored_20261127t000001", progress);
+    await restoreBeside(platform, chosen(), "appdb_restored_20261127t000001", progress);
     expect(said.join("\n")).toMatch(/2 tables with|tables with \d+ rows, \d+ sequences, rights: as they were/);
     expect(count("appdb_restored_20261127t000001")).toBe("1000");
     expect(count()).toBe("15");
     expect(cluster.ask("primary", "SELECT count(*) FROM pg_roles WHERE rolname LIKE '%restore%'")).toBe("0");
+    expect(inDatabase("appdb_restored_20261127t000001", `SELECT count FROM ${reader.code}.${reader.code}_mat`)).toBe(
+      "1000",
+    );
   });
 
   it("takes the place of the services' own, with URLs and logins as they were, on both servers", async () => {
@@ -99,7 +116,7 @@ describe("a restore of one service", () => {
     begin();
     const service = platform.plan.services.find(({ code }) => code === "gt");
     if (service === undefined) throw new Error("no gt");
-    await restoreInPlace(platform, choose(platform, undefined, "gt"), service, progress);
+    await restoreInPlace(platform, chosen("gt"), service, progress);
     expect(await as("gtapp", "SELECT count(*)::int AS n FROM gt_kinds")).toEqual([{ n: 1000 }]);
     const kept = /gt_before_\w+/.exec(said.join("\n"))?.[0] ?? "";
     expect(serviceOfKept(platform.plan, kept)).toBe(service);
@@ -110,12 +127,7 @@ describe("a restore of one service", () => {
 
   it("of one table brings its rows into a database beside", async () => {
     begin();
-    await restoreBeside(
-      platform,
-      choose(platform, undefined, "gt", "gt.gt_part"),
-      "appdb_restored_20261127t000002",
-      progress,
-    );
+    await restoreBeside(platform, chosen("gt", "gt.gt_part"), "appdb_restored_20261127t000002", progress);
     expect(
       cluster
         .exec(

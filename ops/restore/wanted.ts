@@ -1,0 +1,66 @@
+import type { Manifest } from "../../agent/manifest";
+import type { Plan } from "../../components/access/plan-items";
+import { show } from "../../services/printable";
+import { OperatorError } from "../operator-error";
+
+/** What is restored: everything, the services of `services`, or one table's rows. */
+export interface Wanted {
+  readonly backup: Manifest;
+  /** Codes. */
+  readonly services: readonly string[];
+  /** `gt.gt_raw_data`, of the only service. */
+  readonly table?: string;
+}
+
+/**
+ * The dump that is asked for: by its id, else the newest that has what is wanted; of all services of the plan, or the one of this code.
+ * @param backups oldest first
+ * @throws OperatorError where there is none, or it lacks what is wanted
+ */
+export function choose(
+  backups: readonly Manifest[],
+  plan: Plan,
+  {
+    id,
+    service,
+    table,
+  }: {
+    readonly id?: string | undefined;
+    readonly service?: string | undefined;
+    readonly table?: string | undefined;
+  } = {},
+): Wanted {
+  const services = service === undefined ? plan.services.map(({ code }) => code) : [service];
+  const dumps = backups.filter((backup) => backup.logical !== undefined);
+  const lacks = ({ logical }: Manifest) => services.filter((code) => logical?.services.includes(code) !== true);
+  const backup =
+    id === undefined
+      ? (dumps.findLast((one) => lacks(one).length === 0) ?? dumps.at(-1))
+      : dumps.find((one) => one.id === id);
+  if (backup === undefined) {
+    const known = dumps.map((one) => one.id).join(", ");
+    throw new OperatorError(
+      id === undefined
+        ? `there is no dump to restore: npm run ops -- backup list has all there is`
+        : `there is no dump ${id}; there are ${known || "none"}`,
+    );
+  }
+  // A service that was added since has nothing to lose; one that could not be dumped has.
+  const absent = lacks(backup);
+  const leftOut = (backup.logical?.leftOut ?? []).filter((one) => absent.includes(one.service));
+  const inside = services.filter((code) => !absent.includes(code));
+  if (leftOut.length > 0 || inside.length === 0) {
+    const why = leftOut.map((one) => `${one.service}: ${one.why}`).join("; ") || "they were no services then";
+    throw new OperatorError(
+      `${backup.id} has no ${absent.join(", ")} (${why}): choose another (backup list), or one service (--service)`,
+    );
+  }
+  const [code = ""] = services;
+  const tables = Object.keys(backup.logical?.tables ?? {});
+  if (table !== undefined && !table.startsWith(`${code}.`)) {
+    throw new OperatorError(
+      `--table ${show(table)}: expected one of ${code}, like ${tables.find((one) => one.startsWith(`${code}.`)) ?? `${code}.${code}_data`}`,
+    );
+  }
+  return { backup, services: inside, ...(table === undefined ? {} : { table }) };
+}

@@ -1,0 +1,105 @@
+import { describe, expect, it } from "vitest";
+import type { Manifest } from "../../agent/manifest";
+import { inOrderOfReads } from "../../agent/restore/owner-login";
+import { planAccess } from "../../components/access/plan";
+import { serviceOfKept } from "../../ops/restore/in-place";
+import { planBeside } from "../../ops/restore/platform";
+import { stamp, steps } from "../../ops/restore/steps";
+import { choose } from "../../ops/restore/wanted";
+import { services } from "../../services/registry";
+
+const [gatherer, second, third] = services;
+if (gatherer === undefined || second === undefined || third === undefined) throw new Error("the registry is too short");
+const plan = planAccess([gatherer, second, third], { database: "appdb", extensions: [] });
+const codes = plan.services.map(({ code }) => code);
+
+function dump(day: number, inside: readonly string[] = codes, leftOut: readonly string[] = []): Manifest {
+  const at = `2026-11-${day}T17:00:00.000Z`;
+  return {
+    ...{ format: 1, id: `202611${day}T170000Z-logical`, kind: "logical", classes: ["daily"] },
+    ...{ startedAt: at, finishedAt: at, seconds: { tools: 1, proof: 1 } },
+    server: { host: "pg16-primary", version: "16.14", systemIdentifier: "7", timeline: 1 },
+    ...{ tool: "pg_dump (PostgreSQL) 16.14", wal: { timeline: 1, start: "0/1", stop: "0/1" }, files: [] },
+    ...{ registrySha256: "", accessSha256: "" },
+    logical: {
+      dumps: [{ file: "appdb.dump", service: null }],
+      tables: { "gt.gt_raw_data": { rows: 1, hash: "", constraints: 0, indexes: 0, triggers: 0 } },
+      ...{ sequences: {}, roles: [] },
+      services: inside,
+      leftOut: leftOut.map((service) => ({ service, why: "a lock" })),
+    },
+  };
+}
+const without = (code: string) => codes.filter((one) => one !== code);
+
+describe("the dump that is restored", () => {
+  it("is the newest that has what is wanted, or the one that is named", () => {
+    const backups = [dump(20), dump(21), dump(22, without("gt"), ["gt"])];
+    expect(choose(backups, plan).backup).toBe(backups[1]);
+    expect(choose(backups, plan, { service: "gt" })).toEqual({ backup: backups[1], services: ["gt"] });
+    expect(choose(backups, plan, { service: second.code }).backup).toBe(backups[2]);
+    expect(choose(backups, plan, { id: "20261120T170000Z-logical" }).backup).toBe(backups[0]);
+  });
+
+  it("may lack a service that was none then, and none that could not be dumped", () => {
+    expect(choose([dump(20, without("gt"))], plan).services).toEqual(without("gt"));
+    expect(() => choose([dump(20, without("gt"), ["gt"])], plan)).toThrow(
+      "20261120T170000Z-logical has no gt (gt: a lock): choose another (backup list), or one service (--service)",
+    );
+    expect(() => choose([dump(20, without("gt"))], plan, { service: "gt" })).toThrow("they were no services then");
+  });
+
+  it("is told where there is none", () => {
+    expect(() => choose([], plan)).toThrow("there is no dump to restore: npm run ops -- backup list has all there is");
+    expect(() => choose([dump(20)], plan, { id: "20261121T170000Z-logical" })).toThrow(
+      "there is no dump 20261121T170000Z-logical; there are 20261120T170000Z-logical",
+    );
+    expect(() => choose([dump(20)], plan, { service: "gt", table: "raw" })).toThrow(
+      '--table "raw": expected one of gt, like gt.gt_raw_data',
+    );
+  });
+});
+
+describe("services", () => {
+  const [one, two, three] = plan.services;
+  if (one === undefined || two === undefined || three === undefined) throw new Error("no plan");
+
+  it("are restored after those they read; of two that read each other none is lost", () => {
+    const chain = [{ ...one, reads: [three.name] }, two, { ...three, reads: [two.name] }];
+    expect(inOrderOfReads(chain).map(({ code }) => code)).toEqual([two.code, three.code, one.code]);
+    const circle = [{ ...one, reads: [two.name] }, { ...two, reads: [one.name] }, three];
+    expect(inOrderOfReads(circle).map(({ code }) => code)).toEqual([two.code, one.code, three.code]);
+  });
+
+  it("are known by the schema a restore in their place has kept", () => {
+    expect(serviceOfKept(plan, `gt_before_${stamp(new Date("2026-11-27T10:15:00Z"))}`)).toBe(one);
+    for (const name of ["appdb_before_20261127t101500", "gt", "gt_before_x", "xgt_before_20261127t101500"]) {
+      expect(serviceOfKept(plan, name)).toBeUndefined();
+    }
+  });
+});
+
+describe("a database beside the services' own", () => {
+  it("has the plan's rights, and takes none from it", () => {
+    const beside = planBeside(plan, "appdb_restored_1");
+    const onDatabases = beside.grants.flatMap(({ on, to }) => (on.type === "database" ? [`${on.database} ${to}`] : []));
+    expect(onDatabases).toContain("appdb gtapp");
+    expect(onDatabases).toContain("appdb_restored_1 gtapp");
+    expect(beside.grants.filter(({ on }) => on.type !== "database")).toEqual(
+      plan.grants.filter(({ on }) => on.type !== "database"),
+    );
+  });
+});
+
+describe("steps", () => {
+  it("are printed with their number, result and time; one that fails says so", async () => {
+    const lines: string[] = [];
+    const progress = steps(2, (line) => lines.push(line));
+    expect(await progress.run("look", () => Promise.resolve(["it is\u001b[2J well", 7]))).toBe(7);
+    await expect(progress.run("do", () => Promise.reject(new Error("no")))).rejects.toThrow("no");
+    expect(lines[0]).toBe("1/2 look");
+    expect(lines[1]).toMatch(/^ {4}it is\\x1b\[2J well \(0\.\d s\)$/);
+    expect(lines[2]).toBe("2/2 do");
+    expect(lines[3]).toMatch(/^ {4}FAILED after 0\.\d s$/);
+  });
+});
