@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { escapeIdentifier, type ClientBase } from "pg";
-import type { ResolvedService } from "../../services/service";
 import { tierRole } from "../../services/service";
 import { BackupFailure } from "../failure";
 
@@ -30,18 +29,6 @@ export class ServerTaken extends BackupFailure {
   }
 }
 
-/** Each after those whose tables it may have views of; of two that read each other, as they come. */
-export function inOrderOfReads(services: readonly ResolvedService[]): readonly ResolvedService[] {
-  const ordered: ResolvedService[] = [];
-  const visit = (service: ResolvedService, above: readonly ResolvedService[]) => {
-    if (ordered.includes(service) || above.includes(service)) return;
-    for (const other of services.filter(({ name }) => service.reads.includes(name))) visit(other, [...above, service]);
-    ordered.push(service);
-  };
-  for (const service of services) visit(service, []);
-  return ordered;
-}
-
 /**
  * Makes a login that becomes the owner of a service, for one database and as long as `work` takes: functions in checks, defaults and
  * materialized views run with no more than the owner's rights, whatever becomes of the owner's own login meanwhile. The guard looks at
@@ -64,28 +51,7 @@ export async function asOwner<T>(
     `CREATE ROLE ${role} LOGIN CONNECTION LIMIT 1 IN ROLE ${escapeIdentifier(owner)};
      ALTER ROLE ${role} IN DATABASE ${here} SET temp_file_limit = '${temporaryFiles}'`,
   );
-  const takeBack = await grantSearchPath(superuser, owner);
-  return work(login).finally(async () => {
-    await forget(superuser, login, service);
-    await takeBack();
-  });
-}
-
-/**
- * pg_restore asks for set_config(), which a service that reads another does not have: the other's views could use it. In this
- * database, where the owner has no other session, it has it for as long as this takes.
- */
-async function grantSearchPath(superuser: ClientBase, owner: string): Promise<() => Promise<void>> {
-  const right = "pg_catalog.set_config(text, text, boolean)";
-  const { rows } = await superuser.query<{ has: boolean }>("SELECT has_function_privilege($1, $2, 'EXECUTE') AS has", [
-    owner,
-    right,
-  ]);
-  if (rows[0]?.has !== false) return () => Promise.resolve();
-  await superuser.query(`GRANT EXECUTE ON FUNCTION ${right} TO ${escapeIdentifier(owner)}`);
-  return async () => {
-    await superuser.query(`REVOKE EXECUTE ON FUNCTION ${right} FROM ${escapeIdentifier(owner)}`);
-  };
+  return work(login).finally(() => forget(superuser, login, service));
 }
 
 async function forget(superuser: ClientBase, { role, owner }: OwnerLogin, service: string): Promise<void> {

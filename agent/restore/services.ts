@@ -2,7 +2,7 @@ import type { Plan } from "../../components/access/plan-items";
 import { BackupFailure, inALine } from "../failure";
 import type { Dump } from "../manifest";
 import { runTool, within, type ToolOptions } from "../tool";
-import { asOwner, inOrderOfReads, ServerTaken } from "./owner-login";
+import { asOwner, ServerTaken } from "./owner-login";
 import type { Throwaway } from "./throwaway";
 
 /** A service that could not be restored. */
@@ -36,7 +36,7 @@ export async function restoreServices(
   const failed: NotRestored[] = [];
   try {
     await superuser.query("SET lock_timeout = '10s'; SET statement_timeout = '60s'");
-    for (const { code: service } of inOrderOfReads(services)) {
+    for (const { code: service } of services) {
       const dump = dumps.find((one) => one.services.includes(service));
       if (dump === undefined) continue;
       await asOwner(superuser, { database, service }, ({ role, owner }) => {

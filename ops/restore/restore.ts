@@ -1,4 +1,3 @@
-import { inOrderOfReads } from "../../agent/restore/owner-login";
 import { identifier } from "../../components/access/describe";
 import { renderLogins, renderPlan } from "../../components/access/sql";
 import { agentFile } from "../../components/backup/agent-file";
@@ -44,7 +43,7 @@ export async function restoreBeside(platform: Platform, wanted: Wanted, name: st
     .run(
       `restore ${table ?? (services.length === plan.services.length ? "every service" : services.join(", "))}`,
       async () => {
-        for (const { code } of inOrderOfReads(plan.services).filter((one) => services.includes(one.code))) {
+        for (const code of services) {
           const began = performance.now();
           await transfer(platform, {
             backup,

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import type { Manifest } from "../../agent/manifest";
-import { inOrderOfReads } from "../../agent/restore/owner-login";
 import { planAccess } from "../../components/access/plan";
 import { serviceOfKept } from "../../ops/restore/in-place";
 import { planBeside } from "../../ops/restore/platform";
@@ -61,15 +60,7 @@ describe("the dump that is restored", () => {
 });
 
 describe("services", () => {
-  const [one, two, three] = plan.services;
-  if (one === undefined || two === undefined || three === undefined) throw new Error("no plan");
-
-  it("are restored after those they read; of two that read each other none is lost", () => {
-    const chain = [{ ...one, reads: [three.name] }, two, { ...three, reads: [two.name] }];
-    expect(inOrderOfReads(chain).map(({ code }) => code)).toEqual([two.code, three.code, one.code]);
-    const circle = [{ ...one, reads: [two.name] }, { ...two, reads: [one.name] }, three];
-    expect(inOrderOfReads(circle).map(({ code }) => code)).toEqual([two.code, one.code, three.code]);
-  });
+  const [one] = plan.services;
 
   it("are known by the schema a restore in their place has kept", () => {
     expect(serviceOfKept(plan, `gt_before_${stamp(new Date("2026-11-27T10:15:00Z"))}`)).toBe(one);
