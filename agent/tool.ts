@@ -74,6 +74,13 @@ export function startTool(
   return running;
 }
 
+/** Why a tool says it has failed: its errors, else the end of what it said. */
+export function lastWords(stderr: string): string {
+  const lines = stderr.trim().split("\n").filter(Boolean);
+  const errors = lines.filter((line) => /\berror: /i.test(line));
+  return (errors.length > 0 ? errors : lines).slice(-4).join("; ");
+}
+
 const keptOfStderr = 4_000;
 /** What a tool said last. */
 const endsOfStderr = new WeakMap<object, string>();
@@ -89,7 +96,7 @@ export async function settled<T extends ResultPromise>(program: string, running:
       shortMessage?: string;
     };
     const how = signal === undefined ? (exitCode === undefined ? shortMessage : `exit status ${exitCode}`) : signal;
-    const said = (endsOfStderr.get(running) ?? "").trim().split("\n").slice(-4).join("; ");
+    const said = lastWords(endsOfStderr.get(running) ?? "");
     throw new BackupFailure(`${program}: ${how ?? "failed"}${said === "" ? "" : `: ${said}`}`);
   }
 }

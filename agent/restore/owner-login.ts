@@ -49,6 +49,7 @@ export async function asOwner<T>(
   await forget(superuser, login, service);
   await superuser.query(
     `CREATE ROLE ${role} LOGIN CONNECTION LIMIT 1 IN ROLE ${escapeIdentifier(owner)};
+     GRANT CONNECT ON DATABASE ${here} TO ${role};
      ALTER ROLE ${role} IN DATABASE ${here} SET temp_file_limit = '${temporaryFiles}'`,
   );
   return work(login).finally(() => forget(superuser, login, service));

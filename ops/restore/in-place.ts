@@ -51,7 +51,9 @@ export async function restoreInPlace(
   } catch (error) {
     steps.say(`what ${code} had is put back`);
     await setAside(platform, service, kept, steps);
-    await open(platform, service, steps);
+    await open(platform, service, steps).catch((another: unknown) => {
+      steps.say(another instanceof Error ? another.message : String(another));
+    });
     throw error;
   }
   await open(platform, service, steps);

@@ -58,12 +58,9 @@ export async function asSuperuser<T>(
   }
 }
 
-/** The same plan in a database beside the services' own, which keeps its rights. */
+/** The same plan in a database beside the services' own: until it takes that one's place, nobody of the plan is let in. */
 export function planBeside(plan: Plan, beside: string): Plan {
-  const inBoth = plan.grants.flatMap((grant) =>
-    grant.on.type === "database" ? [grant, { ...grant, on: { ...grant.on, database: beside } }] : [grant],
-  );
-  return { ...plan, database: beside, grants: inBoth };
+  return { ...plan, database: beside };
 }
 
 /** A node's name, and its container. */

@@ -1,4 +1,5 @@
 import { identifier } from "../../components/access/describe";
+import { dumpRole } from "../../components/access/plan-items";
 import { renderLogins, renderPlan } from "../../components/access/sql";
 import { agentFile } from "../../components/backup/agent-file";
 import { docker } from "../../components/cluster/docker-cli";
@@ -65,12 +66,11 @@ export async function restoreBeside(platform: Platform, wanted: Wanted, name: st
       throw error;
     });
   await steps.run("compare it with the backup's manifest, and ask the audit", async () => {
-    refuseDifferences(name, [
-      ...compare(platform, wanted, name),
-      ...(await asSuperuser(platform, name, (superuser) =>
-        auditRestored(planBeside(plan, name), superuser, undefined),
-      )),
-    ]);
+    const differing = await letIn(platform, name, () => compare(platform, wanted, name));
+    const findings = await asSuperuser(platform, name, (superuser) =>
+      auditRestored(planBeside(plan, name), superuser, undefined),
+    );
+    refuseDifferences(name, [...differing, ...findings]);
     return [describeContents(wanted), undefined];
   });
 }
@@ -112,6 +112,17 @@ async function drop(platform: Platform, name: string): Promise<void> {
   await asSuperuser(platform, live, (superuser) =>
     superuser.query(`DROP DATABASE IF EXISTS ${identifier(name)} WITH (FORCE)`),
   );
+}
+
+/** Lets the role that compares into a database beside the services' own, as long as that takes. */
+async function letIn<T>(platform: Platform, name: string, work: () => T): Promise<T> {
+  const connect = `CONNECT ON DATABASE ${identifier(name)}`;
+  await asSuperuser(platform, name, (superuser) => superuser.query(`GRANT ${connect} TO ${dumpRole}`));
+  try {
+    return work();
+  } finally {
+    await asSuperuser(platform, name, (superuser) => superuser.query(`REVOKE ${connect} FROM ${dumpRole}`));
+  }
 }
 
 /** How a database differs from a backup. */

@@ -3,7 +3,7 @@ import { BackupFailure, inALine } from "../../agent/failure";
 import type { Manifest } from "../../agent/manifest";
 import { asOwner, type OwnerLogin } from "../../agent/restore/owner-login";
 import { restoreOptions } from "../../agent/restore/services";
-import { within, type ToolOptions } from "../../agent/tool";
+import { lastWords, within, type ToolOptions } from "../../agent/tool";
 import { places } from "../../agent/settings";
 import { docker, dockerVariables } from "../../components/cluster/docker-cli";
 import { dockerNames } from "../../components/naming";
@@ -105,12 +105,12 @@ function limited<T>({ settings }: Stack, work: (signal: AbortSignal) => Promise<
   );
 }
 
-const stderrOf = (error: unknown) => (error as { readonly stderr?: string }).stderr?.trim() ?? "";
-
 function said(error: unknown): string {
-  const lines = stderrOf(error).split("\n").filter(Boolean);
-  const { shortMessage = String(error) } = error as { readonly shortMessage?: string };
-  return lines.length > 0 ? lines.slice(-4).join("; ") : shortMessage;
+  const { stderr = "", shortMessage = String(error) } = error as {
+    readonly stderr?: string;
+    readonly shortMessage?: string;
+  };
+  return lastWords(stderr) || shortMessage;
 }
 
 /** KiB that are free where a node's data are. */

@@ -2,7 +2,6 @@ import { describe, expect, it } from "vitest";
 import type { Manifest } from "../../agent/manifest";
 import { planAccess } from "../../components/access/plan";
 import { serviceOfKept } from "../../ops/restore/in-place";
-import { planBeside } from "../../ops/restore/platform";
 import { stamp, steps } from "../../ops/restore/steps";
 import { choose } from "../../ops/restore/wanted";
 import { services } from "../../services/registry";
@@ -67,18 +66,6 @@ describe("services", () => {
     for (const name of ["appdb_before_20261127t101500", "gt", "gt_before_x", "xgt_before_20261127t101500"]) {
       expect(serviceOfKept(plan, name)).toBeUndefined();
     }
-  });
-});
-
-describe("a database beside the services' own", () => {
-  it("has the plan's rights, and takes none from it", () => {
-    const beside = planBeside(plan, "appdb_restored_1");
-    const onDatabases = beside.grants.flatMap(({ on, to }) => (on.type === "database" ? [`${on.database} ${to}`] : []));
-    expect(onDatabases).toContain("appdb gtapp");
-    expect(onDatabases).toContain("appdb_restored_1 gtapp");
-    expect(beside.grants.filter(({ on }) => on.type !== "database")).toEqual(
-      plan.grants.filter(({ on }) => on.type !== "database"),
-    );
   });
 });
 
