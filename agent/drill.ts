@@ -6,8 +6,9 @@ import type { Plan } from "../components/access/plan-items";
 import { renderPlan } from "../components/access/sql";
 import { audit } from "../ops/audit/audit";
 import { describeFinding } from "../ops/audit/finding";
+import type { Client } from "pg";
 import { fetchWalFile } from "../components/backup/agent-file";
-import { BackupFailure } from "./failure";
+import { BackupFailure, inALine } from "./failure";
 import type { LogicalContents } from "./manifest";
 import { baseFile, baseWalFile } from "./physical";
 import { contentsOf, textSettings } from "./proof/table-contents";
@@ -18,7 +19,7 @@ import { restoreServices } from "./restore/services";
 import { initialize, withServer, type Throwaway } from "./restore/throwaway";
 import type { AgentSettings } from "./settings";
 import { differences, type Stored } from "./store";
-import { runTool, type ToolOptions } from "./tool";
+import { runTool, within, type ToolOptions } from "./tool";
 import { receivedAt, type Stretch } from "./wal-archive";
 
 /** What a drill has found of one backup. */
@@ -56,7 +57,7 @@ export async function drillLogical(
   if (logical === undefined) throw new BackupFailure(`${backup.id} is no dump`);
   const began = performance.now();
   const seconds = () => (performance.now() - began) / 1000;
-  const flaws = await differences(backup);
+  const flaws = await differences(backup, options.signal);
   if (flaws.length > 0) return { backup: backup.id, wrong: flaws, seconds: seconds() };
   const plan = planOf(settings);
   // Where nothing ends a service's code, the server is ended, and the others are restored in another.
@@ -96,8 +97,9 @@ async function restoreAndCompare(
   options.say(`${inside.length - failed.length} of ${inside.length} services are restored`);
   await apply(server, plan);
 
-  const reader = await server.connect("app", plan.database);
-  const differing = await differencesOf(reader, logical, inside, dumpMinutes).finally(() => reader.end());
+  const differing = await reading(server, plan.database, dumpMinutes, options, (reader) =>
+    differencesOf(reader, logical, inside, dumpMinutes),
+  );
   const superuser = await server.connect("postgres", plan.database);
   const findings = await audit(plan, superuser, undefined).finally(() => superuser.end());
   const absent = known.filter(
@@ -128,7 +130,7 @@ export async function drillPhysical(
 ): Promise<DrillResult> {
   const began = performance.now();
   const seconds = () => (performance.now() - began) / 1000;
-  const flaws = [...(await differences(backup)), ...(stretch === undefined ? ["no WAL follows it"] : [])];
+  const flaws = [...(await differences(backup, options.signal)), ...(stretch === undefined ? ["no WAL follows it"] : [])];
   if (stretch === undefined || flaws.length > 0) return { backup: backup.id, wrong: flaws, seconds: seconds() };
   const plan = planOf(settings);
   // Now: WAL comes in while it is recovered.
@@ -146,7 +148,7 @@ export async function drillPhysical(
       folder,
       own,
       options,
-      (server) => readRecovered(server, last, plan, options),
+      (server) => readRecovered(server, last, plan, settings.dumpMinutes, options),
       recoveryHours * 3600,
     );
   });
@@ -168,10 +170,10 @@ async function readRecovered(
   server: Throwaway,
   lastSegment: string,
   plan: Plan,
+  dumpMinutes: number,
   options: DrillOptions,
 ): Promise<readonly string[]> {
   const superuser = await server.connect("postgres", plan.database);
-  const reader = await server.connect("app", plan.database);
   try {
     const { rows } = await superuser.query<{ segment: string }>(
       "SELECT pg_walfile_name(pg_current_wal_lsn()) AS segment",
@@ -179,17 +181,52 @@ async function readRecovered(
     const reached = rows[0]?.segment ?? "";
     // Without its timeline, which the end of the recovery has changed.
     const isShort = reached.slice(8) < lastSegment.slice(8);
-    await reader.query(`BEGIN READ ONLY; ${textSettings}; SET LOCAL statement_timeout = 0`);
-    const contents = await contentsOf(reader, await tablesOf(reader));
-    options.say(`${contents.size} tables are read`);
+    const unread = await reading(server, plan.database, dumpMinutes, options, async (reader, signal) => {
+      await reader.query(`BEGIN READ ONLY; ${textSettings}; SET LOCAL statement_timeout = 0`);
+      const contents = await contentsOf(reader, await tablesOf(reader), signal);
+      options.say(`${contents.size} tables are read`);
+      return [];
+    });
     const findings = await audit(plan, superuser, undefined);
     return [
       ...(isShort ? [`the recovery ends in ${reached}, and ${lastSegment} was received`] : []),
+      ...unread,
       ...findings.map(describeFinding),
     ];
   } finally {
-    await reader.end();
     await superuser.end();
+  }
+}
+
+/**
+ * Reads restored tables as who reads everything and owns nothing, no longer than a dump may take: the session is ended then. What
+ * cannot be read keeps nobody from the rest.
+ */
+async function reading(
+  server: Throwaway,
+  database: string,
+  minutes: number,
+  options: DrillOptions,
+  read: (reader: Client, signal: AbortSignal | undefined) => Promise<readonly string[]>,
+): Promise<readonly string[]> {
+  const reader = await server.connect("app", database);
+  const { rows } = await reader.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+  const ended = (limited: DrillOptions) => {
+    const end = async () => {
+      const superuser = await server.connect("postgres", database);
+      await superuser.query("SELECT pg_terminate_backend($1)", [rows[0]?.pid]).finally(() => superuser.end());
+    };
+    // Where the server itself has ended, so has the session.
+    limited.signal?.addEventListener("abort", () => void end().catch(() => undefined), { once: true });
+    return read(reader, limited.signal);
+  };
+  try {
+    return await within(minutes, options, ended);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    return [`the tables cannot be read: ${inALine(error)}`];
+  } finally {
+    await reader.end();
   }
 }
 

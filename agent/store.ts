@@ -172,22 +172,26 @@ export async function filesOf(folder: string): Promise<readonly ManifestFile[]> 
   );
 }
 
-async function sha256Of(file: string): Promise<string> {
+async function sha256Of(file: string, signal?: AbortSignal): Promise<string> {
   const hash = createHash("sha256");
-  await pipeline(createReadStream(file), hash);
+  await pipeline(createReadStream(file), hash, signal === undefined ? {} : { signal });
   return hash.digest("hex");
 }
 
-/** How a backup's files differ from its manifest, in words; empty where they are the same. */
-export async function differences({ folder, manifest }: Stored): Promise<readonly string[]> {
+/**
+ * How a backup's files differ from its manifest, in words; empty where they are the same.
+ * @param signal ends it, which is an error
+ */
+export async function differences({ folder, manifest }: Stored, signal?: AbortSignal): Promise<readonly string[]> {
   const flaws: string[] = [];
   for (const { name, bytes, sha256 } of manifest.files) {
     const path = join(folder, name);
     try {
       const found = (await stat(path)).size;
       if (found !== bytes) flaws.push(`${name} has ${found} bytes of ${bytes}`);
-      else if ((await sha256Of(path)) !== sha256) flaws.push(`${name} was changed`);
+      else if ((await sha256Of(path, signal)) !== sha256) flaws.push(`${name} was changed`);
     } catch (error) {
+      signal?.throwIfAborted();
       // What cannot be read is told beside the rest.
       flaws.push(existsSync(path) ? `${name}: ${inALine(error)}` : `${name} is missing`);
     }

@@ -26,6 +26,8 @@ const settings: Readonly<Record<string, string>> = {
   full_page_writes: "off",
   max_connections: "20",
   shared_buffers: "128MB",
+  // Parallel workers share memory in files beside the data: a container's /dev/shm has 64 MB.
+  dynamic_shared_memory_type: "mmap",
   maintenance_work_mem: "256MB",
   max_wal_senders: "0",
   wal_level: "minimal",
