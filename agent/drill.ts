@@ -130,7 +130,10 @@ export async function drillPhysical(
 ): Promise<DrillResult> {
   const began = performance.now();
   const seconds = () => (performance.now() - began) / 1000;
-  const flaws = [...(await differences(backup, options.signal)), ...(stretch === undefined ? ["no WAL follows it"] : [])];
+  const flaws = [
+    ...(await differences(backup, options.signal)),
+    ...(stretch === undefined ? ["no WAL follows it"] : []),
+  ];
   if (stretch === undefined || flaws.length > 0) return { backup: backup.id, wrong: flaws, seconds: seconds() };
   const plan = planOf(settings);
   // Now: WAL comes in while it is recovered.

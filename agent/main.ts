@@ -1,16 +1,17 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { request } from "node:http";
 import { join } from "node:path";
 import { Command, Argument } from "commander";
 import { Agent } from "./agent";
+import { askAgent } from "./ask";
 import { printable } from "../services/printable";
 import { inALine } from "./failure";
 import { backupKinds, type BackupKind } from "./schedule";
 import { metricsPort, serve } from "./serve";
 import { readCopyState } from "./copy/state";
-import { drillLogical, drillPhysical, type DrillResult } from "./drill";
+import { addDrillCommands } from "./drills/commands";
+import { drillFolder, readDrills, readUnderWay } from "./drills/results";
 import { addRestoreCommands } from "./restore/commands";
-import { places, readSettings, settingsFile, stateFolder } from "./settings";
+import { places, settingsFile, stateFolder } from "./settings";
 import { differences, Store, type Stored } from "./store";
 import { flawsOf } from "./proof/wal-flaws";
 import { receivedAt, stretchOf, WalArchive, type Stretch } from "./wal-archive";
@@ -53,22 +54,7 @@ program
   .description("make a backup now, and tell how it goes")
   .addArgument(new Argument("<kind>").choices(backupKinds))
   .action(async (kind: BackupKind) => {
-    const last = await new Promise<string>((resolve, reject) => {
-      const asked = request({ socketPath: places.socket, path: `/run/${kind}`, method: "POST" }, (response) => {
-        let line = "";
-        response.setEncoding("utf8").on("data", (text: string) => {
-          const lines = (line + text).split("\n");
-          line = lines.pop() ?? "";
-          for (const one of lines) {
-            if (one === "done" || one === "failed") resolve(one);
-            else say(one);
-          }
-        });
-        response.on("close", () => resolve("failed"));
-      });
-      asked.on("error", reject).end();
-    });
-    if (last !== "done") process.exitCode = 1;
+    if (!(await askAgent(places.socket, `/run/${kind}`, say))) process.exitCode = 1;
   });
 
 program
@@ -93,6 +79,8 @@ program
         broken,
         wal,
         copy: readCopyState(places) ?? null,
+        drills: readDrills(drillFolder),
+        drillSince: readUnderWay(drillFolder) ?? null,
         stateAt: stateAt(),
         settingsAt: statSync(settingsFile(places), { throwIfNoEntry: false })?.mtime.toISOString() ?? null,
         illness: await illnessOf(),
@@ -128,35 +116,7 @@ program
     if (all.length > 0) process.exitCode = 1;
   });
 
-program
-  .command("drill")
-  .description(
-    "restore the newest backups into a server of its own, and compare rows, values and access; exit status 1 where they are not what they were",
-  )
-  .option("--scratch <folder>", "where that server is made", "/drill")
-  .action(async ({ scratch }: { readonly scratch: string }) => {
-    process.umask(0o077);
-    const stop = new AbortController();
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort());
-    const { backups } = new Store(places.store).list();
-    const stretches = new WalArchive(places.store).stretches();
-    const [settings, options] = [readSettings(places), { places, scratch, signal: stop.signal, say }];
-    for (const kind of backupKinds) {
-      const newest = backups.findLast((backup) => backup.kind === kind);
-      if (newest === undefined) throw new Error(`there is no ${kind} backup to restore`);
-      const drilling =
-        kind === "logical"
-          ? drillLogical(newest, settings, options)
-          : drillPhysical(newest, stretchOf(newest, stretches), settings, options);
-      // One that cannot be tried at all keeps nobody from the other.
-      const result = await drilling.catch((error: unknown) => ({
-        ...{ backup: newest.id, wrong: [inALine(error)], seconds: NaN },
-      }));
-      result.wrong.forEach((line) => say(`${result.backup}: ${line}`));
-      say(renderResult(result));
-      if (result.wrong.length > 0) process.exitCode = 1;
-    }
-  });
+addDrillCommands(program, say);
 
 addRestoreCommands(program);
 
@@ -173,13 +133,6 @@ for (const [name, pinned] of [
       store.pin(find(store.list().backups, id), pinned);
       say(`${id} is ${pinned ? "kept for ever" : "kept as others are"}`);
     });
-}
-
-function renderResult({ backup, wrong, seconds, lostSeconds }: DrillResult): string {
-  const verdict = wrong.length === 0 ? "restored, and what it was" : "NOT what it was";
-  const lost =
-    lostSeconds === undefined ? "" : `; without both servers the last ${lostSeconds.toFixed(0)} s would be lost`;
-  return `${backup}: ${verdict}; it took ${seconds.toFixed(1)} s${lost}`;
 }
 
 function weekOfWal(stretches: readonly Stretch[]): number {

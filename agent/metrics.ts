@@ -2,6 +2,8 @@ import { Gauge, Registry } from "prom-client";
 import { backupClasses, backupKinds } from "./schedule";
 import type { Agent } from "./agent";
 import { readCopyState } from "./copy/state";
+import { setDrillMetrics } from "./drills/metrics";
+import { drillFolder, readDrills } from "./drills/results";
 import { parseLsn } from "./wal-archive";
 
 /** Prometheus' text of what the agent knows; values that nobody knows yet are left out. */
@@ -63,6 +65,8 @@ export async function metricsOf(agent: Agent): Promise<string> {
     }
     gauge("copy_failing", "1 where the second copy fails").set(copy.failed === null ? 0 : 1);
   }
+  // The drill's container has no network to be asked on.
+  setDrillMetrics(readDrills(drillFolder), gauge);
   gauge("clock_timestamp_seconds", "This container's clock").set(Date.now() / 1000);
   return registry.metrics();
 }

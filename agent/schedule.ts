@@ -33,15 +33,20 @@ export interface Made {
 
 /** When a class was last due, at `now` or before. */
 export function lastDue(backupClass: BackupClass, now: Date, timeZone: string): Date {
+  return lastTime(patterns[backupClass], now, timeZone);
+}
+
+/** When a pattern of cron's was last due, at `now` or before. */
+export function lastTime(pattern: string, now: Date, timezone: string): Date {
   // What comes before a moment leaves the moment itself out.
-  const [due] = cron(backupClass, timeZone).previousRuns(1, new Date(now.getTime() + 1));
-  if (due === undefined) throw new RangeError(`${patterns[backupClass]} was never due in ${timeZone}`);
+  const [due] = new Cron(pattern, { timezone, paused: true }).previousRuns(1, new Date(now.getTime() + 1));
+  if (due === undefined) throw new RangeError(`${pattern} was never due in ${timezone}`);
   return due;
 }
 
 /** When the schedule wants something next, after `now`. */
 export function nextDue(now: Date, timeZone: string): Date {
-  const due = cron("daily", timeZone).nextRun(now);
+  const due = new Cron(patterns.daily, { timezone: timeZone, paused: true }).nextRun(now);
   if (due === null) throw new RangeError(`${patterns.daily} is never due in ${timeZone}`);
   return due;
 }
@@ -77,8 +82,4 @@ export function unknownServices(
 ): readonly string[] {
   const known = new Set([...last.services, ...last.leftOut.map(({ service }) => service)]);
   return services.filter((service) => !known.has(service));
-}
-
-function cron(backupClass: BackupClass, timezone: string): Cron {
-  return new Cron(patterns[backupClass], { timezone, paused: true });
 }

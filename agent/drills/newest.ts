@@ -1,0 +1,93 @@
+import { readFileSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { drillLogical, drillPhysical, type DrillOptions, type DrillResult } from "../drill";
+import { BackupFailure, inALine } from "../failure";
+import { baseManifestFile } from "../physical";
+import { backupKinds, type BackupKind } from "../schedule";
+import { readSettings, type AgentSettings } from "../settings";
+import { Store, type Stored } from "../store";
+import { stretchOf, WalArchive } from "../wal-archive";
+import type { BackupDrill, Drill } from "./results";
+import { isWell } from "./schedule";
+
+type Newest = Readonly<Record<BackupKind, Stored>>;
+
+/**
+ * Restores the newest backup of each kind into servers of its own, and tells what it finds.
+ * @throws BackupFailure where a kind has no backup, or there are no settings; Error where the signal ends it
+ */
+export async function drillNewest(options: DrillOptions): Promise<Drill> {
+  const startedAt = new Date();
+  const settings = readSettings(options.places);
+  const newest = newestOf(new Store(options.places.store).list().backups, startedAt);
+  const backups: BackupDrill[] = [];
+  for (const kind of backupKinds) backups.push(await drillOne(kind, newest, settings, options));
+  const drill = {
+    format: 1,
+    startedAt: startedAt.toISOString(),
+    finishedAt: new Date().toISOString(),
+    backups,
+  } as const;
+  if (!isWell(drill)) options.say("the drill failed");
+  return drill;
+}
+
+function newestOf(backups: readonly Stored[], now: Date): Newest {
+  const find = (kind: BackupKind) => {
+    const found = backups.findLast((backup) => backup.kind === kind && backup.startedAt <= now);
+    if (found === undefined) throw new BackupFailure(`there is no ${kind} backup to restore`);
+    return found;
+  };
+  return { logical: find("logical"), physical: find("physical") };
+}
+
+async function drillOne(
+  kind: BackupKind,
+  newest: Newest,
+  settings: AgentSettings,
+  options: DrillOptions,
+): Promise<BackupDrill> {
+  const backup = newest[kind];
+  const startedAt = new Date().toISOString();
+  const drilling = async () => {
+    await requireRoom(newest.physical, options.scratch);
+    if (kind === "logical") return drillLogical(backup, settings, options);
+    const stretch = stretchOf(backup, new WalArchive(options.places.store).stretches());
+    return drillPhysical(backup, stretch, settings, options);
+  };
+  // One that cannot be tried at all keeps nobody from the other.
+  const { wrong, seconds, lostSeconds } = await drilling().catch((error: unknown): Partial<DrillResult> => {
+    options.signal?.throwIfAborted();
+    return { wrong: [inALine(error)] };
+  });
+  options.signal?.throwIfAborted();
+  const result: BackupDrill = {
+    ...{ kind, backup: backup.id, startedAt, wrong: wrong ?? [] },
+    seconds: seconds ?? null,
+    lostSeconds: lostSeconds === undefined ? null : Math.max(0, lostSeconds),
+  };
+  result.wrong.forEach((line) => options.say(`${result.backup}: ${line}`));
+  options.say(renderResult(result));
+  return result;
+}
+
+/** `20261129T020000Z-logical: restored, and what it was; it took 12.3 s` */
+export function renderResult({ backup, wrong, seconds, lostSeconds }: BackupDrill): string {
+  const verdict = wrong.length === 0 ? "restored, and what it was" : "NOT what it was";
+  const took = seconds === null ? "" : `; it took ${seconds.toFixed(1)} s`;
+  const lost = lostSeconds === null ? "" : `; without both servers the last ${lostSeconds.toFixed(0)} s would be lost`;
+  return `${backup}: ${verdict}${took}${lost}`;
+}
+
+/** The servers are on the same disk: as much as the last copy of one has unpacked, a fifth more, and the WAL a server of its own keeps. */
+async function requireRoom({ folder }: Stored, scratch: string): Promise<void> {
+  const { Files: files } = JSON.parse(readFileSync(join(folder, baseManifestFile), "utf8")) as {
+    readonly Files: readonly { readonly Size: number }[];
+  };
+  const needed = files.reduce((sum, { Size: size }) => sum + size, 0) * 1.2 + 1024 ** 3;
+  const { bavail, bsize } = await statfs(scratch);
+  const mib = (bytes: number) => `${Math.ceil(bytes / 1024 ** 2)} MiB`;
+  const free = bavail * bsize;
+  if (free < needed) throw new BackupFailure(`${mib(free)} are free for a drill, and ${mib(needed)} may be needed`);
+}
