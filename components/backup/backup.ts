@@ -8,10 +8,11 @@ import type { AgentSettings } from "../../agent/settings";
 import type { Plan } from "../access/plan-items";
 import type { Cluster } from "../cluster/cluster";
 import { dockerVariables } from "../cluster/docker-cli";
-import { generationLabel, stackLabel, stateLabel } from "../cluster/labels";
+import { stackLabel } from "../cluster/labels";
 import { nodeNames, type ContainerKey } from "../naming";
 import type { Settings } from "../settings-rules";
-import { agentFile } from "./agent-file";
+import { agentContainer } from "./agent-container";
+import { Drill, drillMount } from "./drill";
 import { buildContext, contextHash } from "./image";
 import { remoteOf } from "./settings-rules";
 
@@ -31,12 +32,11 @@ const configMount = "/etc/centraldb";
 const copyMount = "/copy";
 const stopSeconds = 60;
 
-/** The container that makes the backups and proves them, and the volume they are in. */
+/** The container that makes the backups and proves them, the volume they are in, and the container that restores them each week. */
 export class Backup extends pulumi.ComponentResource {
   constructor(name: string, args: BackupArgs, opts?: pulumi.ComponentResourceOptions) {
     super("centraldb:backup:Backup", name, {}, opts);
     const { plan, cluster, settings, dockerHost } = args;
-    const generation = args.generations.backup;
     const names = cluster.names.backup;
     const parent = { parent: this };
 
@@ -70,38 +70,29 @@ export class Backup extends pulumi.ComponentResource {
       },
       parent,
     );
+    const built = pulumi.all([tag, image.id]).apply(([made]) => made);
+    const drill = new Drill(
+      `${name}-drill`,
+      { cluster, image: built, backups: { volume, mount: storeMount }, generation: args.generations.drill },
+      { ...parent, dependsOn: opts?.dependsOn ?? [] },
+    );
     const container = new docker.Container(
       `${name}-container`,
       {
+        ...agentContainer({
+          commands: { serve: ["serve"], health: ["health"] },
+          ...{ generation: args.generations.backup, identity: cluster.identity, stopSeconds },
+        }),
         name: names.container,
-        image: pulumi.all([tag, image.id]).apply(([built]) => built),
-        entrypoints: ["node", agentFile, "serve"],
-        user: "postgres",
+        image: built,
         volumes: [
           { volumeName: volume.name, containerPath: storeMount },
           { volumeName: cluster.configVolume.name, containerPath: configMount, readOnly: true },
+          // What drills have found, for Prometheus and `status`: their own container has no network.
+          { volumeName: drill.volume.name, containerPath: drillMount, readOnly: true },
           ...(isFolder ? [{ hostPath: copy, containerPath: copyMount }] : []),
         ],
         networksAdvanced: [{ name: cluster.network.name, aliases: [names.container] }],
-        // In the order in which the provider reads them: a preview pairs them by place.
-        labels: [
-          ...(generation > 0 ? [{ label: generationLabel, value: String(generation) }] : []),
-          { label: stackLabel, value: pulumi.getStack() },
-          { label: stateLabel, value: cluster.identity },
-        ],
-        restart: "unless-stopped",
-        logDriver: "json-file",
-        logOpts: { "max-size": "20m", "max-file": "5" },
-        healthcheck: {
-          tests: ["CMD", "node", agentFile, "health"],
-          interval: "30s",
-          timeout: "15s",
-          retries: 3,
-          startPeriod: "1m0s",
-        },
-        stopTimeout: stopSeconds,
-        destroyGraceSeconds: stopSeconds,
-        wait: false,
       },
       {
         ...parent,

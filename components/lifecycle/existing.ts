@@ -1,7 +1,7 @@
 import { generationLabel } from "../cluster/labels";
 import { noData } from "../cluster/primary-check";
 import type { Survey } from "../cluster/survey";
-import { containerKeys, dockerNames, nodeNames, type ContainerKey } from "../naming";
+import { containerKeys, dockerNames, isOnNetwork, nodeNames, type ContainerKey } from "../naming";
 import type { Settings } from "../settings-rules";
 import { containerType, networkType, volumeType, type OwnState } from "./state";
 
@@ -29,7 +29,7 @@ export function compare(settings: Settings, state: OwnState, survey: Survey): Di
     const found = survey.nodes[node];
     const generation = Number(known?.labels[generationLabel] ?? 0);
     const unknown = found !== undefined && known?.id !== found.id;
-    const attached = found?.network !== undefined && found.network === survey.network;
+    const attached = !isOnNetwork(node) || (found?.network !== undefined && found.network === survey.network);
     const detached = known !== undefined && found !== undefined && !unknown && !attached;
     const missing = known !== undefined && (known.id !== found?.id || detached);
     return { node, container, missing, unknown, detached, generation };

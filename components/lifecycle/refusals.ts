@@ -18,6 +18,7 @@ export function declaredKept(plan: Plan, names: Names): readonly Kept[] {
   return [
     { type: volumeType, name: "cluster-config", called: names.configVolume },
     { type: volumeType, name: "backup-volume", called: names.backup.volume },
+    { type: volumeType, name: "backup-drill-volume", called: names.drill.volume },
     ...nodeNames.map((node) => ({ type: volumeType, name: `cluster-${node}-data`, called: names[node].volume })),
     ...plan.services.map(({ name, code }) => ({ type: schemaType, name: `${name}-schema`, called: code })),
     ...plan.roles.flatMap(({ name: role, of }) =>

@@ -2,7 +2,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { docker } from "../../components/cluster/docker-cli";
 import { primaryContradiction, type NodeRole } from "../../components/cluster/primary-check";
 import { findData, findNodes, findVolumes, type Survey } from "../../components/cluster/survey";
-import { containerKeys, dockerNames, nodeNames, peerOf, type NodeName } from "../../components/naming";
+import {
+  containerKeys,
+  dockerNames,
+  nodeNames,
+  peerOf,
+  type ContainerKey,
+  type NodeName,
+} from "../../components/naming";
 import { OperatorError } from "../operator-error";
 import type { Stack } from "../stack-file";
 
@@ -11,28 +18,29 @@ const startTimeoutMs = 30 * 60_000;
 
 type Say = (line: string) => void;
 
+/** What stands on the servers, in the order in which it is stopped: a drill reads what the backup makes. */
+const onServers = ["drill", "backup"] as const satisfies readonly ContainerKey[];
+
 /**
- * Stops both servers cleanly, the backup before them, and keeps everything. The primary first: it ends when the standby has all it wrote. They stay
- * stopped over a restart of the engine, until {@link startNodes} or `up`.
+ * Stops both servers cleanly, drill and backup before them, and keeps everything. The primary first: it ends when the standby has all
+ * it wrote. They stay stopped over a restart of the engine, until {@link startNodes} or `up`.
  */
 export function stopNodes(stack: Stack, say: Say): void {
   const nodes = ownNodes(stack);
   const running = nodeNames.filter((node) => !isStopped(nodes[node]?.state ?? "created"));
   const data = dataOf(stack, nodes);
   const inOrder = [...running].sort((a, b) => rank(data[a].role) - rank(data[b].role));
-  const { container: backup } = dockerNames(stack.settings.namePrefix).backup;
-  if (!isStopped(nodes.backup?.state ?? "created")) {
-    say(`${backup} stopped in ${seconds(() => run(stack, ["stop", backup]))} s`);
-  } else if (inOrder.length === 0) say(`nothing of stack ${stack.name} runs`);
-  for (const node of inOrder) {
-    const { container } = dockerNames(stack.settings.namePrefix)[node];
+  const others = onServers.filter((key) => !isStopped(nodes[key]?.state ?? "created"));
+  if (others.length + inOrder.length === 0) say(`nothing of stack ${stack.name} runs`);
+  for (const key of [...others, ...inOrder]) {
+    const { container } = dockerNames(stack.settings.namePrefix)[key];
     say(`${container} stopped in ${seconds(() => run(stack, ["stop", container]))} s`);
   }
 }
 
 /**
- * Starts what is stopped: the primary, then the standby, each until it accepts connections, then the backup. A node that was the primary
- * before a failover stays stopped: it would refuse to serve. What is missing is `up`'s to make.
+ * Starts what is stopped: the primary, then the standby, each until it accepts connections, then backup and drill. A node that was the
+ * primary before a failover stays stopped: it would refuse to serve. What is missing is `up`'s to make.
  * @throws OperatorError where the node that should be the primary is none, or one does not start
  */
 export async function startNodes(stack: Stack, say: Say): Promise<void> {
@@ -41,10 +49,13 @@ export async function startNodes(stack: Stack, say: Say): Promise<void> {
   const nodes = ownNodes(stack);
   const stopped = [primaryNode, peerOf(primaryNode)].filter((node) => isStopped(nodes[node]?.state ?? "running"));
   if (stopped.length > 0) await startServers(stack, nodes, stopped, say);
-  const { container } = dockerNames(settings.namePrefix).backup;
-  if (!isStopped(nodes.backup?.state ?? "running")) return;
-  run(stack, [nodes.backup?.state === "paused" ? "unpause" : "start", container]);
-  say(`${container} runs`);
+  for (const key of onServers.toReversed()) {
+    const { state = "running" } = nodes[key] ?? {};
+    if (!isStopped(state)) continue;
+    const { container } = dockerNames(settings.namePrefix)[key];
+    run(stack, [state === "paused" ? "unpause" : "start", container]);
+    say(`${container} runs`);
+  }
 }
 
 async function startServers(

@@ -1,5 +1,5 @@
 import { Client } from "pg";
-import { dockerNames, nodeNames, type NodeName, type Names } from "../../components/naming";
+import { containerKeys, dockerNames, type NodeName, type Names } from "../../components/naming";
 import { planAccess } from "../../components/access/plan";
 import type { ConfigurationSecrets } from "../../components/cluster/jobs/configure";
 import type { Plan } from "../../components/access/plan-items";
@@ -43,10 +43,13 @@ export interface TestCluster {
   clean(): void;
 }
 
-/** Builds the stand-in images and prepares names and ports; nothing runs yet. `withBackup`: the backup's container too. */
+/**
+ * Builds the stand-in images and prepares names and ports; nothing runs yet. `withBackup`: the backup's container too; `withDrill`: and
+ * the drill's, which takes a core for a while.
+ */
 export async function prepareCluster(
   services: readonly Service[],
-  { withBackup = false }: { readonly withBackup?: boolean } = {},
+  { withBackup = false, withDrill = false }: { readonly withBackup?: boolean; readonly withDrill?: boolean } = {},
 ): Promise<TestCluster> {
   buildStandInImage();
   if (withBackup) buildStandInNodeImage();
@@ -131,6 +134,7 @@ export async function prepareCluster(
       const replaced = new Set<string>();
       for (const resource of program.resources) {
         if (!withBackup && resource.name.startsWith("backup-")) continue;
+        if (!withDrill && resource.name === "backup-drill-container") continue;
         const ran = bring(resource, done, replaced);
         if (ran.status !== 0) return ran;
         if (resource.name === "foundation-apply") {
@@ -150,8 +154,8 @@ export async function prepareCluster(
       await waitFor(() => ask(standby, `SELECT pg_last_wal_replay_lsn() >= '${written}'`) === "t");
     },
     clean: () => {
-      for (const one of [...nodeNames, "backup"] as const) run("docker", ["rm", "-f", "-v", names[one].container]);
-      const volumes = [names.primary.volume, names.replica.volume, names.configVolume, names.backup.volume];
+      for (const key of containerKeys) run("docker", ["rm", "-f", "-v", names[key].container]);
+      const volumes = [names.configVolume, ...containerKeys.map((key) => names[key].volume)];
       for (const volume of volumes) run("docker", ["volume", "rm", "-f", volume]);
       run("docker", ["network", "rm", names.network]);
       const built = run("docker", ["image", "ls", "--quiet", names.backup.container])

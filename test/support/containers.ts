@@ -31,6 +31,13 @@ const flags: { readonly [Key in keyof ContainerArgs]?: (value: never) => readonl
   memory: (mebibytes: number) => ["--memory", `${mebibytes}m`],
   memorySwap: (mebibytes: number) => ["--memory-swap", `${mebibytes}m`],
   shmSize: (mebibytes: number) => ["--shm-size", `${mebibytes}m`],
+  networkMode: (mode: string) => ["--network", mode],
+  capabilities: ({ drops }: { drops: readonly string[] }) => drops.flatMap((drop) => ["--cap-drop", drop]),
+  securityOpts: (options: readonly string[]) => options.flatMap((option) => ["--security-opt", option]),
+  init: (init: boolean) => (init ? ["--init"] : []),
+  cpuShares: (shares: number) => ["--cpu-shares", String(shares)],
+  ulimits: (limits: readonly { name: string; soft: number; hard: number }[]) =>
+    limits.flatMap(({ name, soft, hard }) => ["--ulimit", `${name}=${soft}:${hard}`]),
   restart: (restart: string) => ["--restart", restart],
   logDriver: (driver: string) => ["--log-driver", driver],
   logOpts: (options: Readonly<Record<string, string>>) =>

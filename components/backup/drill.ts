@@ -1,0 +1,76 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import type { Cluster } from "../cluster/cluster";
+import { stackLabel } from "../cluster/labels";
+import { agentContainer } from "./agent-container";
+
+export interface DrillArgs {
+  readonly cluster: Cluster;
+  /** The agent's, as it was built. */
+  readonly image: pulumi.Input<string>;
+  /** The backups', and where they are in it. */
+  readonly backups: { readonly volume: docker.Volume; readonly mount: string };
+  /** See NodeArgs.generations. */
+  readonly generation: number;
+}
+
+/** Where both containers of the agent have the drill's volume. */
+export const drillMount = "/drill";
+const stopSeconds = 30;
+/** Much for a server of 128 MB shared buffers and one session: a service's code that takes more must not end the servers beside it. */
+const memoryMiB = 4096;
+/** A process that asks for more than half of it fails alone, before the kernel ends one. */
+const processBytes = (memoryMiB / 2) * 1024 ** 2;
+
+/**
+ * The container that restores the newest backups each week and compares them. Code of all services runs in it: it has no network, no
+ * capability and no volume with a password, and reads the backups only.
+ */
+export class Drill extends pulumi.ComponentResource {
+  /** Throwaway servers while there are some, and what each drill has found. */
+  readonly volume: docker.Volume;
+
+  constructor(name: string, args: DrillArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("centraldb:backup:Drill", name, {}, opts);
+    const { cluster, image, backups, generation } = args;
+    const names = cluster.names.drill;
+
+    this.volume = new docker.Volume(
+      `${name}-volume`,
+      { name: names.volume, labels: [{ label: stackLabel, value: pulumi.getStack() }] },
+      { parent: this, ignoreChanges: ["labels", "driver", "driverOpts"] },
+    );
+    const container = new docker.Container(
+      `${name}-container`,
+      {
+        ...agentContainer({
+          commands: { serve: ["drill", "serve"], health: ["drill", "health"] },
+          ...{ generation, identity: cluster.identity, stopSeconds },
+        }),
+        name: names.container,
+        image,
+        volumes: [
+          { volumeName: backups.volume.name, containerPath: backups.mount, readOnly: true },
+          { volumeName: this.volume.name, containerPath: drillMount },
+        ],
+        networkMode: "none",
+        capabilities: { drops: ["ALL"] },
+        securityOpts: ["no-new-privileges"],
+        // What a server that was ended leaves is nobody's child.
+        init: true,
+        memory: memoryMiB,
+        memorySwap: memoryMiB,
+        ulimits: [{ name: "data", soft: processBytes, hard: processBytes }],
+        // The servers come first.
+        cpuShares: 256,
+      },
+      {
+        parent: this,
+        deleteBeforeReplace: true,
+        replaceOnChanges: ["healthcheck", "init"],
+        dependsOn: opts?.dependsOn ?? [],
+      },
+    );
+    this.registerOutputs({ container: container.name });
+  }
+}
