@@ -1,5 +1,5 @@
 import type { Command, Option } from "commander";
-import { backupNow, drill, kindsOf, listBackups, parseBackupId, renderBackups, runAgent } from "./backup";
+import { backupNow, kindsOf, listBackups, parseBackupId, renderBackups, runAgent } from "./backup";
 import { requireEngine } from "./engine";
 import { readStack } from "./stack-file";
 
@@ -36,14 +36,14 @@ export function addBackupCommands(program: Command, stackOption: Option): void {
     .argument("[id]", "of one backup, as list has it", "all")
     .action((word: string, options: { stack: string }) => {
       const id = word === "all" ? word : parseBackupId(word);
-      runAgent(stackOf(options), "verify", id);
+      runAgent(stackOf(options), "backup", "verify", id);
     });
 
   backupCommand(
     "drill",
-    "Restore the newest backups into servers of their own, and compare rows, values and access. Exit status 1 where they are not what they were.",
+    "Restore the newest backups now, as each week, into servers of their own, and compare rows, values and access. Exit status 1 where they are not what they were.",
   ).action((options: { stack: string }) => {
-    drill(stackOf(options));
+    runAgent(stackOf(options), "drill", "drill", "now");
   });
 
   for (const [name, description] of [
@@ -54,7 +54,7 @@ export function addBackupCommands(program: Command, stackOption: Option): void {
       .argument("<id>", "as list has it")
       .action((word: string, options: { stack: string }) => {
         const id = parseBackupId(word);
-        runAgent(stackOf(options), name, id);
+        runAgent(stackOf(options), "backup", name, id);
       });
   }
 }

@@ -1,15 +1,17 @@
 import { spawnSync } from "node:child_process";
 import type { Manifest } from "../agent/manifest";
 import type { CopyState } from "../agent/copy/state";
+import type { Drill } from "../agent/drills/results";
 import { backupKinds, type BackupKind } from "../agent/schedule";
 import { stateFolder } from "../agent/settings";
 import { agentFile } from "../components/backup/agent-file";
 import { docker, dockerVariables } from "../components/cluster/docker-cli";
-import { dockerNames } from "../components/naming";
+import { dockerNames, type ContainerKey } from "../components/naming";
 import { didYouMean } from "../services/did-you-mean";
 import { printable, show } from "../services/printable";
 import { OperatorError } from "./operator-error";
 import type { Stack } from "./stack-file";
+import { describeDrill } from "./status/drill";
 import { bytes, duration, since } from "./status/format";
 import { table } from "./table";
 
@@ -32,6 +34,10 @@ export interface BackupList {
   }[];
   /** null where there is none. */
   readonly copy: CopyState | null;
+  /** Oldest first. */
+  readonly drills: readonly Drill[];
+  /** Since when one is under way; null where none is. */
+  readonly drillSince: string | null;
   /** When the stack's state was handed over last; null where it never was. */
   readonly stateAt: string | null;
   /** When `up` changed what the agent is to do last; null where it has been told nothing yet. */
@@ -44,11 +50,14 @@ export interface BackupList {
   readonly freeBytes: number;
 }
 
-const containerOf = ({ settings }: Stack) => dockerNames(settings.namePrefix).backup.container;
+/** Containers in which the agent works. */
+type AgentKey = Extract<ContainerKey, "backup" | "drill">;
+
+const containerOf = ({ settings }: Stack, key: AgentKey) => dockerNames(settings.namePrefix)[key].container;
 
 /** @throws OperatorError with what to do */
-function requireRunning(stack: Stack): void {
-  const container = containerOf(stack);
+function requireRunning(stack: Stack, key: AgentKey): void {
+  const container = containerOf(stack, key);
   const inspect = ["inspect", "--type", "container", "--format", "{{.State.Status}}", container];
   const { status, stdout } = docker(inspect, { host: stack.dockerHost });
   if (status !== 0) throw new OperatorError(`${container} does not exist: npm run up -- ${stack.name}`);
@@ -57,36 +66,9 @@ function requireRunning(stack: Stack): void {
 }
 
 /** Runs the agent's command line in its container; what it prints goes to the person. */
-export function runAgent(stack: Stack, ...args: readonly string[]): void {
-  requireRunning(stack);
-  const { status } = spawnSync("docker", ["exec", containerOf(stack), "node", agentFile, ...args], {
-    stdio: ["ignore", "inherit", "inherit"],
-    env: { ...process.env, ...dockerVariables(stack.dockerHost) },
-  });
-  if (status !== 0) process.exitCode = 1;
-}
-
-/**
- * Restores the newest backups in a container that reaches nothing: no network, no password, the backups read-only, the image of the
- * agent. What it needs is deleted with it.
- */
-export function drill(stack: Stack): void {
-  requireRunning(stack);
-  const { container, volume } = dockerNames(stack.settings.namePrefix).backup;
-  const host = { host: stack.dockerHost };
-  const image = docker(["inspect", "--type", "container", "--format", "{{.Image}}", container], host).stdout.trim();
-  const nothing = ["--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"];
-  const args = [
-    "--user",
-    "postgres",
-    "--volume",
-    `${volume}:/backups:ro`,
-    "--volume",
-    "/drill",
-    "--entrypoint",
-    "node",
-  ];
-  const { status } = spawnSync("docker", ["run", "--rm", "--init", ...nothing, ...args, image, agentFile, "drill"], {
+export function runAgent(stack: Stack, key: AgentKey, ...args: readonly string[]): void {
+  requireRunning(stack, key);
+  const { status } = spawnSync("docker", ["exec", containerOf(stack, key), "node", agentFile, ...args], {
     stdio: ["ignore", "inherit", "inherit"],
     env: { ...process.env, ...dockerVariables(stack.dockerHost) },
   });
@@ -119,16 +101,17 @@ export function parseBackupId(word: string): string {
 
 /** Makes backups now: what is due and what is not. */
 export function backupNow(stack: Stack, kinds: readonly BackupKind[]): void {
-  for (const kind of kinds) runAgent(stack, "now", kind);
+  for (const kind of kinds) runAgent(stack, "backup", "now", kind);
 }
 
 /** @throws OperatorError where the agent cannot be asked */
 export function listBackups(stack: Stack): BackupList {
-  requireRunning(stack);
-  const { status, stdout, stderr } = docker(["exec", containerOf(stack), "node", agentFile, "list"], {
+  requireRunning(stack, "backup");
+  const { status, stdout, stderr } = docker(["exec", containerOf(stack, "backup"), "node", agentFile, "list"], {
     host: stack.dockerHost,
   });
-  if (status !== 0) throw new OperatorError(`${containerOf(stack)} cannot be asked: ${printable(stderr.trim())}`);
+  if (status !== 0)
+    throw new OperatorError(`${containerOf(stack, "backup")} cannot be asked: ${printable(stderr.trim())}`);
   return JSON.parse(stdout) as BackupList;
 }
 
@@ -156,6 +139,7 @@ export function renderBackups(list: BackupList): string {
       ? ["no point in time can be restored yet: it takes a physical backup and WAL"]
       : windows.map(({ from, to }) => `any moment from ${from} to ${to} can be restored`)),
     ...list.broken.map(({ id, why }) => `${printable(id)} is no backup: ${printable(why)}`),
+    `last drill: ${describeDrill(list)}`,
   ].join("\n");
 }
 
@@ -167,10 +151,13 @@ export function renderBackups(list: BackupList): string {
 export function handOverState(stack: Stack, state: string): void {
   const file = `${stateFolder({ store: "/backups" })}/${stack.name}.json`;
   const script = 'umask 077; mkdir -p "${1%/*}" && cat > "$1.new" && mv "$1.new" "$1"';
-  const { status, stderr } = docker(["exec", "--interactive", containerOf(stack), "sh", "-c", script, "sh", file], {
-    host: stack.dockerHost,
-    input: state,
-  });
+  const { status, stderr } = docker(
+    ["exec", "--interactive", containerOf(stack, "backup"), "sh", "-c", script, "sh", file],
+    {
+      host: stack.dockerHost,
+      input: state,
+    },
+  );
   if (status !== 0) throw new OperatorError(`the state is not with the backups: ${printable(stderr.trim())}`);
 }
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { drillFolder } from "../../agent/drills/results";
 import type { AgentSettings } from "../../agent/settings";
 import type { Plan } from "../access/plan-items";
 import type { Cluster } from "../cluster/cluster";
@@ -12,7 +13,7 @@ import { stackLabel } from "../cluster/labels";
 import { nodeNames, type ContainerKey } from "../naming";
 import type { Settings } from "../settings-rules";
 import { agentContainer } from "./agent-container";
-import { Drill, drillMount } from "./drill";
+import { Drill } from "./drill";
 import { buildContext, contextHash } from "./image";
 import { remoteOf } from "./settings-rules";
 
@@ -89,7 +90,7 @@ export class Backup extends pulumi.ComponentResource {
           { volumeName: volume.name, containerPath: storeMount },
           { volumeName: cluster.configVolume.name, containerPath: configMount, readOnly: true },
           // What drills have found, for Prometheus and `status`: their own container has no network.
-          { volumeName: drill.volume.name, containerPath: drillMount, readOnly: true },
+          { volumeName: drill.volume.name, containerPath: drillFolder, readOnly: true },
           ...(isFolder ? [{ hostPath: copy, containerPath: copyMount }] : []),
         ],
         networksAdvanced: [{ name: cluster.network.name, aliases: [names.container] }],

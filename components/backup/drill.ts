@@ -1,5 +1,6 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { drillFolder } from "../../agent/drills/results";
 import type { Cluster } from "../cluster/cluster";
 import { stackLabel } from "../cluster/labels";
 import { agentContainer } from "./agent-container";
@@ -14,8 +15,6 @@ export interface DrillArgs {
   readonly generation: number;
 }
 
-/** Where both containers of the agent have the drill's volume. */
-export const drillMount = "/drill";
 const stopSeconds = 30;
 /** Much for a server of 128 MB shared buffers and one session: a service's code that takes more must not end the servers beside it. */
 const memoryMiB = 4096;
@@ -51,7 +50,7 @@ export class Drill extends pulumi.ComponentResource {
         image,
         volumes: [
           { volumeName: backups.volume.name, containerPath: backups.mount, readOnly: true },
-          { volumeName: this.volume.name, containerPath: drillMount },
+          { volumeName: this.volume.name, containerPath: drillFolder },
         ],
         networkMode: "none",
         capabilities: { drops: ["ALL"] },

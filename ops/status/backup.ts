@@ -7,15 +7,21 @@ import type { Service } from "../../services/service";
 import { listBackups, windowsOf, type BackupList } from "../backup";
 import { OperatorError } from "../operator-error";
 import type { Stack } from "../stack-file";
+import { describeDrill, drillProblems } from "./drill";
 import { bytes, since } from "./format";
 
-/** How it goes with the backups. */
-export interface BackupStatus {
+/** A container of the agent. */
+export interface AgentContainerStatus {
   readonly container: string;
   /** Docker's word; `missing` where there is no container. */
   readonly state: string;
   /** When the container was made, in ISO 8601; undefined where there is none. A restart makes nothing new. */
   readonly createdAt?: string;
+}
+
+/** How it goes with the backups. */
+export interface BackupStatus extends AgentContainerStatus {
+  readonly drill: AgentContainerStatus;
   /** undefined where the agent cannot be asked; then `error` says why. */
   readonly list?: BackupList;
   readonly error?: string;
@@ -23,17 +29,22 @@ export interface BackupStatus {
 
 /** Asks the engine, and through it the agent. */
 export function collectBackups(stack: Stack): BackupStatus {
-  const { container } = dockerNames(stack.settings.namePrefix).backup;
-  const format = '{"state": {{json .State.Status}}, "createdAt": {{json .Created}}}';
-  const inspect = ["inspect", "--type", "container", "--format", format, container];
-  const { status, stdout, stderr } = docker(inspect, { host: stack.dockerHost });
-  if (status !== 0) return { container, state: "missing", error: stderr.trim() };
-  const found = JSON.parse(stdout) as { state: string; createdAt: string };
+  const names = dockerNames(stack.settings.namePrefix);
+  const inspect = (container: string): AgentContainerStatus => {
+    const format = '{"state": {{json .State.Status}}, "createdAt": {{json .Created}}}';
+    const asked = ["inspect", "--type", "container", "--format", format, container];
+    const { status, stdout } = docker(asked, { host: stack.dockerHost });
+    const found = status === 0 ? (JSON.parse(stdout) as { state: string; createdAt: string }) : { state: "missing" };
+    return { container, ...found };
+  };
+  const drill = inspect(names.drill.container);
+  const found = inspect(names.backup.container);
+  if (found.state === "missing") return { ...found, drill };
   try {
-    return { container, ...found, list: listBackups(stack) };
+    return { ...found, drill, list: listBackups(stack) };
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error;
-    return { container, ...found, error: error.message };
+    return { ...found, drill, error: error.message };
   }
 }
 
@@ -46,7 +57,11 @@ const maxCopyAgeHours = 6;
 const graceHours = 1;
 
 /** What is not as it should be, a sentence each, with what to do; empty where all is well. */
-export function backupProblems(
+export function backupProblems(status: BackupStatus, services: readonly Service[], stack: string): readonly string[] {
+  return [...storeProblems(status, services, stack), ...drillProblems(status.drill, status.list, stack)];
+}
+
+function storeProblems(
   { container, state, createdAt, list, error }: BackupStatus,
   services: readonly Service[],
   stack: string,
@@ -157,6 +172,7 @@ export function backupLines({ list }: BackupStatus): readonly (readonly string[]
     ["backups", `${newest("logical")}, ${newest("physical")}; ${list.backups.length} kept`],
     ["free for backups", bytes(list.freeBytes)],
     ["points in time", window === undefined ? "none yet" : `${window.from} to ${window.to}`],
+    ["last drill", describeDrill(list)],
     ["second copy", copyLine(list)],
   ];
 }

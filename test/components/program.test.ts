@@ -1,7 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, it } from "vitest";
+import { drillFolder } from "../../agent/drills/results";
 import { planAccess } from "../../components/access/plan";
 import { scramVerifier } from "../../components/access/scram";
+import { agentFile } from "../../components/backup/agent-file";
 import { declaredKept } from "../../components/lifecycle/refusals";
 import { roleType, schemaType, volumeType } from "../../components/lifecycle/state";
 import { dockerNames } from "../../components/naming";
@@ -160,7 +162,8 @@ describe("reads", () => {
 
 describe("what holds data or access", () => {
   const holds = ({ type, name }: { type: string; name: string }) =>
-    (/Volume$|Schema$/.test(type) && name !== "cluster-config") || (/Role$/.test(type) && name !== "server");
+    (/Volume$|Schema$/.test(type) && !["cluster-config", "backup-drill-volume"].includes(name)) ||
+    (/Role$/.test(type) && name !== "server");
 
   it("is what the program refuses to lose, by name", () => {
     for (const program of [dev, prod]) {
@@ -278,6 +281,57 @@ describe("the nodes", () => {
     for (const node of ["primary", "replica"]) {
       expect(JSON.stringify(container(prod, node))).not.toContain("0123456789abcdefghijklmnop");
     }
+  });
+});
+
+describe("the drill's container", () => {
+  const container = (key: "backup" | "backup-drill", program = prod) => program.resource(`${key}-container`).inputs;
+
+  it("reaches nothing and nobody, has no password, reads the backups only, and may take what is left", () => {
+    expect(container("backup-drill")).toEqual({
+      name: "pg16-drill",
+      image: container("backup")["image"],
+      entrypoints: ["node", agentFile, "drill", "serve"],
+      user: "postgres",
+      volumes: [
+        { volumeName: "pg16-backups", containerPath: "/backups", readOnly: true },
+        { volumeName: "pg16-drill", containerPath: "/drill" },
+      ],
+      networkMode: "none",
+      capabilities: { drops: ["ALL"] },
+      securityOpts: ["no-new-privileges"],
+      init: true,
+      memory: 4096,
+      memorySwap: 4096,
+      ulimits: [{ name: "data", soft: 2 * 1024 ** 3, hard: 2 * 1024 ** 3 }],
+      cpuShares: 256,
+      labels: container("backup")["labels"],
+      restart: "unless-stopped",
+      logDriver: "json-file",
+      logOpts: { "max-size": "20m", "max-file": "5" },
+      healthcheck: {
+        ...{ tests: ["CMD", "node", agentFile, "drill", "health"], interval: "30s", timeout: "15s" },
+        ...{ retries: 3, startPeriod: "1m0s" },
+      },
+      stopTimeout: 30,
+      destroyGraceSeconds: 30,
+      wait: false,
+    });
+  });
+
+  it("has its results read by the backup's, which is on the network", () => {
+    expect(container("backup")["volumes"]).toEqual([
+      { volumeName: "pg16-backups", containerPath: "/backups" },
+      { volumeName: "pg16-config", containerPath: "/etc/centraldb", readOnly: true },
+      { volumeName: "pg16-drill", containerPath: drillFolder, readOnly: true },
+    ]);
+    expect(container("backup")["networksAdvanced"]).toEqual([{ name: "pg16", aliases: ["pg16-backup"] }]);
+  });
+
+  it("is the same in both stacks, and made when the other can be", () => {
+    expect(container("backup-drill", dev)).toEqual(container("backup-drill"));
+    expect(prod.resource("backup-drill-container").dependsOn).toEqual(["tiers"]);
+    expect(prod.resource("backup-drill-volume").ignoreChanges).toEqual(["labels", "driver", "driverOpts"]);
   });
 });
 

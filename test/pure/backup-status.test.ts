@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Drill } from "../../agent/drills/results";
 import type { Manifest } from "../../agent/manifest";
 import type { BackupKind } from "../../agent/schedule";
 import { kindsOf, parseBackupId, renderBackups, windowsOf, type BackupList } from "../../ops/backup";
@@ -31,22 +32,38 @@ function backup(kind: BackupKind, hours: number, leftOut: readonly string[] = []
   return { ...manifest, pinned: false };
 }
 
+function drill(hours: number, wrong: readonly string[] = []): Drill {
+  const one = { startedAt: hoursAgo(hours), seconds: 42.4, lostSeconds: null, wrong };
+  return {
+    ...{ format: 1, startedAt: hoursAgo(hours), finishedAt: hoursAgo(hours - 0.1) },
+    backups: [
+      { ...one, kind: "logical", backup: "6-logical" },
+      { ...one, kind: "physical", backup: "30-physical", lostSeconds: 3.2, wrong: [] },
+    ],
+  };
+}
+
 const well: BackupList = {
   backups: [backup("physical", 30), backup("logical", 30), backup("logical", 6)],
   broken: [],
   wal: [{ begunAt: hoursAgo(31), first: "a", last: "b", segments: 2, receivedAt: hoursAgo(0), bases: ["30-physical"] }],
   copy: null,
+  ...{ drills: [drill(20)], drillSince: null },
   ...{ stateAt: null, settingsAt: hoursAgo(100) },
   ...{ illness: null, weekOfWalBytes: gib, freeBytes: 100 * gib },
 };
-const running: BackupStatus = { container: "pg16-backup", state: "running", createdAt: hoursAgo(100), list: well };
+const running: BackupStatus = {
+  ...{ container: "pg16-backup", state: "running", createdAt: hoursAgo(100), list: well },
+  drill: { container: "pg16-drill", state: "running", createdAt: hoursAgo(100) },
+};
 const problems = (status: Partial<BackupStatus>) => backupProblems({ ...running, ...status }, registry, "prod");
 const copy = { to: "vault:", backups: ["6-logical"], wal: {}, completeAt: hoursAgo(1), failed: null };
 
 describe("what is wrong with the backups", () => {
   it("is nothing where all is well, nor in the first hour, nor where a service is in the dump before", () => {
     expect(problems({})).toEqual([]);
-    expect(problems({ createdAt: hoursAgo(0.5), list: { ...well, backups: [] } })).toEqual([]);
+    const nothing = { ...well, backups: [], drills: [] };
+    expect(problems({ createdAt: hoursAgo(0.5), list: nothing })).toEqual([]);
     const before = [backup("physical", 30), backup("logical", 30), backup("logical", 6, ["gt"])];
     expect(problems({ list: { ...well, backups: before } })).toEqual([]);
   });
@@ -121,7 +138,64 @@ describe("what is wrong with the backups", () => {
   });
 });
 
+describe("what is wrong with the drill", () => {
+  const again = "npm run ops -- backup drill --stack prod";
+  const none = `no drill younger than 8 days: there is none: ${again} (docker logs pg16-drill)`;
+  const of = (list: Partial<BackupList>, container: Partial<BackupStatus["drill"]> = {}) =>
+    problems({ list: { ...well, ...list }, drill: { ...running.drill, ...container } });
+
+  it.each<[string, Partial<BackupStatus["drill"]>, Partial<BackupList>, readonly string[]]>([
+    [
+      "a container that is gone",
+      { state: "missing" },
+      {},
+      ["pg16-drill does not exist, and nobody restores backups: npm run up -- prod"],
+    ],
+    [
+      "one that is stopped",
+      { state: "exited" },
+      {},
+      ["pg16-drill is exited, and nobody restores backups: npm run ops -- start --stack prod"],
+    ],
+    [
+      "the last one where it failed, whatever a name has in it",
+      {},
+      { drills: [drill(30), drill(20, ["gt.\u001b[2J is missing", "it has no lg"])] },
+      [`the last drill, of 20 h 0 min ago, failed: 6-logical: gt.\\x1b[2J is missing and 1 more: ${again}`],
+    ],
+    ["none", {}, { drills: [] }, [none]],
+    ["none but one of a time to come", {}, { drills: [drill(-900)] }, [none]],
+    [
+      "one that is too old, also where one that is under way has no end",
+      {},
+      { drills: [drill(8 * 24 + 1)], drillSince: hoursAgo(25) },
+      [`no drill younger than 8 days: the last is of 8 d 1 h ago: ${again} (docker logs pg16-drill)`],
+    ],
+  ])("names %s", (_, container, list, expected) => {
+    expect(of(list, container)).toEqual(expected);
+  });
+
+  it("is nothing where it went well since, is under way, or has been possible for less than an hour", () => {
+    expect(of({ drills: [drill(30, ["gt.gt_raw is missing"]), drill(20)] })).toEqual([]);
+    expect(of({ drills: [], drillSince: hoursAgo(2) })).toEqual([]);
+    expect(of({ drills: [] }, { createdAt: hoursAgo(0.5) })).toEqual([]);
+    expect(of({ drills: [], backups: [backup("physical", 1), backup("logical", 6)] })).toEqual([]);
+  });
+});
+
 describe("what a person sees", () => {
+  it("of the last drill is how long it took to have everything back, and what would have been lost", () => {
+    const line = (list: Partial<BackupList>) =>
+      backupLines({ ...running, list: { ...well, ...list } }).find(([name]) => name === "last drill")?.[1];
+    expect(line({})).toBe("20 h 0 min ago: logical back in 42 s, physical back in 42 s, with the last 3 s lost");
+    expect(line({ drills: [drill(5, ["gt.gt_raw is missing"])] })).toBe(
+      "5 h 0 min ago: logical NOT what it was, physical back in 42 s, with the last 3 s lost",
+    );
+    expect(line({ drills: [] })).toBe("none yet");
+    expect(line({ drills: [], drillSince: hoursAgo(0) })).toBe("the first is under way");
+    expect(renderBackups(well).split("\n").at(-1)).toMatch(/^last drill: 20 h 0 min ago: logical back in 42 s/);
+  });
+
   it("of a second copy is whether there is one, what is in it, and how old the state is", () => {
     const line = (list: BackupList) => backupLines({ ...running, list }).find(([name]) => name === "second copy")?.[1];
     expect(line(well)).toBe("none: a backup on the same machine is lost with it");

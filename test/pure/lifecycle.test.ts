@@ -193,7 +193,7 @@ describe("what the engine has and the state has not", () => {
     const none = {
       adoptNetwork: undefined,
       inTheWay: [],
-      generations: { primary: 0, replica: 0, backup: 0 },
+      generations: { primary: 0, replica: 0, backup: 0, drill: 0 },
       adoptedVolumes: [],
       notices: [],
     };
@@ -205,7 +205,7 @@ describe("what the engine has and the state has not", () => {
     expect(compare(settings, [], running)).toEqual({
       adoptNetwork: "n1",
       inTheWay: ["pg16-primary", "pg16-replica"],
-      generations: { primary: 0, replica: 0, backup: 0 },
+      generations: { primary: 0, replica: 0, backup: 0, drill: 0 },
       adoptedVolumes: ["pg16-primary-data", "pg16-replica-data"],
       notices: [
         "this stack's state is empty: up takes over pg16-primary-data and pg16-replica-data and gives every role a new password",
@@ -224,7 +224,7 @@ describe("what the engine has and the state has not", () => {
     const other = { ...running, nodes: { ...running.nodes, primary: found("p2") } };
     expect(compare(settings, stateOf(registry), other)).toMatchObject({
       inTheWay: ["pg16-primary"],
-      generations: { primary: 1, replica: 0, backup: 0 },
+      generations: { primary: 1, replica: 0, backup: 0, drill: 0 },
     });
   });
 });
@@ -242,21 +242,28 @@ describe("a container that is gone", () => {
 
   it("is made again because its generation counts up", () => {
     const differences = compare(settings, stateOf(registry), without);
-    expect(differences.generations).toEqual({ primary: 0, replica: 1, backup: 0 });
+    expect(differences.generations).toEqual({ primary: 0, replica: 1, backup: 0, drill: 0 });
     expect(differences.notices).toEqual(["pg16-replica is gone: up makes it again"]);
   });
 
   it("is one that is not on the network, too", () => {
     const detached = { ...running, nodes: { ...running.nodes, primary: found("p1", { network: undefined }) } };
     const differences = compare(settings, stateOf(registry), detached);
-    expect(differences.generations).toEqual({ primary: 1, replica: 0, backup: 0 });
+    expect(differences.generations).toEqual({ primary: 1, replica: 0, backup: 0, drill: 0 });
     expect(differences.notices).toEqual(["pg16-primary is not on the network pg16: up makes it anew"]);
     const withoutNetwork = { ...detached, network: undefined };
     expect(compare(settings, stateOf(registry), withoutNetwork).generations).toEqual({
       primary: 1,
       replica: 1,
-      backup: 0,
+      ...{ backup: 0, drill: 0 },
     });
+  });
+
+  it("is not the drill's, which is on no network", () => {
+    const state = [...stateOf(registry), container("drill", "d1")];
+    const survey = { ...running, nodes: { ...running.nodes, drill: found("d1", { network: undefined }) } };
+    expect(compare(settings, state, survey)).toMatchObject({ generations: { drill: 0 }, notices: [] });
+    expect(compare(settings, state, running)).toMatchObject({ generations: { drill: 1 } });
   });
 
   it("counts on from its last generation, which stays when it is there", () => {
@@ -279,6 +286,7 @@ it("the kept resources of a registry are volumes, and for each service a schema 
   expect(kept.map(({ name, called }) => `${name} ${called}`)).toEqual([
     "cluster-config pg16-config",
     "backup-volume pg16-backups",
+    "backup-drill-volume pg16-drill",
     "cluster-primary-data pg16-primary-data",
     "cluster-replica-data pg16-replica-data",
     "archivist-schema ar",
@@ -287,5 +295,5 @@ it("the kept resources of a registry are volumes, and for each service a schema 
     "archivist-user aruser",
   ]);
   expect(kept.map(({ type }) => type)).toContain(schemaType);
-  expect(kept.filter(({ type }) => type === volumeType)).toHaveLength(4);
+  expect(kept.filter(({ type }) => type === volumeType)).toHaveLength(5);
 });

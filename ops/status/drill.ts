@@ -1,0 +1,67 @@
+import { isWell, pastDrills } from "../../agent/drills/schedule";
+import type { BackupDrill, Drill } from "../../agent/drills/results";
+import { backupKinds } from "../../agent/schedule";
+import { printable } from "../../services/printable";
+import type { BackupList } from "../backup";
+import type { AgentContainerStatus } from "./backup";
+import { duration, since } from "./format";
+
+const hour = 3_600_000;
+/** One is missed, and its day is over. */
+const maxAgeDays = 8;
+/** A new stack has its first one soon after its first backups. */
+const graceHours = 1;
+/** One that is under way is waited for. */
+const maxHours = 24;
+
+/** What is not as it should be with the weekly drill, a sentence each, with what to do; empty where all is well. */
+export function drillProblems(
+  { container, state, createdAt }: AgentContainerStatus,
+  list: BackupList | undefined,
+  stack: string,
+): readonly string[] {
+  if (state === "missing") return [`${container} does not exist, and nobody restores backups: npm run up -- ${stack}`];
+  if (state !== "running") {
+    return [`${container} is ${state}, and nobody restores backups: npm run ops -- start --stack ${stack}`];
+  }
+  if (list === undefined) return []; // said already
+  const last = lastOf(list);
+  const again = `npm run ops -- backup drill --stack ${stack}`;
+  if (last !== undefined && !isWell(last)) return [`the last drill, of ${when(last)}, failed: ${flaw(last)}: ${again}`];
+  const isOld = last === undefined || Date.now() - Date.parse(last.startedAt) > maxAgeDays * 24 * hour;
+  if (!isOld || isUnderWay(list) || isNew(list.backups, createdAt)) return [];
+  const found = last === undefined ? "there is none" : `the last is of ${when(last)}`;
+  return [`no drill younger than ${maxAgeDays} days: ${found}: ${again} (docker logs ${container})`];
+}
+
+/** When the last one was, how long it took to have everything back, and what would have been lost; for a person. */
+export function describeDrill(list: BackupList): string {
+  const last = lastOf(list);
+  if (last === undefined) return isUnderWay(list) ? "the first is under way" : "none yet";
+  return `${when(last)}: ${last.backups.map(describeOne).join(", ")}`;
+}
+
+function describeOne({ kind, wrong, seconds, lostSeconds }: BackupDrill): string {
+  if (wrong.length > 0) return `${kind} NOT what it was`;
+  const lost = lostSeconds === null ? "" : `, with the last ${duration(lostSeconds)} lost`;
+  return `${kind} back in ${duration(seconds ?? 0)}${lost}`;
+}
+
+const lastOf = ({ drills }: BackupList) => pastDrills(drills, new Date()).at(-1);
+const when = ({ startedAt }: Drill) => `${since(startedAt)} ago`;
+
+function flaw({ backups }: Drill): string {
+  const wrong = backups.flatMap((one) => one.wrong.map((sentence) => `${one.backup}: ${sentence}`));
+  return `${printable(wrong[0] ?? "")}${wrong.length > 1 ? ` and ${wrong.length - 1} more` : ""}`;
+}
+
+function isUnderWay({ drillSince }: BackupList): boolean {
+  return drillSince !== null && Date.now() - Date.parse(drillSince) < maxHours * hour;
+}
+
+/** Until the first backup of each kind is an hour old, and the container is: without both kinds there is nothing to restore. */
+function isNew(backups: BackupList["backups"], createdAt: string | undefined): boolean {
+  const firsts = backupKinds.map((kind) => backups.find((backup) => backup.kind === kind)?.finishedAt);
+  const since = [createdAt, ...firsts].map((time) => (time === undefined ? Infinity : Date.parse(time)));
+  return Date.now() - Math.max(...since) < graceHours * hour;
+}
