@@ -1,3 +1,5 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inALine } from "./failure";
 import { basesWithWal } from "./retention";
@@ -48,6 +50,8 @@ export class Agent {
   async work(): Promise<void> {
     const { places, archive, signal, say } = this;
     for (const name of await this.store.prepare()) say(`${name} is removed: a run that was killed left it`);
+    // An agent before this one had it beside the backups, which a drill reads.
+    rmSync(join(places.store, "rclone.conf"), { force: true });
     await this.settingsAreThere();
     const receiving = receiveWal({
       ...{ places, archive, signal, say },

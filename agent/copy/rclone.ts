@@ -1,9 +1,10 @@
 import { writeFileSync } from "node:fs";
+import { rcloneConfigFile } from "../../components/backup/agent-file";
 import { BackupFailure } from "../failure";
 import { runTool, type ToolOptions } from "../tool";
 
 /**
- * Runs rclone with the store's configuration.
+ * Runs rclone with the configuration that `up` has given.
  * @param files of which it is about, by path below the first folder; undefined: the command says it
  * @returns its standard output
  * @throws BackupFailure with its words
@@ -18,7 +19,7 @@ export async function rclone(
   const list = `${store}/copy.files`;
   const chosen = files === undefined ? [] : [`--files-from-raw=${list}`];
   if (files !== undefined) writeFileSync(list, files.map((file) => `${file}\n`).join(""), { mode: 0o600 });
-  const common = [`--config=${store}/rclone.conf`, "--retries=2", "--stats=0", "--log-level=ERROR"];
+  const common = [`--config=${rcloneConfigFile}`, "--retries=2", "--stats=0", "--log-level=ERROR"];
   try {
     return await runTool("rclone", [...args, ...chosen, ...common], options);
   } catch (error) {

@@ -12,6 +12,7 @@ import { dockerVariables } from "../cluster/docker-cli";
 import { stackLabel } from "../cluster/labels";
 import { nodeNames, type ContainerKey } from "../naming";
 import type { Settings } from "../settings-rules";
+import { rcloneConfigFile } from "./agent-file";
 import { agentContainer } from "./agent-container";
 import { Drill } from "./drill";
 import { buildContext, contextHash } from "./image";
@@ -108,8 +109,8 @@ export class Backup extends pulumi.ComponentResource {
       {
         create: "node --import tsx components/backup/jobs/settings.ts",
         stdin: JSON.stringify(agentSettings(plan, cluster, settings)),
-        environment: { CONTAINER: container.name, FILE: "settings.json", ...dockerVariables(dockerHost) },
-        // They are in the volume: where that was lost and is made anew, so is the container.
+        environment: { CONTAINER: container.name, FILE: `${storeMount}/settings.json`, ...dockerVariables(dockerHost) },
+        // They are in the volume, or in the container: where that was lost and is made anew, so is the container.
         triggers: [container.id],
       },
       parent,
@@ -120,7 +121,7 @@ export class Backup extends pulumi.ComponentResource {
         {
           create: "node --import tsx components/backup/jobs/settings.ts",
           stdin: pulumi.secret(settings.backupCopyConfig),
-          environment: { CONTAINER: container.name, FILE: "rclone.conf", ...dockerVariables(dockerHost) },
+          environment: { CONTAINER: container.name, FILE: rcloneConfigFile, ...dockerVariables(dockerHost) },
           triggers: [container.id],
         },
         parent,

@@ -23,7 +23,10 @@ export async function wipe(stack: Stack, confirmed: string | undefined, say: (li
   const nodes = ownNodes(stack);
   const containers = containerKeys.filter((key) => nodes[key] !== undefined).map((key) => names[key].container);
   const list = (...args: string[]) => docker(args, host).stdout.split("\n").filter(Boolean);
-  const known = [names.configVolume, ...containerKeys.map((key) => names[key].volume)];
+  const known = [
+    ...[names.primary.volume, names.replica.volume, names.configVolume],
+    ...[names.backup.volume, names.drill.volume],
+  ];
   const found = findVolumes(known, stack.dockerHost);
   const other = found.find((volume) => volume.stack !== undefined && volume.stack !== stack.name);
   if (other?.stack !== undefined) {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AgentSettings } from "../../agent/settings";
+import { rcloneConfigFile } from "../../components/backup/agent-file";
 import { handOverState } from "../../ops/backup";
 import { services } from "../../services/registry";
 import { backupAgent, type BackupAgent } from "../support/backup";
@@ -156,9 +157,11 @@ describe("an encrypted remote", () => {
     for (const name of ["backups", newest?.id ?? "", "manifest"]) expect(names).not.toContain(name);
     expect(agent.shell("grep -rlE 'PGDMP|registrySha256' /tmp/vault || test $? = 1")).toBe("");
     const manifest = `vault:backups/${newest?.id ?? ""}/manifest.json`;
-    const shown = agent.shell(`rclone --config=/backups/rclone.conf cat ${manifest}`);
+    const shown = agent.shell(`rclone --config=${rcloneConfigFile} cat ${manifest}`);
     expect(JSON.parse(shown)).toMatchObject({ id: newest?.id });
-    expect(agent.shell("stat -c %a /backups/rclone.conf")).toBe("600");
+    expect(agent.shell(`stat -c %a ${rcloneConfigFile}`)).toBe("600");
+    // A drill reads the backups' volume, and runs code of services.
+    expect(agent.shell("grep -rlF 'type = crypt' /backups || test $? = 1")).toBe("");
     expect(agent.log()).not.toContain(password);
   });
 });

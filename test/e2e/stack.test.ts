@@ -311,7 +311,11 @@ describe("a real pulumi up", () => {
     expect(stack.ops("start").output).toContain(
       `${stack.prefix}-primary was the primary before and ${replica} is the primary`,
     );
-    expect(containers("running").trim().split("\n").sort()).toEqual([`${stack.prefix}-backup`, replica]);
+    expect(containers("running").trim().split("\n").sort()).toEqual([
+      `${stack.prefix}-backup`,
+      `${stack.prefix}-drill`,
+      replica,
+    ]);
 
     stack.setConfig("centraldb:primaryNode", "replica");
     // The address at which the provider finds the primary; nothing of the stack itself.
