@@ -18,6 +18,7 @@ interface Rule {
 
 const gone = ["replace", "delete"] as const;
 const isBackup = (change: ResourceChange) => change.type === containerType && nameOf(change).endsWith("-backup");
+const isDrill = (change: ResourceChange) => nameOf(change).endsWith("-drill");
 const isBackups = (change: ResourceChange) => nameOf(change).endsWith("-backups");
 const isData = (change: ResourceChange) => nameOf(change).endsWith("-data");
 
@@ -35,6 +36,12 @@ const rules: readonly Rule[] = [
     on: gone,
     applies: isBackups,
     meaning: (names) => `**backups are deleted**: ${names}, every one, and the WAL between them. A second copy stays.`,
+  },
+  {
+    type: volumeType,
+    on: gone,
+    applies: isDrill,
+    meaning: (names) => `**what drills have found is deleted**: ${names}. The next one is made at once.`,
   },
   {
     type: schemaType,
@@ -66,6 +73,12 @@ const rules: readonly Rule[] = [
     on: ["delete"],
     applies: isBackup,
     meaning: (names) => `**${names} is removed**: nobody makes backups any more. Those there are stay in the volume.`,
+  },
+  {
+    type: containerType,
+    on: ["delete"],
+    applies: isDrill,
+    meaning: (names) => `**${names} is removed**: nobody restores the backups any more, and knows that they can be.`,
   },
   {
     type: containerType,
@@ -128,8 +141,9 @@ const harmless = new Set([
 
 /** What of a preview must be read before anybody says yes; the gravest first, each a line of Markdown. */
 export function dangersOf(changes: readonly ResourceChange[]): readonly string[] {
-  // A new backup container makes again what the old one was making.
-  const risky = changes.filter((change) => !(isBackup(change) && change.operation === "replace"));
+  // A new container of the agent makes again what the old one was making.
+  const isAgent = (change: ResourceChange) => change.type === containerType && (isBackup(change) || isDrill(change));
+  const risky = changes.filter((change) => !(isAgent(change) && change.operation === "replace"));
   const left = risky.filter(({ retained, operation }) => operation === "update" || !retained);
   const kept = risky.filter((change) => !left.includes(change) && isGone(change) && !isKnown(change));
   const told = new Set<ResourceChange>();

@@ -135,6 +135,16 @@ describe("the red block", () => {
       "**`pg16-backup` is removed**: nobody makes backups any more. Those there are stay in the volume.",
     ],
     [
+      "the drill's volume",
+      { op: "delete", type: volume, name: "backup-drill-volume", old: inputs({ name: "pg16-drill" }) },
+      "**what drills have found is deleted**: `pg16-drill`. The next one is made at once.",
+    ],
+    [
+      "the drill's container, which goes",
+      { op: "delete", type: container, name: "backup-drill-container", old: inputs({ name: "pg16-drill" }) },
+      "**`pg16-drill` is removed**: nobody restores the backups any more, and knows that they can be.",
+    ],
+    [
       "the configuration's volume",
       { op: "delete", type: volume, name: "cluster-config", old: inputs({ name: "pg16-config" }) },
       "**`pg16-config` is removed** with the configuration in it: both servers need it to start.",
