@@ -112,7 +112,13 @@ export function listBackups(stack: Stack): BackupList {
   });
   if (status !== 0)
     throw new OperatorError(`${containerOf(stack, "backup")} cannot be asked: ${printable(stderr.trim())}`);
-  return JSON.parse(stdout) as BackupList;
+  return parseBackupList(stdout);
+}
+
+/** What the agent's `list` has printed. One that was made before there were drills, and runs until the next `up`, says nothing of them. */
+export function parseBackupList(text: string): BackupList {
+  const list = JSON.parse(text) as Partial<BackupList>;
+  return { drills: [], drillSince: null, ...list } as BackupList;
 }
 
 /** For a terminal: every backup, and to which points in time they lead. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Drill } from "../../agent/drills/results";
 import type { Manifest } from "../../agent/manifest";
 import type { BackupKind } from "../../agent/schedule";
-import { kindsOf, parseBackupId, renderBackups, windowsOf, type BackupList } from "../../ops/backup";
+import { kindsOf, parseBackupId, parseBackupList, renderBackups, windowsOf, type BackupList } from "../../ops/backup";
 import { backupLines, backupProblems, type BackupStatus } from "../../ops/status/backup";
 import { services } from "../../services/registry";
 
@@ -181,6 +181,12 @@ describe("what is wrong with the drill", () => {
     expect(of({ drills: [] }, { createdAt: hoursAgo(0.5) })).toEqual([]);
     expect(of({ drills: [], backups: [backup("physical", 1), backup("logical", 6)] })).toEqual([]);
   });
+});
+
+it("an agent that knows of no drills yet has made none", () => {
+  const none = { ...well, drills: [], drillSince: null };
+  expect(parseBackupList(JSON.stringify({ ...none, drills: undefined, drillSince: undefined }))).toEqual(none);
+  expect(parseBackupList(JSON.stringify(well))).toEqual(well);
 });
 
 describe("what a person sees", () => {
