@@ -274,10 +274,13 @@ describe("a real pulumi up", () => {
     ok(stack.ops("backup", "verify", id));
     expect(ok(stack.ops("status"))).toContain("All is well.");
 
-    execFileSync("docker", ["stop", container]);
+    execFileSync("docker", ["stop", container, `${stack.prefix}-drill`]);
     const stopped = stack.ops("status");
     expect(stopped).toMatchObject({ status: 1, output: expect.stringContaining("nobody makes backups") as unknown });
-    expect(stack.ops("backup", "now").output).toContain("npm run ops -- start --stack dev");
+    expect(stopped.output).toContain("nobody restores backups");
+    for (const command of ["now", "drill"]) {
+      expect(stack.ops("backup", command).output).toContain("npm run ops -- start --stack dev");
+    }
     ok(stack.ops("start"));
     // `up` has put the state of the stack beside the backups, and no secret is in it.
     const state = shell("cat /backups/state/dev.json");
