@@ -11,9 +11,8 @@ import { fetchWalFile } from "../components/backup/agent-file";
 import { BackupFailure, inALine } from "./failure";
 import type { LogicalContents } from "./manifest";
 import { baseFile, baseWalFile } from "./physical";
-import { contentsOf, textSettings } from "./proof/table-contents";
 import { tablesOf } from "./proof/tables";
-import { differencesOf } from "./restore/compare";
+import { differencesOf, readTables } from "./restore/compare";
 import { ServerTaken } from "./restore/owner-login";
 import { restoreServices } from "./restore/services";
 import { initialize, withServer, type Throwaway } from "./restore/throwaway";
@@ -97,8 +96,8 @@ async function restoreAndCompare(
   options.say(`${inside.length - failed.length} of ${inside.length} services are restored`);
   await apply(server, plan);
 
-  const differing = await reading(server, plan.database, dumpMinutes, options, (reader) =>
-    differencesOf(reader, logical, inside, dumpMinutes),
+  const differing = await reading(server, plan.database, dumpMinutes, options, (reader, signal) =>
+    differencesOf(reader, logical, inside, dumpMinutes, signal),
   );
   const superuser = await server.connect("postgres", plan.database);
   const findings = await audit(plan, superuser, undefined).finally(() => superuser.end());
@@ -185,10 +184,9 @@ async function readRecovered(
     // Without its timeline, which the end of the recovery has changed.
     const isShort = reached.slice(8) < lastSegment.slice(8);
     const unread = await reading(server, plan.database, dumpMinutes, options, async (reader, signal) => {
-      await reader.query(`BEGIN READ ONLY; ${textSettings}; SET LOCAL statement_timeout = 0`);
-      const contents = await contentsOf(reader, await tablesOf(reader), signal);
+      const { contents, wrong } = await readTables(reader, await tablesOf(reader), dumpMinutes, signal);
       options.say(`${contents.size} tables are read`);
-      return [];
+      return wrong;
     });
     const findings = await audit(plan, superuser, undefined);
     return [

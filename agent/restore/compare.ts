@@ -13,18 +13,21 @@ const beginReading = (minutes: number) =>
  * Reads every row of tables, in a transaction of its own. One that cannot be read, or takes too long, keeps nobody from the others.
  * @param client of a role that reads everything and owns nothing
  * @param minutes a table may take
+ * @param signal ends it before the next table
  * @returns contents by the table's name as SQL has it, and in words what could not be read
  */
 export async function readTables(
   client: Client,
   tables: readonly { readonly quoted: string }[],
   minutes: number,
+  signal?: AbortSignal,
 ): Promise<{ readonly contents: ReadonlyMap<string, TableContents>; readonly wrong: readonly string[] }> {
   const contents = new Map<string, TableContents>();
   const wrong: string[] = [];
   await client.query(beginReading(minutes));
   try {
     for (const table of tables) {
+      signal?.throwIfAborted();
       await client.query("SAVEPOINT one");
       try {
         for (const [name, read] of await contentsOf(client, [table])) contents.set(name, read);
@@ -51,6 +54,7 @@ export async function differencesOf(
   { tables, sequences }: Pick<LogicalContents, "tables" | "sequences">,
   schemas: readonly string[],
   minutes: number,
+  signal?: AbortSignal,
 ): Promise<readonly string[]> {
   const found = (await tablesOf(client)).filter(({ schema }) => schemas.includes(schema));
   const expected = new Map(Object.entries(tables).filter(([name]) => isIn(name, schemas)));
@@ -59,7 +63,7 @@ export async function differencesOf(
     ...[...expected.keys()].filter((name) => !parts.has(name)).map((name) => `${name} is missing`),
     ...[...parts.keys()].filter((name) => !expected.has(name)).map((name) => `${name} was not in the dump's snapshot`),
   ];
-  const read = await readTables(client, found, minutes);
+  const read = await readTables(client, found, minutes, signal);
   wrong.push(...read.wrong);
   // Rows of partitions that are loaded by way of their root may have come into another.
   const roots = new Map(found.map(({ quoted, root }) => [quoted, root]));

@@ -49,8 +49,7 @@ export async function restoreInPlace(
       return Promise.resolve([describeContents(wanted), undefined]);
     });
   } catch (error) {
-    steps.say(`what ${code} had is put back`);
-    await setAside(platform, service, kept, steps);
+    await bringBack(platform, service, kept, steps);
     await open(platform, service, steps).catch((another: unknown) => {
       steps.say(another instanceof Error ? another.message : String(another));
     });
@@ -101,13 +100,14 @@ async function setAside(
   await steps.run(`keep ${code} out, and what it has as ${kept}`, () =>
     asSuperuser(platform, live, async (superuser) => {
       if (incoming !== undefined) await requireSchema(superuser, code, incoming);
+      const ended = await shutOut(superuser, code);
+      const renamed = [
+        `ALTER SCHEMA ${identifier(code)} RENAME TO ${identifier(kept)}`,
+        ...belongToNobody(plan, code, kept),
+      ];
       await superuser.query(
-        rolesOf(code)
-          .map((role) => `ALTER ROLE ${identifier(role)} CONNECTION LIMIT 0`)
-          .join("; "),
+        ["BEGIN", ...renamed, ...(incoming === undefined ? [] : [putBack(code, incoming)]), "COMMIT"].join("; "),
       );
-      const ended = await endSessions(superuser, "usename", rolesOf(code));
-      await superuser.query(["BEGIN", ...rename(plan, code, kept, incoming), "COMMIT"].join("; "));
       await superuser.query(renderPlan(closed(plan, service), new Map()));
       return [`${ended} sessions were ended`, undefined];
     }),
@@ -115,22 +115,45 @@ async function setAside(
   return kept;
 }
 
-/** What is kept belongs to nobody of the plan's and nobody is let in: so the guard and the audit take it for no service's schema. */
-function rename(plan: Plan, code: string, kept: string, incoming: string | undefined): readonly string[] {
+/** What was restored so far is in the backup, and goes. */
+async function bringBack(platform: Platform, { code }: ResolvedService, kept: string, steps: Steps): Promise<void> {
+  await steps.run(`put back what ${code} had`, () =>
+    asSuperuser(platform, live, async (superuser) => {
+      await shutOut(superuser, code);
+      await superuser.query(
+        ["BEGIN", `DROP SCHEMA ${identifier(code)} CASCADE`, putBack(code, kept), "COMMIT"].join("; "),
+      );
+      return ["it is there", undefined];
+    }),
+  );
+}
+
+const putBack = (code: string, kept: string) => `ALTER SCHEMA ${identifier(kept)} RENAME TO ${identifier(code)}`;
+
+/** @returns how many sessions were ended */
+async function shutOut(superuser: Client, code: string): Promise<number> {
+  await superuser.query(
+    rolesOf(code)
+      .map((role) => `ALTER ROLE ${identifier(role)} CONNECTION LIMIT 0`)
+      .join("; "),
+  );
+  return endSessions(superuser, "usename", rolesOf(code));
+}
+
+/** So the guard and the audit take it for no service's schema, and nobody is let in. */
+function belongToNobody(plan: Plan, code: string, kept: string): readonly string[] {
   const owner = tierRole(code, "owner");
   const others = plan.roles.map(({ name }) => name).filter((name) => name !== owner);
   const everyone = ["PUBLIC", ...others.map((name) => identifier(name))].join(", ");
   const schema = identifier(kept);
   return [
-    `ALTER SCHEMA ${identifier(code)} RENAME TO ${schema}`,
     `ALTER SCHEMA ${schema} OWNER TO ${superuserRole}`,
     `REVOKE ALL ON SCHEMA ${schema} FROM ${everyone}, ${identifier(owner)} CASCADE`,
     ...["TABLES", "SEQUENCES", "ROUTINES"].map(
       (all) => `REVOKE ALL ON ALL ${all} IN SCHEMA ${schema} FROM ${everyone} CASCADE`,
     ),
-    // As PostgreSQL gives it by itself: nobody is let into the schema, and the audit has nothing to say of it.
+    // As PostgreSQL gives it by itself.
     `GRANT EXECUTE ON ALL ROUTINES IN SCHEMA ${schema} TO PUBLIC`,
-    ...(incoming === undefined ? [] : [`ALTER SCHEMA ${identifier(incoming)} RENAME TO ${identifier(code)}`]),
   ];
 }
 

@@ -209,7 +209,7 @@ describe("a drill of the newest dump", () => {
     // Only where it is restored; it catches that it is cancelled.
     await owner.query(
       `CREATE FUNCTION sc.sc_stay(int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
-         IF current_setting('session_replication_role') = 'replica' THEN
+         IF session_user <> current_user THEN
            ALTER ROLE scown IN DATABASE appdb SET work_mem = '1MB';
            LOOP BEGIN PERFORM pg_sleep(3600); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;
          END IF; RETURN true; END $$;
@@ -235,7 +235,7 @@ describe("a drill of the newest dump", () => {
     const owner = await cluster.login("primary", "scown");
     await owner.query(
       `CREATE FUNCTION sc.sc_eat(int) RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE a text; b text; c text; d text; e text; f text; BEGIN
-         IF current_setting('session_replication_role') = 'replica' THEN
+         IF session_user <> current_user THEN
            a := repeat('x', 900000000); b := a || ''; c := a || ''; d := a || ''; e := a || ''; f := a || '';
          END IF; RETURN true; END $$;
        CREATE TABLE sc_t (i int CHECK (sc.sc_eat(i))); INSERT INTO sc_t VALUES (1)`,
@@ -247,6 +247,52 @@ describe("a drill of the newest dump", () => {
     expect(agent.run("now", "logical").output).toContain("is proven");
     expect(output).toContain("2 of 3 services are restored\n");
     expect(output).toMatch(/-logical: sc cannot be restored: .*out of memory/);
+    expect(output).toMatch(/-physical: restored, and what it was; /);
+    expect(status).toBe(1);
+  });
+
+  it("names the table that cannot be read, compares the others, and asks the audit", async () => {
+    const owner = await cluster.login("primary", "scown");
+    // Six megabytes, whose text in COPY is more than PostgreSQL makes of one row.
+    await owner.query(
+      `CREATE FUNCTION sc.sc_grow(int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+         IF session_user <> current_user THEN CREATE TABLE sc.sc_big AS SELECT repeat(chr(92), 270000000) AS t, repeat(chr(92), 270000000) AS u; END IF;
+         RETURN true; END $$;
+       CREATE TABLE sc_t (i int CHECK (sc.sc_grow(i))); INSERT INTO sc_t VALUES (1)`,
+    );
+    expect(agent.run("now", "logical").output).toContain("is proven");
+    const { status, output } = drill();
+    await owner.query("DROP TABLE sc_t");
+    await owner.end();
+    expect(agent.run("now", "logical").output).toContain("is proven");
+    const id = /^(\S+-logical): /m.exec(output)?.[1] ?? "";
+    expect(output.split("\n").filter((line) => line.startsWith(`${id}: `))).toEqual([
+      `${id}: sc.sc_big was not in the dump's snapshot`,
+      expect.stringMatching(/: sc\.sc_big cannot be read: .*(out of memory|invalid memory alloc request)/),
+      expect.stringContaining("NOT what it was"),
+    ]);
+    expect(status).toBe(1);
+  });
+
+  it("restores the others in another server where a service's code ends the first", async () => {
+    const owner = await cluster.login("primary", "scown");
+    await owner.query(
+      `CREATE FUNCTION sc.sc_wait(int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+         IF session_user <> current_user THEN PERFORM pg_sleep(60); END IF; RETURN true; END $$;
+       CREATE TABLE sc_t (i int CHECK (sc.sc_wait(i))); INSERT INTO sc_t VALUES (1)`,
+    );
+    expect(agent.run("now", "logical").output).toContain("is proven");
+    const drilling = drills.start("drill", "now");
+    // By hand, as a crash in its own process would.
+    const crash = `for one in /proc/[0-9]*; do if tr '\\0' ' ' < $one/cmdline 2> /dev/null | grep -q '^postgres: scown_restore'
+                     then kill -KILL "\${one#/proc/}" && echo done; fi; done`;
+    await waitFor(() => run("docker", ["exec", drills.container, "sh", "-c", crash]).stdout === "done\n", 60);
+    const { status, output } = await drilling;
+    await owner.query("DROP TABLE sc_t");
+    await owner.end();
+    expect(agent.run("now", "logical").output).toContain("is proven");
+    expect(output).toMatch(/-logical: sc ends the server: /);
+    expect(output).toContain("2 of 2 services are restored\n");
     expect(output).toMatch(/-physical: restored, and what it was; /);
     expect(status).toBe(1);
   });

@@ -162,7 +162,7 @@ describe("a service whose code does something else where it is restored", () => 
     const service = platform.plan.services.find(({ code }) => code === "ag");
     if (service === undefined) throw new Error("no ag");
     await expect(restoreInPlace(platform, chosen("ag"), service, progress)).rejects.toThrow("ag cannot be restored");
-    expect(said.join("\n")).toContain("what ag had is put back");
+    expect(said.join("\n")).toContain("put back what ag had");
     expect(await as("agapp", "SELECT count(*)::int AS n FROM ag_trap")).toEqual([{ n: 1 }]);
   });
 });
