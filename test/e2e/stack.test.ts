@@ -290,6 +290,56 @@ describe("a real pulumi up", () => {
     expect(state).not.toContain(String(stack.output("superuserPassword")));
   });
 
+  it("restores the newest dump by command, puts it in the place of the services' own, and has nothing to change then", async () => {
+    for (const [args, why] of [
+      [["--table", "gt.gt_raw_data"], "--table is of one service: add --service NAME"],
+      [["--service", "gathrer"], 'did you mean "gatherer"?'],
+      [["20260101T000000Z-logical"], "there is no dump 20260101T000000Z-logical; there are 2"],
+      [["swap", "postgres"], "postgres is no database that was restored or kept: there are none"],
+    ] as const) {
+      expect(stack.ops("restore", ...args)).toMatchObject({
+        status: 1,
+        output: expect.stringContaining(why) as unknown,
+      });
+    }
+    expect(ok(stack.ops("restore", "--dry-run"))).toMatch(/^1\/1 check \S+-logical$/m);
+
+    const restored = ok(stack.ops("restore", "--yes", "appdb"));
+    for (const step of [
+      "1/6 check",
+      "2/6 prepare",
+      "3/6 restore every service",
+      "4/6 compare",
+      "5/6 swap",
+      "6/6 apply the plan",
+    ]) {
+      expect(restored).toContain(step);
+    }
+    expect(await violations(appended, testEffect)).toEqual([]);
+    ok(stack.pulumi("preview", "--refresh", "--expect-no-changes"));
+    const undo = /restore swap (appdb_before_\w+)/.exec(restored)?.[1] ?? "";
+    const undone = ok(stack.ops("restore", "swap", undo, "--yes", "appdb"));
+
+    const declined = stack.ops("restore", "--yes", "something");
+    expect(declined).toMatchObject({ status: 1, output: expect.stringContaining("nothing was changed") as unknown });
+    const beside = /npm run ops -- restore swap (appdb_restored_\w+)/.exec(declined.output)?.[1] ?? "";
+    const replaced = ok(stack.ops("restore", "--service", "gatherer", "--in-place", "--yes", "gt"));
+    expect(replaced).toContain("5/5 let gt in, and ask the audit");
+    expect(ok(stack.ops("status"))).toContain("All is well.");
+
+    // What is kept the audit names, until somebody drops it as the restore has said.
+    const psql = (...args: string[]) => execFileSync("docker", ["exec", `${stack.prefix}-primary`, ...args]);
+    const kept = /restore swap (gt_before_\w+)/.exec(replaced)?.[1] ?? "";
+    const was = /what it was is (appdb_before_\w+)/.exec(undone)?.[1] ?? "";
+    const audited = stack.ops("audit");
+    expect(audited.status).toBe(2);
+    for (const name of [beside, kept, was]) expect(audited.output).toContain(`${name}: expected no such`);
+    psql("psql", "-U", "postgres", "-d", "appdb", "-c", `DROP SCHEMA ${kept} CASCADE`);
+    for (const name of [beside, was]) psql("dropdb", "-U", "postgres", name);
+    ok(stack.ops("audit"));
+    ok(stack.pulumi("preview", "--refresh", "--expect-no-changes"));
+  });
+
   it("after a failover refuses a stale config value, and with the right one changes no container and grants there", async () => {
     const containers = (status?: string) =>
       execFileSync(
