@@ -5,10 +5,8 @@ import type { BackupList } from "../ops/backup";
 import { prepareStack } from "../test/support/stack";
 import { run } from "../test/support/run";
 import { waitFor } from "../test/support/wait";
+import { fillWithGigabyte, inContainer } from "./gigabyte";
 import { measurePaired } from "./paired";
-
-/** Of 128 bytes each, a part of them random: more than 1 GB. */
-const rows = 6_500_000;
 
 const tools: Readonly<Record<BackupKind, string>> = {
   logical:
@@ -26,17 +24,8 @@ const tools: Readonly<Record<BackupKind, string>> = {
 export async function benchBackup(runs: number): Promise<void> {
   const stack = await prepareStack();
   const container = `${stack.prefix}-backup`;
-  const inside = (command: string, env: readonly string[] = []) => {
-    const { status, stdout, output } = run("docker", ["exec", ...env, container, "sh", "-ec", command]);
-    if (status !== 0) throw new Error(output);
-    return stdout;
-  };
+  const inside = (command: string, env: readonly string[] = []) => inContainer(container, ["sh", "-ec", command], env);
   const list = () => JSON.parse(inside(`node ${agentFile} list`)) as BackupList;
-  const psql = (...args: string[]) => {
-    const { status, output } = run("docker", ["exec", `${stack.prefix}-primary`, ...args]);
-    if (status !== 0) throw new Error(output);
-    return output;
-  };
   /** The agent's own seconds of the last run. */
   let last: Manifest | undefined;
   const agent = (kind: BackupKind) => () => {
@@ -64,20 +53,7 @@ export async function benchBackup(runs: number): Promise<void> {
     await waitFor(() => list().backups.length === 2, 120);
     // Its first drill is no backup's work.
     run("docker", ["stop", `${stack.prefix}-drill`]);
-    psql(
-      "psql",
-      "-qU",
-      "postgres",
-      "-d",
-      "appdb",
-      "-c",
-      `SET ROLE gtown; CREATE TABLE gt.gt_bench (id int, note bytea);
-       INSERT INTO gt.gt_bench SELECT n, decode(md5(random()::text) || md5(random()::text) || repeat(md5(random()::text), 6), 'hex')
-         FROM generate_series(1, ${rows}) n; CREATE TABLE gt.gt_counter (n int); INSERT INTO gt.gt_counter VALUES (0)`,
-    );
-    process.stdout.write(
-      psql("psql", "-AtqU", "postgres", "-d", "appdb", "-c", "SELECT pg_size_pretty(pg_database_size('appdb'))"),
-    );
+    fillWithGigabyte(stack);
     for (const kind of ["logical", "physical"] as const) {
       const host = `${stack.prefix}-${kind === "logical" ? "primary" : "replica"}`;
       process.stdout.write(`\n${kind}\n`);
@@ -92,7 +68,8 @@ export async function benchBackup(runs: number): Promise<void> {
     }
     const script =
       "printf 'UPDATE gt.gt_counter SET n = n + 1;' > /tmp/count.sql && pgbench -nU postgres -c 2 -T 10 -f /tmp/count.sql appdb";
-    const perThousand = () => 1000 / Number(/tps = ([\d.]+)/.exec(psql("sh", "-ec", script))?.[1]);
+    const perThousand = () =>
+      1000 / Number(/tps = ([\d.]+)/.exec(inContainer(`${stack.prefix}-primary`, ["sh", "-ec", script]))?.[1]);
     process.stdout.write("\n1,000 transactions of two clients\n");
     await measurePaired(
       [

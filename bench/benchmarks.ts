@@ -8,6 +8,7 @@ import { prepareStack } from "../test/support/stack";
 import { benchAudit } from "./audit";
 import { benchBackup } from "./backup";
 import { measurePaired } from "./paired";
+import { benchRestore } from "./restore";
 
 /** What `npm run bench -- NAME` can measure. */
 export const benchmarks: Readonly<Record<string, (runs: number) => Promise<void>>> = {
@@ -34,6 +35,7 @@ export const benchmarks: Readonly<Record<string, (runs: number) => Promise<void>
 
   audit: benchAudit,
   backup: benchBackup,
+  restore: benchRestore,
 
   /** The no-change preview of the twelve services against an empty TypeScript program's, with the same runtime options. */
   preview: async (runs) => {
