@@ -18,7 +18,8 @@ import { restoreServices } from "./restore/services";
 import { initialize, withServer, type Throwaway } from "./restore/throwaway";
 import type { AgentSettings } from "./settings";
 import { differences, type Stored } from "./store";
-import { runTool, within, type ToolOptions } from "./tool";
+import { within } from "./limits";
+import { runTool, type ToolOptions } from "./tool";
 import { receivedAt, type Stretch } from "./wal-archive";
 
 /** What a drill has found of one backup. */

@@ -7,7 +7,8 @@ import { failureOf, isEverybodys, shortened, type Dumping } from "./fault";
 import { globals, type LogicalContents } from "./manifest";
 import { linesAmong } from "./proof/dump-contents";
 import type { AgentSettings } from "./settings";
-import { runTool, within } from "./tool";
+import { within } from "./limits";
+import { runTool } from "./tool";
 
 export const globalsFile = "globals.sql";
 

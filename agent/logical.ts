@@ -18,7 +18,8 @@ import { contentsOf, textSettings } from "./proof/table-contents";
 import { tablesOf, type TableParts } from "./proof/tables";
 import { connectAsApp, type FoundServer } from "./server";
 import type { AgentSettings } from "./settings";
-import { runTool, settled, startTool, within, type ToolOptions } from "./tool";
+import { within } from "./limits";
+import { runTool, settled, startTool, type ToolOptions } from "./tool";
 
 /** What a run of a kind contributes to its manifest. */
 export interface Made extends Pick<Manifest, "wal" | "tool" | "logical"> {

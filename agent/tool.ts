@@ -1,5 +1,6 @@
 import { execa, type ResultPromise } from "execa";
 import { BackupFailure } from "./failure";
+import { lastWords } from "./limits";
 import { textOptions } from "./proof/table-contents";
 import type { Places } from "./settings";
 
@@ -19,25 +20,6 @@ export function toolEnvironment({ configuration }: Places): Readonly<Record<stri
     PGCONNECT_TIMEOUT: "10",
     LC_ALL: "C.UTF-8",
   };
-}
-
-/**
- * Does something with tools, and ends them when it takes too long.
- * @throws BackupFailure
- */
-export async function within<O extends ToolOptions, T>(
-  minutes: number,
-  options: O,
-  work: (limited: O) => Promise<T>,
-): Promise<T> {
-  const limit = AbortSignal.timeout(minutes * 60_000);
-  const { signal } = options;
-  try {
-    return await work({ ...options, signal: AbortSignal.any([limit, ...(signal === undefined ? [] : [signal])]) });
-  } catch (error) {
-    if (limit.aborted && signal?.aborted !== true) throw new BackupFailure(`it takes more than ${minutes} minutes`);
-    throw error;
-  }
 }
 
 /**
@@ -72,13 +54,6 @@ export function startTool(
     endsOfStderr.set(running, end);
   });
   return running;
-}
-
-/** Why a tool says it has failed: its errors, else the end of what it said. */
-export function lastWords(stderr: string): string {
-  const lines = stderr.trim().split("\n").filter(Boolean);
-  const errors = lines.filter((line) => /\berror: /i.test(line));
-  return (errors.length > 0 ? errors : lines).slice(-4).join("; ");
 }
 
 const keptOfStderr = 4_000;

@@ -29,6 +29,14 @@ export class ServerTaken extends BackupFailure {
   }
 }
 
+/** What pg_restore is told of a service's schema, beside where it is: only what is the owner's, as the owner. */
+export function restoreOptions(service: string, owner: string): readonly string[] {
+  return [
+    ...[`--schema=${service}`, `--role=${owner}`],
+    ...["--no-owner", "--no-privileges", "--no-password", "--exit-on-error"],
+  ];
+}
+
 /**
  * Makes a login that becomes the owner of a service, for one database and as long as `work` takes: functions in checks, defaults and
  * materialized views run with no more than the owner's rights, whatever becomes of the owner's own login meanwhile. The guard looks at

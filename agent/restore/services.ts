@@ -1,22 +1,15 @@
 import type { Plan } from "../../components/access/plan-items";
 import { BackupFailure, inALine } from "../failure";
 import type { Dump } from "../manifest";
-import { runTool, within, type ToolOptions } from "../tool";
-import { asOwner, ServerTaken } from "./owner-login";
+import { within } from "../limits";
+import { runTool, type ToolOptions } from "../tool";
+import { asOwner, restoreOptions, ServerTaken } from "./owner-login";
 import type { Throwaway } from "./throwaway";
 
 /** A service that could not be restored. */
 export interface NotRestored {
   readonly service: string;
   readonly why: string;
-}
-
-/** What pg_restore is told of a service's schema, beside where it is: only what is the owner's, as the owner. */
-export function restoreOptions(service: string, owner: string): readonly string[] {
-  return [
-    ...[`--schema=${service}`, `--role=${owner}`],
-    ...["--no-owner", "--no-privileges", "--no-password", "--exit-on-error"],
-  ];
 }
 
 /**

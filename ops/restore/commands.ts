@@ -11,7 +11,7 @@ import { restoreInPlace, serviceOfKept, sessionsOfService, swapSchemas } from ".
 import { findNodes, platformOf, type Platform } from "./platform";
 import { checkFile, restoreBeside } from "./restore";
 import { stamp, steps, type Steps } from "./steps";
-import { choose, type Wanted } from "./wanted";
+import { choose, isWhole, type Wanted } from "./wanted";
 import { requireWhole, sessionsOf, swapDatabases } from "./swap";
 
 interface RestoreOptions {
@@ -82,18 +82,25 @@ export function addRestoreCommands(program: Command, stackOption: Option): void 
 async function connect({ stack: name }: RestoreOptions): Promise<Platform> {
   const stack = readStack(name);
   requireEngine(stack.dockerHost);
-  return platformOf(stack);
+  const stop = new AbortController();
+  process.on("SIGINT", () => {
+    if (!stop.signal.aborted) say("is stopped: what is half done is undone");
+    stop.abort(new OperatorError("stopped"));
+  });
+  return { ...(await platformOf(stack)), signal: stop.signal };
 }
 
 async function beside(platform: Platform, wanted: Wanted, options: RestoreOptions): Promise<void> {
-  const isWhole = wanted.table === undefined && options.service === undefined;
+  const mayReplace = isWhole(wanted, platform.plan);
   const name = `${live}_restored_${stamp(new Date())}`;
-  const progress = steps(options.dryRun ? 1 : isWhole ? 6 : 4, say);
+  const progress = steps(options.dryRun ? 1 : mayReplace ? 6 : 4, say);
   if (options.dryRun) {
     await checkFile(platform, wanted, progress);
     say(`would restore ${wanted.table ?? wanted.services.join(", ")} into a new database ${name}`);
     say(
-      isWhole ? `and ask whether it is to take the place of ${live}, whose sessions would be ended` : `beside ${live}`,
+      mayReplace
+        ? `and ask whether it is to take the place of ${live}, whose sessions would be ended`
+        : `beside ${live}`,
     );
     return;
   }
@@ -101,7 +108,7 @@ async function beside(platform: Platform, wanted: Wanted, options: RestoreOption
   const { primary } = findNodes(platform.stack);
   say(`to look at it: docker exec -it ${primary.container} psql -U postgres ${name}`);
   say(`to be rid of it: docker exec ${primary.container} dropdb -U postgres ${name}`);
-  if (!isWhole) return;
+  if (!mayReplace) return;
   await swap(platform, name, progress, options).catch((error: unknown) => {
     if (error instanceof OperatorError)
       say(`to put it in the place of ${live} later: npm run ops -- restore swap ${name} --stack ${options.stack}`);

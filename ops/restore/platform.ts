@@ -17,6 +17,8 @@ export interface Platform {
   /** Of the services' own database. */
   readonly plan: Plan;
   readonly logins: LoginTarget;
+  /** Stops a restore: what is half done is undone. @default nothing does */
+  readonly signal?: AbortSignal;
 }
 
 /** @throws OperatorError where the stack has no outputs, or the registry cannot be used */

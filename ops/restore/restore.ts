@@ -12,7 +12,7 @@ import { originStatement } from "./databases";
 import { asSuperuser, findNodes, planBeside, type Platform } from "./platform";
 import { refuseDifferences, type Steps } from "./steps";
 import { freeKiB, transfer } from "./transfer";
-import type { Wanted } from "./wanted";
+import { isWhole, type Wanted } from "./wanted";
 
 /** The first step of the page's: the file is what it was when it was proven. */
 export function checkFile({ stack }: Platform, { backup }: Wanted, steps: Steps): Promise<void> {
@@ -70,6 +70,7 @@ export async function restoreBeside(platform: Platform, wanted: Wanted, name: st
     const findings = await asSuperuser(platform, name, (superuser) =>
       auditRestored(planBeside(plan, name), superuser, undefined),
     );
+    if (differing.length + findings.length > 0) steps.say(`${name} is kept for a look`);
     refuseDifferences(name, [...differing, ...findings]);
     return [describeContents(wanted), undefined];
   });
@@ -89,7 +90,7 @@ async function prepare(platform: Platform, name: string, wanted: Wanted): Promis
   }
   await asSuperuser(platform, live, async (superuser) => {
     await superuser.query(`CREATE DATABASE ${identifier(name)} TEMPLATE template0`);
-    const only = wanted.table === undefined && wanted.services.length === plan.services.length ? null : wanted.services;
+    const only = isWhole(wanted, plan) ? null : wanted.services;
     await superuser.query(originStatement(name, { is: "restored", backup: wanted.backup.id, only }));
   });
   const beside = planBeside(plan, name);

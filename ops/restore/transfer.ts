@@ -1,14 +1,13 @@
-import { execa } from "execa";
 import { BackupFailure, inALine } from "../../agent/failure";
 import type { Manifest } from "../../agent/manifest";
-import { asOwner, type OwnerLogin } from "../../agent/restore/owner-login";
-import { restoreOptions } from "../../agent/restore/services";
-import { lastWords, within, type ToolOptions } from "../../agent/tool";
+import { asOwner, restoreOptions, type OwnerLogin } from "../../agent/restore/owner-login";
+import { within } from "../../agent/limits";
 import { places } from "../../agent/settings";
-import { docker, dockerVariables } from "../../components/cluster/docker-cli";
+import { docker } from "../../components/cluster/docker-cli";
 import { dockerNames } from "../../components/naming";
 import { OperatorError } from "../operator-error";
 import type { Stack } from "../stack-file";
+import { pipe } from "./pipe";
 import { asSuperuser, findNodes, type Platform } from "./platform";
 
 /** One service's schema of a backup, into a database of the primary. */
@@ -28,7 +27,8 @@ export interface Transfer {
  * @throws OperatorError in pg_restore's words
  */
 export async function transfer(platform: Platform, { backup, service, database, table }: Transfer): Promise<void> {
-  const { stack } = platform;
+  const { stack, signal } = platform;
+  signal?.throwIfAborted();
   const { primary } = findNodes(stack);
   const dumps = backup.logical?.dumps ?? [];
   const dump = dumps.find((one) => one.service === service) ?? dumps.find((one) => one.service === null);
@@ -37,21 +37,22 @@ export async function transfer(platform: Platform, { backup, service, database, 
   const temporaryFiles = `${Math.floor(freeKiB(stack, primary.container) / 2)}kB`;
   await asSuperuser(platform, database, (superuser) =>
     asOwner(superuser, { database, service, temporaryFiles }, async (login) => {
-      const to = { stack, container: primary.container, file, database, service, login };
+      const to = { stack, container: primary.container, file, database, service, login, signal };
       if (table === undefined) {
-        await pipe(to, []);
+        await restore(to, []);
         await analyze(to);
         return;
       }
-      await pipe(to, ["--section=pre-data"]);
+      await restore(to, ["--section=pre-data"]);
       const { rows } = await superuser.query<{ name: string }>(
         `SELECT c.relname AS name FROM pg_class c
           WHERE c.oid = $1::regclass OR c.oid IN (SELECT relid FROM pg_partition_tree($1::regclass))`,
         [table],
       );
-      await pipe(to, ["--section=data", ...rows.map(({ name }) => `--table=${name}`)]);
+      await restore(to, ["--section=data", ...rows.map(({ name }) => `--table=${name}`)]);
     }),
   ).catch((error: unknown) => {
+    signal?.throwIfAborted();
     if (!(error instanceof BackupFailure)) throw error;
     throw new OperatorError(`${service} cannot be restored: ${inALine(error)}`);
   });
@@ -64,53 +65,43 @@ interface Way {
   readonly database: string;
   readonly service: string;
   readonly login: OwnerLogin;
+  readonly signal: AbortSignal | undefined;
 }
 
-async function pipe({ stack, container, file, database, service, login }: Way, more: readonly string[]): Promise<void> {
+async function restore(way: Way, more: readonly string[]): Promise<void> {
+  const { stack, container, file, database, service, login } = way;
   const { backup } = dockerNames(stack.settings.namePrefix);
   const to = [`--username=${login.role}`, `--dbname=${database}`];
   // What it has no need to read is read all the same: else it looks as if somebody had cut it off.
   const wholeInput = ["sh", "-c", '"$@" && cat > /dev/null', "sh"];
-  const restore = [...wholeInput, "pg_restore", ...to, ...restoreOptions(service, login.owner), ...more];
-  await limited(stack, async (signal) => {
-    const options = { cancelSignal: signal, env: dockerVariables(stack.dockerHost) };
-    await execa("docker", ["exec", backup.container, "cat", file], {
-      ...{ ...options, stdin: "ignore", buffer: { stdout: false } },
-    })
-      .pipe("docker", ["exec", "--interactive", container, ...restore], options)
-      .catch((error: unknown) => {
-        // Of two that fail execa tells of both; pg_restore says why its input then breaks off.
-        throw new BackupFailure(said(error));
-      });
-  });
-}
-
-/** Without it every query is planned as if the tables were empty, until autovacuum comes by. */
-async function analyze({ stack, container, database, service, login }: Way): Promise<void> {
-  const as = ["--env", `PGOPTIONS=-c role=${login.owner}`];
-  const args = [`--username=${login.role}`, `--dbname=${database}`, `--schema=${service}`, "--analyze-only", "--quiet"];
-  await limited(stack, async (signal) => {
-    await execa("docker", ["exec", ...as, container, "vacuumdb", ...args], {
-      ...{ cancelSignal: signal, env: dockerVariables(stack.dockerHost), stdin: "ignore" },
-    }).catch((error: unknown) => {
-      throw new BackupFailure(said(error));
-    });
-  });
-}
-
-/** A service's own code runs in it. */
-function limited<T>({ settings }: Stack, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  return within<ToolOptions, T>(settings.backupDumpMinutes, { places }, ({ signal = new AbortController().signal }) =>
-    work(signal),
+  const restoring = [...wholeInput, "pg_restore", ...to, ...restoreOptions(service, login.owner), ...more];
+  await limited(way, (options) =>
+    pipe(
+      [
+        ["exec", backup.container, "cat", file],
+        ["exec", "--interactive", container, ...restoring],
+      ],
+      options,
+    ),
   );
 }
 
-function said(error: unknown): string {
-  const { stderr = "", shortMessage = String(error) } = error as {
-    readonly stderr?: string;
-    readonly shortMessage?: string;
-  };
-  return lastWords(stderr) || shortMessage;
+/** Without it every query is planned as if the tables were empty, until autovacuum comes by. */
+async function analyze(way: Way): Promise<void> {
+  const { container, database, service, login } = way;
+  const as = ["--env", `PGOPTIONS=-c role=${login.owner}`];
+  const args = [`--username=${login.role}`, `--dbname=${database}`, `--schema=${service}`, "--analyze-only", "--quiet"];
+  await limited(way, (options) => pipe([["exec", ...as, container, "vacuumdb", ...args]], options));
+}
+
+/** A service's own code runs in it. */
+function limited<T>(
+  { stack, signal }: Way,
+  work: (options: { readonly host: string | undefined; readonly signal: AbortSignal }) => Promise<T>,
+): Promise<T> {
+  const host = stack.dockerHost;
+  const never = new AbortController().signal;
+  return within(stack.settings.backupDumpMinutes, { signal: signal ?? never }, (either) => work({ ...either, host }));
 }
 
 /** KiB that are free where a node's data are. */

@@ -12,6 +12,11 @@ export interface Wanted {
   readonly table?: string;
 }
 
+/** Whether it may take the place of the services' own database: it has all of the plan. */
+export function isWhole({ services, table }: Wanted, plan: Plan): boolean {
+  return table === undefined && services.length === plan.services.length;
+}
+
 /**
  * The dump that is asked for: by its id, else the newest that has what is wanted; of all services of the plan, or the one of this code.
  * @param backups oldest first
@@ -45,7 +50,7 @@ export function choose(
         : `there is no dump ${id}; there are ${known || "none"}`,
     );
   }
-  // A service that was added since has nothing to lose; one that could not be dumped has.
+  // What a service that was none then has now it keeps: without it nothing takes the place of the whole.
   const absent = lacks(backup);
   const leftOut = (backup.logical?.leftOut ?? []).filter((one) => absent.includes(one.service));
   const inside = services.filter((code) => !absent.includes(code));

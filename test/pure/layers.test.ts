@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 
@@ -35,5 +35,21 @@ describe("the layers", () => {
   it("let services/ import nothing of the layers above it", () => {
     const services = sources.filter((file) => file.startsWith("services/"));
     expect(services.flatMap(imports).filter((from) => from.startsWith("../"))).toEqual([]);
+  });
+
+  it("let nothing that runs outside the agent's bundle import execa, which only ES modules can", () => {
+    const reached = new Set<string>();
+    const visit = (file: string) => {
+      if (reached.has(file) || !existsSync(join(root, file))) return;
+      reached.add(file);
+      // Of types nothing is left when it runs.
+      const text = readFileSync(join(root, file), "utf8").replaceAll(/^import type [^;]*;/gm, "");
+      for (const [, from = ""] of text.matchAll(/from "([^"]+)"/g)) {
+        if (from.startsWith(".")) visit(`${join(file, "..", from)}.ts`);
+        else expect(from, file).not.toBe("execa");
+      }
+    };
+    sources.forEach(visit);
+    expect(reached.size).toBeGreaterThan(sources.length);
   });
 });
