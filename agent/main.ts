@@ -10,6 +10,7 @@ import { metricsPort, serve } from "./serve";
 import { readCopyState } from "./copy/state";
 import { drillLogical, drillPhysical, type DrillResult } from "./drill";
 import { places, readSettings, settingsFile, stateFolder } from "./settings";
+import { addPointCommands } from "./restore/point-commands";
 import { differences, Store, type Stored } from "./store";
 import { flawsOf } from "./proof/wal-flaws";
 import { receivedAt, stretchOf, WalArchive, type Stretch } from "./wal-archive";
@@ -156,6 +157,8 @@ program
       if (result.wrong.length > 0) process.exitCode = 1;
     }
   });
+
+addPointCommands(program, say);
 
 for (const [name, pinned] of [
   ["pin", true],

@@ -147,6 +147,13 @@ export function receivedAt({ folder, segments }: Stretch): Date | undefined {
   return times.length === 0 ? undefined : new Date(Math.max(...times));
 }
 
+/** The newest segment before a hole, complete or not; undefined where there is none. */
+export function lastReceived({ folder }: Pick<Stretch, "folder">): Stretch["first"] {
+  const found = receivedIn(folder);
+  const hole = found.findIndex(({ number }, index) => index > 0 && number > (found[index - 1]?.number ?? 0) + 1);
+  return found.at(hole < 0 ? -1 : hole - 1);
+}
+
 /**
  * The stretch that has the WAL after a base backup. By cluster and place in the log: a clock may have been wrong. One that begins on a
  * later timeline has nothing of what was written before the promotion.
@@ -172,12 +179,17 @@ export function segmentName(timeline: number, number: number): string {
 
 /** The primary has no WAL before a slot's begin: what is there is the first there was, or all before was deleted. */
 function firstOf(folder: string): Stretch["first"] {
+  return receivedIn(folder)[0];
+}
+
+/** Every segment, complete or not, in order. */
+function receivedIn(folder: string): readonly NonNullable<Stretch["first"]>[] {
   const found = readdirSync(folder).flatMap((entry) => {
     const [, timeline, high, low] = /^([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.gz|\.partial)?$/.exec(entry) ?? [];
     if (timeline === undefined || high === undefined || low === undefined) return [];
     return [{ timeline: parseInt(timeline, 16), number: parseInt(high, 16) * perHigh + parseInt(low, 16) }];
   });
-  return found.sort((a, b) => a.number - b.number || a.timeline - b.timeline)[0];
+  return found.sort((a, b) => a.number - b.number || a.timeline - b.timeline);
 }
 
 const identifierFile = "system-identifier";

@@ -22,6 +22,7 @@ import { startNodes, stopNodes } from "./lifecycle/nodes";
 import { wipe } from "./lifecycle/wipe";
 import { explain } from "./operator-error";
 import { readRegistry } from "./registry-file";
+import { addRestoreCommands } from "./restore/commands";
 import { parseFolder } from "./sandbox/folder";
 import { sandboxFiles } from "./sandbox/sandbox";
 import { projectFolder, readStack } from "./stack-file";
@@ -34,7 +35,9 @@ const say = (text: string) => process.stdout.write(`${text}\n`);
 
 const program = new Command("npm run ops --")
   .description("What an operator does with a stack's servers.")
-  .showHelpAfterError("(--help lists the commands)");
+  .showHelpAfterError("(--help lists the commands)")
+  // Else `restore finish --stack prod` would be restore's own --stack, and finish would do its work on dev.
+  .enablePositionalOptions();
 const stackOption = new Option("--stack <name>", "the stack, which has a file Pulumi.<name>.yaml").default("dev");
 
 interface ConnectOptions {
@@ -151,6 +154,7 @@ program
   });
 
 addBackupCommands(program, stackOption);
+addRestoreCommands(program, stackOption);
 
 program
   .command("stop")

@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { createInterface } from "node:readline/promises";
 import { docker } from "../../components/cluster/docker-cli";
 import { findVolumes } from "../../components/cluster/survey";
 import { containerKeys, dockerNames } from "../../components/naming";
 import { OperatorError } from "../operator-error";
+import { typed } from "../typed";
 import { projectFolder, type Stack } from "../stack-file";
 import { pulumiEnvironment } from "../pulumi-cli";
 import { ownNodes, stopNodes } from "./nodes";
@@ -45,7 +45,7 @@ export async function wipe(stack: Stack, confirmed: string | undefined, say: (li
     say(`  ${kind}: ${found.join(", ") || "none"}`);
   }
   say("  the stack's state, with every password");
-  if ((confirmed ?? (await ask(`Type the stack's name to remove all this: `))) !== stack.name) {
+  if ((confirmed ?? (await typed(`Type the stack's name to remove all this: `))) !== stack.name) {
     throw new OperatorError("nothing was removed: the name typed is not the stack's");
   }
   stopNodes(stack, say);
@@ -68,13 +68,4 @@ function forgetState(stack: string, env: NodeJS.ProcessEnv): void {
   if (status !== 0 && !/no stack named|unable to open state directory/.test(stderr)) {
     throw new OperatorError(`the data are gone, the state is not: pulumi ${args.join(" ")}: ${stderr.trim()}`);
   }
-}
-
-/** One line of the person's, or of a pipe; "" at its end. */
-async function ask(question: string): Promise<string> {
-  const prompt = createInterface({ input: process.stdin, output: process.stdout });
-  const closed = new Promise<string>((resolve) => prompt.once("close", () => resolve("")));
-  const answer = await Promise.race([prompt.question(question).catch(() => ""), closed]);
-  prompt.close();
-  return answer.trim();
 }
