@@ -31,3 +31,17 @@ export function unpackedBytes({ folder }: Pick<Stored, "folder">): number {
   };
   return Files.reduce((sum, { Size }) => sum + Size, 0);
 }
+
+/** A recovery keeps of the WAL what it may need again; beyond that the base grows by what it replays. */
+const mostOfWal = 2 * 1024 ** 3;
+
+/** Why a base backup cannot be unpacked and recovered; undefined where there is room. An estimate: 20 % more, and WAL up to 2 GiB. */
+export function lacksRoom(base: string, bytes: number, walBytes: number, free: number): string | undefined {
+  const needed = bytes * 1.2 + Math.min(walBytes, mostOfWal);
+  if (free >= needed) return undefined;
+  return `${mib(free)} are free where the node's data are, and ${mib(needed)} may be needed (${base} is ${mib(bytes)} unpacked): make room, then again`;
+}
+
+export function mib(bytes: number): string {
+  return `${Math.ceil(bytes / 1024 ** 2)} MiB`;
+}

@@ -22,14 +22,19 @@ export function addPointCommands(program: Command, say: (line: string) => void):
       for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort());
       const tell = (told: Told) => process.stdout.write(`${JSON.stringify(told)}\n`);
       const options = { places, signal: stop.signal, say, node };
+      const recoverFromStore = async (to: RecoveryTarget) => {
+        const { ways, unled } = findWays();
+        if (to.kind === "latest" && unled !== undefined) say(`${unled} follows no base backup yet, and is left out`);
+        return recoverTo(to, ways, options);
+      };
       const target: RecoveryTarget | undefined =
         kind === "kept" ? undefined : kind === "latest" ? { kind } : { kind, at: given ?? "" };
-      const { server, shown } = await (
-        target === undefined ? runRestored(options) : recoverTo(target, findWays(), options)
-      ).catch((error: unknown) => {
-        tell({ failed: inALine(error) });
-        process.exit(1);
-      });
+      const { server, shown } = await (target === undefined ? runRestored(options) : recoverFromStore(target)).catch(
+        (error: unknown) => {
+          tell({ failed: inALine(error) });
+          process.exit(1);
+        },
+      );
       tell(shown);
       const asked = new Promise((resolve) => stop.signal.addEventListener("abort", resolve));
       await Promise.race([server.ended, asked]);
@@ -50,11 +55,11 @@ export function addPointCommands(program: Command, say: (line: string) => void):
     });
 }
 
-/** Every base backup with WAL after it, oldest first. */
-function findWays(): readonly Way[] {
+/** Every base backup with WAL after it, oldest first; and which WAL that comes in at this moment is of no use yet. */
+function findWays(): { readonly ways: readonly Way[]; readonly unled: string | undefined } {
   const stretches = new WalArchive(places.store).stretches();
   const bases = new Store(places.store).list().backups.filter(({ kind }) => kind === "physical");
-  return bases.flatMap((base): readonly Way[] => {
+  const ways = bases.flatMap((base): readonly Way[] => {
     const { id, folder, manifest } = base;
     const stretch = stretchOf(base, stretches);
     const last = stretch && lastReceived(stretch);
@@ -72,4 +77,7 @@ function findWays(): readonly Way[] {
       },
     ];
   });
+  const current = stretches.at(-1);
+  const isLed = current?.first === undefined || ways.some(({ stretch }) => stretch === current.folder);
+  return { ways, unled: isLed ? undefined : `WAL of ${current.begunAt.toISOString()} and later` };
 }

@@ -6,7 +6,7 @@ import { dataMount, restoredFolder } from "../../components/backup/restore-files
 import { BackupFailure } from "../failure";
 import { runTool, type ToolOptions } from "../tool";
 import { parseLsn, segmentNumber } from "../wal-archive";
-import { unpackBase, unpackedBytes } from "./base";
+import { lacksRoom, mib, unpackBase, unpackedBytes } from "./base";
 import {
   describeTarget,
   precedes,
@@ -49,7 +49,6 @@ export interface RecoverOptions extends ToolOptions {
 
 const lookMs = 200;
 const progressMs = 5_000;
-const mib = (bytes: number) => `${Math.ceil(bytes / 1024 ** 2)} MiB`;
 const restored = join(dataMount, restoredFolder);
 /** In the container: it may be started again. */
 const reached = "/tmp/centraldb-reached";
@@ -120,15 +119,10 @@ export async function runRestored(
 async function unpack(way: Way, target: RecoveryTarget, options: RecoverOptions): Promise<void> {
   const { base, to, walBytes } = way;
   const bytes = unpackedBytes(way);
-  // Of WAL a recovery keeps what it may need again; and what the base has grown by.
-  const needed = bytes * 1.2 + Math.min(walBytes, 2 * 1024 ** 3);
   await rm(unfinished, { recursive: true, force: true });
   const free = await freeBytes();
-  if (free < needed) {
-    throw new BackupFailure(
-      `${mib(free)} are free where the node's data are, and ${mib(needed)} may be needed (${base} is ${mib(bytes)} unpacked): make room, then again`,
-    );
-  }
+  const lacking = lacksRoom(base, bytes, walBytes, free);
+  if (lacking !== undefined) throw new BackupFailure(lacking);
   options.say(`to ${describeTarget(target)} from ${base} (${mib(bytes)}), and WAL to ${to.time.toISOString()}`);
   const tick = setInterval(() => {
     void freeBytes().then((now) => {

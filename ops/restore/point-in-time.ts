@@ -3,7 +3,7 @@ import type { Shown } from "../../agent/restore/recover";
 import { database } from "../../components/settings-rules";
 import { OperatorError } from "../operator-error";
 import type { Stack } from "../stack-file";
-import { addressOf, followLook, removeLook, startLook } from "./look";
+import { addressOf, followLook, hasLook, removeLook, startLook } from "./look";
 import {
   containerOf,
   findPlace,
@@ -41,16 +41,24 @@ export async function restoreToPoint(
   for (const line of howToLook(place)) say(line);
 }
 
-/** @throws OperatorError where it fails; nothing of it is left then */
+/** @throws OperatorError where it fails; of one that cannot reach its target nothing is left then */
 async function show(place: RestorePlace, target: RecoveryTarget, port: number | undefined, say: Say): Promise<Shown> {
-  try {
-    startLook(place, [target.kind, ...("at" in target ? [target.at] : [])], port);
-    return await followLook(place, say);
-  } catch (error) {
+  const isNew = !hasLook(place);
+  const discard = () => {
     removeLook(place);
     inVolume(place, "discard");
+  };
+  try {
+    startLook(place, [target.kind, ...("at" in target ? [target.at] : [])], port);
+  } catch (error) {
+    // One that was there may have hours of work in it.
+    if (isNew) discard();
     throw error;
   }
+  return followLook(place, say).catch((error: unknown) => {
+    if (error instanceof OperatorError) discard();
+    throw error;
+  });
 }
 
 function describeShown({ lsn, committedAt }: Shown): string {

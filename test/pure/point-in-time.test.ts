@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { lacksRoom } from "../../agent/restore/base";
 import {
   describeWindows,
   precedes,
@@ -55,6 +56,17 @@ describe("the ways to a target", () => {
     );
     expect(refusal(at("xid", "99"), [], "its end is in no WAL")).toBe(
       "transaction 99 cannot be reached, its end is in no WAL; no point can be restored yet: it takes a physical backup and WAL",
+    );
+  });
+});
+
+describe("room for it", () => {
+  it("is the base, a fifth more, and WAL up to 2 GiB", () => {
+    const gib = 1024 ** 3;
+    expect(lacksRoom("b", 10 * gib, 50 * gib, 14 * gib)).toBeUndefined();
+    expect(lacksRoom("b", 10 * gib, gib, 13 * gib)).toBeUndefined();
+    expect(lacksRoom("b", 10 * gib, 50 * gib, 13 * gib)).toBe(
+      "13312 MiB are free where the node's data are, and 14336 MiB may be needed (b is 10240 MiB unpacked): make room, then again",
     );
   });
 });
