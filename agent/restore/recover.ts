@@ -71,7 +71,10 @@ export async function recoverTo(
   const [first, ...others] = waysTo(target, ways);
   if (first === undefined) throw new BackupFailure(refusal(target, ways));
   let why = "";
+  // Stretches of WAL that do not lead there, from whatever base.
+  const vain = new Set<string>();
   for (const way of [first, ...others]) {
+    if (vain.has(way.stretch)) continue;
     await unpack(way, target, options);
     const range = transactionRange(await controlData(restored, options));
     if (target.kind === "xid" && precedes(shortXid(target.at), range.oldestActive)) {
@@ -88,7 +91,7 @@ export async function recoverTo(
     }
     await rm(restored, { recursive: true });
     if (others.length > 0) options.say(`not from ${way.base}: ${why}`);
-    if (!why.includes(isOlder)) break;
+    if (!why.includes(isOlder)) vain.add(way.stretch);
   }
   throw new BackupFailure(refusal(target, ways, why));
 }

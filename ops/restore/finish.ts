@@ -82,7 +82,7 @@ async function confirm(place: RestorePlace, { target }: RestoreNote, { confirmed
   const names = dockerNames(stack.settings.namePrefix);
   const [own, peer] = [names[node].container, names[peerOf(node)].container];
   const hasData = folders.includes("pgdata");
-  say(`Makes ${target} the data of ${own}:`);
+  say(`${own} is to go on from ${target}:`);
   say(`  both servers are stopped, and nobody gets in until the new primary accepts connections`);
   say(`  what was written after that is no longer in the database`);
   say(
@@ -144,7 +144,7 @@ function afterwards(place: RestorePlace, { target, keepAs }: RestoreNote): reado
     .filter(({ folders }) => keepAs !== null && folders.includes(keepAs))
     .map((kept) => containerOf(kept));
   return [
-    `${own} has ${target}; the backup begins a new stretch of WAL, with a base backup of its own`,
+    `${own} goes on from ${target}; the backup begins a new stretch of WAL, with a base backup of its own`,
     ...(keptIn.includes(own)
       ? [`  back to what was before:  npm run ops -- restore undo --stack ${place.stack.name}`]
       : []),

@@ -100,7 +100,8 @@ describe("a restore to a time", () => {
       ),
     ]);
     expect([shown(), steps()]).toEqual(["one", "one two"]);
-    // The same again says the same; another one is not begun beside it.
+    // The same again says the same, also after the engine was restarted; another one is not begun beside it.
+    run("docker", ["kill", looking("primary")]);
     expect((await point.restore({ toTime: one.time })).join()).toContain("-restore is at ");
     await expect(point.restore({ toLatest: true })).rejects.toThrow(
       /^a restore to 20.* is there: .*restore finish.* or /,
@@ -124,6 +125,7 @@ describe("a restore to a time", () => {
 
   it("becomes the primary, with the stack's passwords, and goes on where it was killed", async () => {
     await point.restore({ toTime: one.time });
+    run("docker", ["kill", looking("primary")]);
     const primary = cluster.names.primary.container;
     await expect(point.finish(`${cluster.names.replica.container} stopped`)).rejects.toThrow("killed");
     // Killed between the two renames.
@@ -192,6 +194,10 @@ describe("a restore to a time", () => {
 describe("a restore to a position or a transaction", () => {
   it("ends behind it, from the base backup that fits", async () => {
     const four = await step("four");
+    // A base backup of the standby begins at its last checkpoint, and would do for both.
+    cluster.ask("primary", "CHECKPOINT");
+    await cluster.caughtUp("primary");
+    cluster.ask("replica", "CHECKPOINT");
     expect(agent.run("now", "physical").output).toContain("is proven");
     const five = await step("five");
     const six = await step("six");

@@ -12,6 +12,7 @@ import {
   type Way,
 } from "../../agent/restore/point";
 import { keptName } from "../../ops/restore/finish";
+import { run } from "../support/run";
 import { parseLookPort, parseTarget, type TargetOptions } from "../../ops/restore/point-target";
 
 const way = (base: string, stretch: string, from: [string, string], to: [string, number]): Way => ({
@@ -141,4 +142,13 @@ describe("a target on the command line", () => {
 
 it("what is kept is named by the moment", () => {
   expect(keptName(new Date("2026-11-26T17:00:00.5Z"))).toBe("pgdata_before_20261126T170000Z");
+});
+
+it.each([
+  ["finish", "--stack", "nowhere"],
+  ["--stack", "nowhere", "--to-latest"],
+])("restore %s %s is of the stack it names, not of dev", (...args) => {
+  const { status, output } = run(process.execPath, ["--import", "tsx", "ops/main.ts", "restore", ...args]);
+  expect(output).toMatch(/^unknown stack "nowhere": /);
+  expect(status).toBe(1);
 });
