@@ -43,9 +43,12 @@ export function hasLook(place: RestorePlace): boolean {
   );
 }
 
+/** A restore that cannot reach its target, however often it is tried. */
+export class VainRestore extends OperatorError {}
+
 /**
  * Passes on what it prints until it can be looked at.
- * @throws OperatorError with its reason where it has failed
+ * @throws VainRestore with its reason where it has failed; OperatorError where it was ended, and would go on
  */
 export async function followLook(place: RestorePlace, say: (line: string) => void): Promise<Shown> {
   const { dockerHost } = place.stack;
@@ -62,15 +65,16 @@ export async function followLook(place: RestorePlace, say: (line: string) => voi
         continue;
       }
       const told = JSON.parse(line) as Told;
-      if ("failed" in told) throw new OperatorError(told.failed);
+      if ("failed" in told) throw new VainRestore(told.failed);
       return told;
     }
   } finally {
     logs.kill();
   }
-  throw new OperatorError(
-    `${name} has ended: docker logs --tail 20 ${name}; its image may be older than this program: npm run up`,
-  );
+  const { stderr } = docker(["logs", "--tail", "3", name], { host: dockerHost });
+  if (stderr.includes("unknown command"))
+    throw new VainRestore("the backup's image is older than this program: npm run up");
+  throw new OperatorError(`${name} has ended; the same command goes on with it: ${printable(stderr.trim())}`);
 }
 
 /** `127.0.0.1:49153` */

@@ -3,7 +3,7 @@ import type { Shown } from "../../agent/restore/recover";
 import { database } from "../../components/settings-rules";
 import { OperatorError } from "../operator-error";
 import type { Stack } from "../stack-file";
-import { addressOf, followLook, hasLook, removeLook, startLook } from "./look";
+import { addressOf, followLook, hasLook, removeLook, startLook, VainRestore } from "./look";
 import {
   containerOf,
   findPlace,
@@ -56,7 +56,7 @@ async function show(place: RestorePlace, target: RecoveryTarget, port: number | 
     throw error;
   }
   return followLook(place, say).catch((error: unknown) => {
-    if (error instanceof OperatorError) discard();
+    if (error instanceof VainRestore) discard();
     throw error;
   });
 }
