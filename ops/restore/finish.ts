@@ -7,7 +7,7 @@ import type { Finding } from "../audit/finding";
 import type { AuditTarget } from "../audit/target";
 import { OperatorError } from "../operator-error";
 import type { Stack } from "../stack-file";
-import { followLook, hasLook, removeLook, startLook } from "./look";
+import { followLook, hasLook, isolateLook, removeLook, startLook } from "./look";
 import {
   containerOf,
   findPlace,
@@ -20,7 +20,7 @@ import {
 } from "./place";
 import { asThePlanSays, promote } from "./promote";
 import { auditRestored, followAgain, startPrimary, stopServers, takePlace } from "./switch";
-import { timed } from "./timed";
+import { secondsSince, timed } from "./timed";
 
 export interface FinishOptions {
   readonly plan: Plan;
@@ -111,12 +111,16 @@ async function bringIn(place: RestorePlace, begun: RestoreNote, options: FinishO
   }
   if (note.phase === "ready") {
     const keepAs = note.keepAs ?? keptName(new Date());
+    const begun = performance.now();
     stopServers(place, say);
-    timed(say, `the data directory in its place`, () => takePlace(place, keepAs));
+    timed(say, "the data directory in its place", () => {
+      takePlace(place, keepAs);
+    });
     note = { ...note, phase: "swapped" };
     writeNote(place, note);
-  }
-  await startPrimary(place, say);
+    await startPrimary(place, say);
+    say(`nobody got in for ${secondsSince(begun)} s`);
+  } else await startPrimary(place, say);
   const findings = await auditRestored(plan, target, say);
   await followAgain(place, say);
   removeLook(place);
@@ -134,7 +138,8 @@ async function goOnLooking(
   if (from === null && !hasLook(place)) {
     throw new OperatorError(`the container of the restore to ${target} is gone: restore discard, then restore again`);
   }
-  startLook(place, ["kept"], undefined);
+  startLook(place, ["kept"], "none");
+  isolateLook(place);
   await followLook(place, say);
 }
 

@@ -14,18 +14,23 @@ import { containerOf, lookContainer, type RestorePlace } from "./place";
 /** Longer than the shutdown's checkpoint takes; as a node's. */
 const stopSeconds = 300;
 
-/** Starts the container a restore is made and looked at in; one that is there is started again, and goes on. */
-export function startLook(place: RestorePlace, target: readonly string[], port: number | undefined): void {
+/**
+ * Starts the container a restore is made and looked at in; one that is there is started again, and goes on.
+ * @param port on 127.0.0.1; undefined: one that is free; none: nobody reaches it
+ */
+export function startLook(place: RestorePlace, target: readonly string[], port: number | "none" | undefined): void {
   const { stack, image } = place;
   const host = { host: stack.dockerHost };
   const names = dockerNames(stack.settings.namePrefix);
   const name = lookContainer(place);
   const exists = hasLook(place);
   const run = [
-    ...["run", "--detach", "--init", "--name", name, "--user", "postgres", "--network", names.network],
+    ...["run", "--detach", "--init", "--name", name, "--user", "postgres"],
+    ...(port === "none" ? ["--network", "none"] : ["--network", names.network]),
+    ...(port === "none" ? [] : ["--publish", `127.0.0.1:${port ?? ""}:5432`]),
     ...["--label", `${stackLabel}=${stack.name}`, "--stop-timeout", String(stopSeconds)],
     ...limitsAsOptions(limitsOf(stack.settings.memoryMiB)),
-    ...["--publish", `127.0.0.1:${port ?? ""}:5432`, "--env", "PGHOST=/var/run/postgresql"],
+    ...["--env", "PGHOST=/var/run/postgresql"],
     ...["--volume", `${names[place.node].volume}:${dataMount}`, "--volume", `${names.backup.volume}:/backups:ro`],
     ...["--volume", `${names.configVolume}:/etc/centraldb:ro`],
     ...["--entrypoint", "node", image, agentFile, "recover", containerOf(place), ...target],
@@ -41,6 +46,14 @@ export function hasLook(place: RestorePlace): boolean {
   return (
     docker(["inspect", "--type", "container", lookContainer(place)], { host: place.stack.dockerHost }).status === 0
   );
+}
+
+/** From now on nobody gets in but by `docker exec`: what is no longer read-only has the passwords of then. */
+export function isolateLook(place: RestorePlace): void {
+  const { settings, dockerHost } = place.stack;
+  const leave = ["network", "disconnect", "--force", dockerNames(settings.namePrefix).network, lookContainer(place)];
+  const { status, stderr } = docker(leave, { host: dockerHost });
+  if (status !== 0 && !stderr.includes("is not connected")) throw new OperatorError(printable(stderr.trim()));
 }
 
 /** A restore that cannot reach its target, however often it is tried. */

@@ -152,6 +152,7 @@ describe("a restore to a time", () => {
       `${cluster.names.replica.container} stopped`,
       "the data directory in its place",
       `${primary} accepts connections`,
+      expect.stringMatching(/^nobody got in for [\d.]+ s$/),
       "stack test is what the plan says",
       `${cluster.names.replica.container} follows`,
     ]);
@@ -172,6 +173,11 @@ describe("a restore to a time", () => {
     await received();
     await point.restore({ toTime: two.time });
     expect([shown(), steps()]).toEqual(["one two", "one three"]);
+    await expect(point.finish("promoted")).rejects.toThrow("killed");
+    // No longer read-only, and with the passwords of then.
+    expect(run("docker", ["port", looking("primary")]).output).toBe("");
+    expect(steps()).toBe("one three");
+    run("docker", ["kill", looking("primary")]);
     await point.finish();
     expect(point.findings).toEqual([]);
     expect([steps(), timeline()]).toEqual(["one two", 3]);
