@@ -296,7 +296,11 @@ describe("a primary whose data are destroyed while its clients write", () => {
         const [all, has] = [acknowledged(), stored()];
         const lost = all.filter(({ token }) => !has.has(token));
         // A second for what was on its way.
-        expect(lost.filter(({ at }) => at < lastReceived - 1000 || at > served)).toEqual([]);
+        const times = JSON.stringify({ killed, lastReceived, served, stored: has.size, last: Math.max(...has) });
+        expect(
+          lost.filter(({ at }) => at < lastReceived - 1000 || at > served),
+          times,
+        ).toEqual([]);
         expect(lost.length).toBeLessThan(100);
         // What is there has no hole.
         const first = Math.min(...lost.map(({ token }) => token));
