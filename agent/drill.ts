@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { planAccess } from "../components/access/plan";
 import type { Plan } from "../components/access/plan-items";
@@ -10,8 +10,8 @@ import type { Client } from "pg";
 import { fetchWalFile } from "../components/backup/agent-file";
 import { BackupFailure, inALine } from "./failure";
 import type { LogicalContents } from "./manifest";
-import { baseFile, baseWalFile } from "./physical";
 import { tablesOf } from "./proof/tables";
+import { unpackBase } from "./restore/base";
 import { differencesOf, readTables } from "./restore/compare";
 import { ServerTaken } from "./restore/owner-login";
 import { restoreServices } from "./restore/services";
@@ -19,7 +19,7 @@ import { initialize, withServer, type Throwaway } from "./restore/throwaway";
 import type { AgentSettings } from "./settings";
 import { differences, type Stored } from "./store";
 import { within } from "./limits";
-import { runTool, type ToolOptions } from "./tool";
+import type { ToolOptions } from "./tool";
 import { receivedAt, type Stretch } from "./wal-archive";
 
 /** What a drill has found of one backup. */
@@ -141,7 +141,7 @@ export async function drillPhysical(
   const lostSeconds = (Date.now() - received.getTime()) / 1000;
   const last = stretch.segments.at(-1)?.name ?? "";
   const wrong = await inScratch(options.scratch, async (folder) => {
-    await unpackBase(backup, join(folder, "data"), options);
+    await unpackBase(backup, join(folder, "data"), "recovery.signal", options);
     const own = {
       wal_level: "replica",
       hot_standby: "off",
@@ -156,17 +156,6 @@ export async function drillPhysical(
     );
   });
   return { backup: backup.id, wrong, seconds: seconds(), ...(wrong.length === 0 ? { lostSeconds } : {}) };
-}
-
-/** As PostgreSQL's documentation has it: files, WAL, and the word that it is to recover from an archive. */
-async function unpackBase({ folder }: Stored, data: string, options: ToolOptions): Promise<void> {
-  await mkdir(join(data, "pg_wal"), { recursive: true, mode: 0o700 });
-  await runTool("tar", ["-xzf", join(folder, baseFile), "-C", data], options);
-  await runTool("tar", ["-xzf", join(folder, baseWalFile), "-C", join(data, "pg_wal")], options);
-  // A base that a standby gave would be one again.
-  await rm(join(data, "standby.signal"), { force: true });
-  await writeFile(join(data, "postgresql.auto.conf"), "");
-  await writeFile(join(data, "recovery.signal"), "");
 }
 
 async function readRecovered(

@@ -11,6 +11,7 @@ import { readCopyState } from "./copy/state";
 import { addDrillCommands } from "./drills/commands";
 import { drillFolder, readDrills, readUnderWay } from "./drills/results";
 import { addRestoreCommands } from "./restore/commands";
+import { addPointCommands } from "./restore/point-commands";
 import { places, settingsFile, stateFolder } from "./settings";
 import { differences, Store, type Stored } from "./store";
 import { flawsOf } from "./proof/wal-flaws";
@@ -119,6 +120,8 @@ program
 addDrillCommands(program, say);
 
 addRestoreCommands(program);
+
+addPointCommands(program, say);
 
 for (const [name, pinned] of [
   ["pin", true],

@@ -25,8 +25,10 @@ export interface Stretch {
   readonly begunAt: Date;
   /** Of the cluster whose WAL it is. */
   readonly systemIdentifier: string;
-  /** The segment it begins with, complete or not; undefined while it has none. */
-  readonly first: { readonly timeline: number; readonly number: number } | undefined;
+  /** Every segment, complete or not, in order. */
+  readonly received: readonly Pick<Segment, "timeline" | "number">[];
+  /** The one it begins with; undefined while it has none. */
+  readonly first: Pick<Segment, "timeline" | "number"> | undefined;
   /** In order. */
   readonly segments: readonly Segment[];
 }
@@ -59,9 +61,11 @@ export class WalArchive {
       : [];
     return names.map((name) => {
       const folder = join(this.root, name);
+      const received = receivedIn(folder);
       return {
-        ...{ folder, begunAt: timeOf(name), systemIdentifier: identifierOf(folder) },
-        ...{ first: firstOf(folder), segments: segmentsOf(folder) },
+        ...{ folder, begunAt: timeOf(name), systemIdentifier: identifierOf(folder), received },
+        // The primary has no WAL before a slot's begin: it is the first there was, or all before was deleted.
+        ...{ first: received[0], segments: segmentsOf(folder) },
       };
     });
   }
@@ -82,7 +86,7 @@ export class WalArchive {
     const folder = join(this.root, begunAt.toISOString().replaceAll(/[-:.]/g, ""));
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await writeFile(join(folder, identifierFile), `${systemIdentifier}\n`, { mode: 0o600 });
-    return { folder, begunAt, systemIdentifier, first: undefined, segments: [] };
+    return { folder, begunAt, systemIdentifier, received: [], first: undefined, segments: [] };
   }
 
   /** Compresses what is complete. The receiver knows its segments by either name. */
@@ -147,19 +151,32 @@ export function receivedAt({ folder, segments }: Stretch): Date | undefined {
   return times.length === 0 ? undefined : new Date(Math.max(...times));
 }
 
+/** The newest segment before a hole, complete or not; undefined where there is none. */
+export function lastReceived({ received }: Stretch): Stretch["first"] {
+  const hole = received.findIndex(({ number }, index) => index > 0 && number > (received[index - 1]?.number ?? 0) + 1);
+  return received.at(hole < 0 ? -1 : hole - 1);
+}
+
 /**
- * The stretch that has the WAL after a base backup. By cluster and place in the log: a clock may have been wrong. One that begins on a
- * later timeline has nothing of what was written before the promotion.
+ * The stretch that has the WAL after a base backup. By cluster, timeline and place in the log: a clock may have been wrong, and what was
+ * restored to a point in time may be the primary on an older timeline again.
  */
 export function stretchOf({ manifest }: Stored, stretches: readonly Stretch[]): Stretch | undefined {
   const end = segmentNumber(manifest.wal.stop);
   return stretches.findLast(
-    ({ first, systemIdentifier }) =>
+    ({ received, first, systemIdentifier }) =>
       systemIdentifier === manifest.server.systemIdentifier &&
       first !== undefined &&
-      first.timeline <= manifest.wal.timeline &&
-      first.number <= end,
+      first.number <= end &&
+      leadsOnFrom(received, manifest.wal.timeline, end),
   );
+}
+
+/** Of a later timeline alone nothing is what was written before the promotion; what is to come is not there yet. */
+function leadsOnFrom(received: Stretch["received"], timeline: number, end: number): boolean {
+  const there = received.filter(({ number }) => number === end);
+  if (there.length > 0) return there.some((segment) => segment.timeline === timeline);
+  return received.every((segment) => segment.number > end || segment.timeline <= timeline);
 }
 
 /** Segments in what the middle of a name counts. */
@@ -170,14 +187,13 @@ export function segmentName(timeline: number, number: number): string {
   return parts.map((part) => part.toString(16).toUpperCase().padStart(8, "0")).join("");
 }
 
-/** The primary has no WAL before a slot's begin: what is there is the first there was, or all before was deleted. */
-function firstOf(folder: string): Stretch["first"] {
+function receivedIn(folder: string): Stretch["received"] {
   const found = readdirSync(folder).flatMap((entry) => {
     const [, timeline, high, low] = /^([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.gz|\.partial)?$/.exec(entry) ?? [];
     if (timeline === undefined || high === undefined || low === undefined) return [];
     return [{ timeline: parseInt(timeline, 16), number: parseInt(high, 16) * perHigh + parseInt(low, 16) }];
   });
-  return found.sort((a, b) => a.number - b.number || a.timeline - b.timeline)[0];
+  return found.sort((a, b) => a.number - b.number || a.timeline - b.timeline);
 }
 
 const identifierFile = "system-identifier";

@@ -90,7 +90,7 @@ const isAborted = (signal: AbortSignal) => signal.aborted;
 
 /** What was to come next is nowhere any more. */
 export function isLost(why: string): boolean {
-  return /has already been removed|can no longer get changes|was invalidated|is ahead of the WAL flush position|is not in this server's history/.test(
+  return /has already been removed|can no longer get changes|was invalidated|is ahead of the WAL flush position|is not in this server's history|timeline \d+ is not present in the server/.test(
     why,
   );
 }

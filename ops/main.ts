@@ -22,8 +22,8 @@ import { startNodes, stopNodes } from "./lifecycle/nodes";
 import { wipe } from "./lifecycle/wipe";
 import { explain } from "./operator-error";
 import { readRegistry } from "./registry-file";
-import { parseFolder } from "./sandbox/folder";
 import { addRestoreCommands } from "./restore/commands";
+import { parseFolder } from "./sandbox/folder";
 import { sandboxFiles } from "./sandbox/sandbox";
 import { projectFolder, readStack } from "./stack-file";
 import { backupLines, backupProblems, collectBackups } from "./status/backup";
@@ -35,7 +35,9 @@ const say = (text: string) => process.stdout.write(`${text}\n`);
 
 const program = new Command("npm run ops --")
   .description("What an operator does with a stack's servers.")
-  .showHelpAfterError("(--help lists the commands)");
+  .showHelpAfterError("(--help lists the commands)")
+  // Else `restore finish --stack prod` would be restore's own --stack, and finish would do its work on dev.
+  .enablePositionalOptions();
 const stackOption = new Option("--stack <name>", "the stack, which has a file Pulumi.<name>.yaml").default("dev");
 
 interface ConnectOptions {

@@ -86,6 +86,11 @@ export function renderTiers(plan: Plan): string {
   ]);
 }
 
+/** Notes since when each role has its password, as a transaction for a superuser. */
+export function renderPasswordNotes(): string {
+  return sqlFile("note-passwords");
+}
+
 /** What roles have as their settings, a row for each and each database: `FoundSettings` of components/lifecycle/own-settings.ts. */
 export function ownSettingsQuery(): string {
   return sqlFile("own-settings");

@@ -84,7 +84,8 @@ export function findVolumes(names: readonly string[], dockerHost: string | undef
 
 interface Inspected extends Pick<FoundNode, "id" | "state" | "labels"> {
   readonly name: string;
-  readonly entrypoint: readonly string[] | null;
+  /** What follows the program of its command: entrypoint and command together. */
+  readonly args: readonly string[] | null;
   readonly networks: Readonly<Record<string, { readonly NetworkID: string } | undefined>> | null;
 }
 
@@ -93,7 +94,7 @@ export function findNodes(settings: Settings, dockerHost: string | undefined): S
   const names = dockerNames(settings.namePrefix);
   const format =
     '{"name": {{json .Name}}, "id": {{json .Id}}, "state": {{json .State.Status}}, ' +
-    '"labels": {{json .Config.Labels}}, "entrypoint": {{json .Config.Entrypoint}}, ' +
+    '"labels": {{json .Config.Labels}}, "args": {{json .Args}}, ' +
     '"networks": {{json .NetworkSettings.Networks}}}';
   const containers = containerKeys.map((key) => names[key].container);
   const { stdout, stderr } = docker(["inspect", "--type", "container", "--format", format, ...containers], {
@@ -107,8 +108,8 @@ export function findNodes(settings: Settings, dockerHost: string | undefined): S
       const { container } = names[key];
       const found = inspected.find(({ name }) => name === `/${container}`);
       if (found === undefined) return [];
-      const { id, state, labels, entrypoint, networks } = found;
-      const isOurs = entrypoint?.some((word) => word === nodeScript || word === agentFile) === true;
+      const { id, state, labels, args, networks } = found;
+      const isOurs = args?.some((word) => word === nodeScript || word === agentFile) === true;
       const stack = isOurs ? labels[stackLabel] : undefined;
       return [[key, { id, state, labels, stack, network: networks?.[names.network]?.NetworkID }] as const];
     }),

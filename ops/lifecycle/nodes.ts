@@ -105,7 +105,11 @@ export function isStopped(state: string): boolean {
   return ["exited", "created", "paused", "dead"].includes(state);
 }
 
-async function acceptsConnections({ dockerHost }: Stack, container: string): Promise<void> {
+/**
+ * Resolves when a node's server accepts connections.
+ * @throws OperatorError where it ends, or half an hour is over
+ */
+export async function acceptsConnections({ dockerHost }: Stack, container: string): Promise<void> {
   const host = { host: dockerHost };
   const deadline = Date.now() + startTimeoutMs;
   while (docker(["exec", container, "pg_isready", "--quiet"], host).status !== 0) {
@@ -117,7 +121,8 @@ async function acceptsConnections({ dockerHost }: Stack, container: string): Pro
   }
 }
 
-function dataOf({ settings, dockerHost }: Stack, nodes: Survey["nodes"]): Survey["data"] {
+/** What the nodes' data say of them. */
+export function dataOf({ settings, dockerHost }: Stack, nodes: Survey["nodes"]): Survey["data"] {
   const names = dockerNames(settings.namePrefix);
   return findData(settings, nodes, findVolumes([names.primary.volume, names.replica.volume], dockerHost), dockerHost);
 }

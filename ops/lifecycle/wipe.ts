@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
+import { restoreContainer } from "../../components/backup/restore-files";
 import { docker } from "../../components/cluster/docker-cli";
 import { findVolumes } from "../../components/cluster/survey";
-import { containerKeys, dockerNames } from "../../components/naming";
+import { containerKeys, dockerNames, nodeNames } from "../../components/naming";
 import { OperatorError } from "../operator-error";
 import { typed } from "../typed";
 import { projectFolder, type Stack } from "../stack-file";
@@ -21,7 +22,13 @@ export async function wipe(stack: Stack, confirmed: string | undefined, say: (li
   const env = pulumiEnvironment();
   refuseWhileUpdating(stack.name, env);
   const nodes = ownNodes(stack);
-  const containers = containerKeys.filter((key) => nodes[key] !== undefined).map((key) => names[key].container);
+  const restores = nodeNames
+    .map((node) => restoreContainer(names[node].container))
+    .filter((name) => docker(["inspect", "--type", "container", name], host).status === 0);
+  const containers = [
+    ...containerKeys.filter((key) => nodes[key] !== undefined).map((key) => names[key].container),
+    ...restores,
+  ];
   const list = (...args: string[]) => docker(args, host).stdout.split("\n").filter(Boolean);
   const known = [
     ...[names.primary.volume, names.replica.volume, names.configVolume],

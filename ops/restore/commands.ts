@@ -8,6 +8,8 @@ import { listBackups, parseBackupId } from "../backup";
 import { readStack } from "../stack-file";
 import { typed } from "../typed";
 import { restoreInPlace, serviceOfKept, sessionsOfService, swapSchemas } from "./in-place";
+import { addPointInTimeCommands, restorePoint, type PointOptions } from "./point-commands";
+import { hasTarget } from "./point-target";
 import { findNodes, platformOf, type Platform } from "./platform";
 import { checkFile, restoreBeside } from "./restore";
 import { stamp, steps, type Steps } from "./steps";
@@ -31,7 +33,7 @@ export function addRestoreCommands(program: Command, stackOption: Option): void 
     .command("restore")
     .description(
       "Restore a dump into a new database, compare it with what was dumped, and put it in the place of the services' own when you " +
-        "have typed its name. What was there is kept.",
+        "have typed its name; or, with --to-…, the whole server as it was at a point in time. What was there is kept.",
     )
     .argument("[backup]", "as backup list has it; the newest that has what is wanted")
     .addOption(stackOption)
@@ -40,8 +42,21 @@ export function addRestoreCommands(program: Command, stackOption: Option): void 
     .option("--in-place", "with --service: in the place of what the service has now")
     .option("--dry-run", "check the file, and say what would be done")
     .option("--yes <name>", "what would be typed, for a script: the database's name, or the service's code")
-    .action(async (word: string | undefined, options: RestoreOptions) => {
-      const { service: name, table, inPlace } = options;
+    .action(async (word: string | undefined, options: RestoreOptions & PointOptions) => {
+      const { service: name, table, inPlace, dryRun, yes, port } = options;
+      if (hasTarget(options)) {
+        const ofDumps = Object.entries({
+          [word ?? ""]: word,
+          "--service": name,
+          "--table": table,
+          "--in-place": inPlace,
+        });
+        const more = [...ofDumps, ["--dry-run", dryRun] as const, ["--yes", yes] as const];
+        const given = more.flatMap(([option, value]) => (value === undefined ? [] : [option]));
+        if (given.length === 0) return restorePoint(options);
+        throw new OperatorError(`--to-… is of the whole server, and is looked at first: leave out ${given.join(", ")}`);
+      }
+      if (port !== undefined) throw new OperatorError("--port is of a restore to a point in time: add --to-…");
       if (name === undefined && (table !== undefined || inPlace)) {
         throw new OperatorError(`${inPlace ? "--in-place" : "--table"} is of one service: add --service NAME`);
       }
@@ -77,6 +92,8 @@ export function addRestoreCommands(program: Command, stackOption: Option): void 
       await requireWhole(platform, name);
       await swap(platform, name, steps(2, say), options);
     });
+
+  addPointInTimeCommands(restore, stackOption);
 }
 
 async function connect({ stack: name }: RestoreOptions): Promise<Platform> {

@@ -191,8 +191,33 @@ describe("the archive of WAL", () => {
     const later = `00000002${name(7).slice(8)}`;
     writeFileSync(join(grows, `${later}.partial`), "");
     expect(stretch()).toEqual([lost]); // of another timeline: what was promoted may never have had it
+    rmSync(join(grows, `${later}.partial`));
     writeFileSync(join(grows, `${name(7)}.partial`), "");
     expect(stretch()).toEqual([grows]);
+  });
+
+  it("has a base of its own timeline, also where an older one came after it: the primary was brought back", async () => {
+    const store = new Store(folder);
+    await store.prepare();
+    const archive = new WalArchive(folder);
+    const on = (at: string, timeline: number, number: number) => {
+      writeFileSync(join(at, `0000000${timeline}${name(number).slice(8)}.partial`), "");
+    };
+    const restored = stretchAt(archive, "20261102T000000000Z");
+    const broughtBack = stretchAt(archive, "20261103T000000000Z");
+    await backup(store, "2026-11-12T00:00:00.000Z", "physical", "0/8000028");
+    const [base] = store.list().backups;
+    if (base === undefined) throw new Error("no base");
+    const ofTimeline = (timeline: number) => {
+      const wal = { ...base.manifest.wal, timeline };
+      return stretchOf({ ...base, manifest: { ...base.manifest, wal } }, archive.stretches())?.folder;
+    };
+    on(restored, 2, 8);
+    on(broughtBack, 1, 8);
+    expect([1, 2].map(ofTimeline)).toEqual([broughtBack, restored]);
+    // Promoted within that segment, and within one before that is all there is.
+    on(broughtBack, 3, 8);
+    expect([1, 2, 3].map(ofTimeline)).toEqual([broughtBack, restored, broughtBack]);
   });
 
   it("of another cluster is a stretch of its own, and takes nothing from the bases before", async () => {

@@ -191,6 +191,8 @@ it.each([
   ["ERROR:  requested WAL segment 000000010000000000000003 has already been removed", true],
   ['ERROR:  can no longer get changes from replication slot "pg16_backup"', true],
   ["ERROR:  requested starting point 0/36000000 on timeline 1 is not in this server's history", true],
+  // Data of before a restore are the primary's again.
+  ["pg_receivewal: error: starting timeline 3 is not present in the server", true],
   ["connection refused", false],
   ['replication slot "pg16_backup" is active for PID 7', false],
 ])("%s: a new stretch of WAL begins: %s", (why, lost) => {

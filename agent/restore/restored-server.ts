@@ -1,0 +1,148 @@
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { execa } from "execa";
+import { Client } from "pg";
+import { runTool, toolEnvironment, type ToolOptions } from "../tool";
+
+/** Where the container's own programs look. */
+const socket = "/var/run/postgresql";
+
+/** A server on a data directory that is to become a node's: with the stack's configuration, and durable. */
+export interface RestoredServer {
+  /** Resolves when it has ended. */
+  readonly ended: Promise<unknown>;
+  /** A fast shutdown; resolves when it has ended. */
+  stop(): Promise<void>;
+  /** Why it has ended, in its own words; "" where it did not say. */
+  fault(): string;
+  /** Why it has held its recovery by itself; "" where it did not. */
+  held(): string;
+  isRunning(): boolean;
+}
+
+/** How far it is. */
+export interface Replay {
+  readonly recovering: boolean;
+  /** PostgreSQL's word: `not paused`, `pause requested`, `paused`. */
+  readonly pause: string;
+  readonly lsn: string | null;
+  /** Of the last transaction it has replayed; null where it has replayed none. */
+  readonly committedAt: Date | null;
+  /** Nothing more to replay is there, and it looks again after a moment. */
+  readonly waits: boolean;
+}
+
+/** Starts it; in recovery it accepts connections when it is consistent. */
+export async function startRestored(data: string, node: string, options: ToolOptions): Promise<RestoredServer> {
+  const { configuration } = options.places;
+  const settings = {
+    hba_file: `${configuration}/pg_hba.conf`,
+    ident_file: `${configuration}/pg_ident.conf`,
+    ssl_cert_file: `${configuration}/tls/${node}.crt`,
+    ssl_key_file: `${configuration}/tls/${node}.key`,
+    cluster_name: `${node}-restore`,
+    // Beside two servers that have the machine's memory.
+    shared_buffers: "128MB",
+    primary_conninfo: "",
+    primary_slot_name: "",
+    wal_retrieve_retry_interval: "500ms",
+    log_line_prefix: "%m [%p] %q%u@%d ",
+    lc_messages: "C",
+    ...(await atLeastAsThen(data, options)),
+  };
+  const running = execa("postgres", [...configured(data, options), ...asOptions(settings)], {
+    env: toolEnvironment(options.places),
+    stdin: "ignore",
+    stdout: "ignore",
+    buffer: false,
+    reject: false,
+    // Of its own process group: who ends the agent leaves the server's end to it.
+    detached: true,
+  });
+  let [fault, held] = ["", ""];
+  createInterface({ input: running.stderr }).on("line", (line) => {
+    process.stderr.write(`${line}\n`);
+    // Of the server itself: whoever is not let in makes a FATAL too, with the name of a role in front.
+    const [, , what = ""] = /^[^[]*\[\d+\] (FATAL|PANIC|WARNING): +(.*)$/.exec(line) ?? [];
+    if (/ (FATAL|PANIC): /.test(line)) fault = what === "" ? fault : what;
+    if (what.includes("insufficient parameter settings")) held = what;
+  });
+  return {
+    ended: running,
+    stop: async () => {
+      running.kill("SIGINT");
+      await running;
+    },
+    fault: () => fault,
+    held: () => held,
+    isRunning: () => running.exitCode === null && running.signalCode === null,
+  };
+}
+
+const configured = (data: string, { places }: ToolOptions) => [
+  ...["-D", data],
+  ...["-c", `config_file=${places.configuration}/postgresql.conf`],
+];
+
+const asOptions = (settings: Readonly<Record<string, string>>) =>
+  Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+
+/** A recovery needs at least what its primary had of these; see node.sh. By setting, as pg_controldata calls it. */
+const needed = {
+  max_connections: "max_connections",
+  max_worker_processes: "max_worker_processes",
+  max_wal_senders: "max_wal_senders",
+  max_prepared_transactions: "max_prepared_xacts",
+  max_locks_per_transaction: "max_locks_per_xact",
+};
+
+async function atLeastAsThen(data: string, options: ToolOptions): Promise<Readonly<Record<string, string>>> {
+  const control = await controlData(data, options);
+  const rows = Object.entries(needed).map(async ([setting, label]): Promise<[string, string][]> => {
+    const then = Number(new RegExp(`^${label} setting: +(\\d+)$`, "m").exec(control)?.[1]);
+    const now = Number(await runTool("postgres", [...configured(data, options), "-C", setting], options));
+    return then > now ? [[setting, String(then)]] : [];
+  });
+  return Object.fromEntries((await Promise.all(rows)).flat());
+}
+
+export function controlData(data: string, options: ToolOptions): Promise<string> {
+  return runTool("pg_controldata", ["-D", data], options);
+}
+
+const question = `
+  SELECT pg_is_in_recovery() AS recovering,
+         CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() ELSE '' END AS pause,
+         pg_last_wal_replay_lsn()::text AS lsn, pg_last_xact_replay_timestamp() AS "committedAt",
+         coalesce((SELECT wait_event = 'RecoveryRetrieveRetryInterval' FROM pg_stat_activity WHERE backend_type = 'startup'), false) AS waits`;
+
+/** undefined where it does not answer. */
+export async function askReplay(): Promise<Replay | undefined> {
+  const client = await connect().catch(() => undefined);
+  if (client === undefined) return undefined;
+  try {
+    return (await client.query<Replay>(question)).rows[0];
+  } catch {
+    return undefined; // it has ended
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** Holds it where it is. */
+export async function pauseReplay(): Promise<void> {
+  const client = await connect();
+  try {
+    await client.query("SELECT pg_wal_replay_pause()");
+    while ((await askReplay())?.pause !== "paused") await sleep(100);
+  } finally {
+    await client.end();
+  }
+}
+
+async function connect(): Promise<Client> {
+  const client = new Client({ host: socket, user: "postgres", database: "postgres", connectionTimeoutMillis: 10_000 });
+  client.on("error", () => undefined); // a broken connection also rejects the query in progress
+  await client.connect();
+  return client;
+}

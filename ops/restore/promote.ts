@@ -1,0 +1,49 @@
+import { dumpRole, replicationRole, superuserRole, type Plan } from "../../components/access/plan-items";
+import { scramVerifier } from "../../components/access/scram";
+import { renderLogins, renderPasswordNotes, renderPlan, type Verifiers } from "../../components/access/sql";
+import { database } from "../../components/settings-rules";
+import type { AuditTarget } from "../audit/target";
+import { OperatorError } from "../operator-error";
+import { askLook, readFromLook } from "./look";
+import { lookContainer, type RestorePlace } from "./place";
+
+const promoteSeconds = 3600;
+
+/** Ends the recovery, where there is one: a new timeline begins. */
+export function promote(place: RestorePlace): void {
+  const sql = `SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote(true, ${promoteSeconds}) ELSE true END`;
+  if (askLook(place, "postgres", sql) === "t") return;
+  throw new OperatorError(
+    `${lookContainer(place)} is no primary after ${promoteSeconds} s: docker logs --tail 20 ${lookContainer(place)}`,
+  );
+}
+
+/**
+ * Gives every role the stack's password and the plan's rights, before the services get in: as they were at the target nobody is let in,
+ * a service that was frozen since neither.
+ */
+export function asThePlanSays(place: RestorePlace, plan: Plan, target: AuditTarget): void {
+  const verifiers = verifiersOf(place, plan, target);
+  askLook(place, database, renderLogins(plan, verifiers));
+  askLook(place, database, renderPlan(plan, verifiers));
+  askLook(place, database, renderPasswordNotes());
+}
+
+/** Of the services and the superuser the stack's outputs have the passwords, of the others the configuration's volume. */
+function verifiersOf(place: RestorePlace, plan: Plan, { logins, name }: AuditTarget): Verifiers {
+  const pgpass = readFromLook(place, "/etc/centraldb/pgpass").split("\n");
+  const inFile = [dumpRole, replicationRole].flatMap((role): [string, string][] => {
+    const begin = `*:*:*:${role}:`;
+    const line = pgpass.find((one) => one.startsWith(begin));
+    return line === undefined ? [] : [[role, line.slice(begin.length)]];
+  });
+  const passwords = new Map([...(logins?.passwords ?? []), ...inFile]);
+  const wanted = [superuserRole, ...plan.roles.filter(({ login }) => login).map((role) => role.name)];
+  const missing = wanted.filter((role) => !passwords.has(role));
+  if (missing.length > 0) {
+    throw new OperatorError(
+      `${name} has no password of ${missing.join(", ")}: npm run up makes what is missing, then again`,
+    );
+  }
+  return new Map(wanted.map((role) => [role, scramVerifier(role, passwords.get(role) ?? "")]));
+}
