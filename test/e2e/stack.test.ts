@@ -315,9 +315,11 @@ describe("a real pulumi up", () => {
     ]) {
       expect(restored).toContain(step);
     }
-    expect(await violations(appended, testEffect)).toEqual([]);
-    ok(stack.pulumi("preview", "--refresh", "--expect-no-changes"));
     const undo = /restore swap (appdb_before_\w+)/.exec(restored)?.[1] ?? "";
+    expect(await violations(appended, testEffect)).toEqual([
+      `postgres: database ${undo}: expected no such database, got there`,
+    ]);
+    ok(stack.pulumi("preview", "--refresh", "--expect-no-changes"));
     const undone = ok(stack.ops("restore", "swap", undo, "--yes", "appdb"));
 
     const declined = stack.ops("restore", "--yes", "something");
