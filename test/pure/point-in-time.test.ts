@@ -11,9 +11,9 @@ import {
   type RecoveryTarget,
   type Way,
 } from "../../agent/restore/point";
-import { keptName } from "../../ops/restore/finish";
+import { keptName } from "../../ops/restore/point/finish";
 import { run } from "../support/run";
-import { parseLookPort, parseTarget, type TargetOptions } from "../../ops/restore/point-target";
+import { parseLookPort, parseTarget, type TargetOptions } from "../../ops/restore/point/target";
 
 const way = (base: string, stretch: string, from: [string, string], to: [string, number]): Way => ({
   ...{ base, folder: `/backups/backups/${base}`, stretch: `/backups/wal/${stretch}`, timeline: 1, walBytes: 0 },

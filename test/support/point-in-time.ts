@@ -1,9 +1,9 @@
 import { Client } from "pg";
 import { superuserRole } from "../../components/access/plan-items";
 import type { AuditTarget } from "../../ops/audit/target";
-import { finishPoint, undoPoint, type FinishOptions } from "../../ops/restore/finish";
-import { discardPoint, restoreToPoint } from "../../ops/restore/point-in-time";
-import { parseTarget, type TargetOptions } from "../../ops/restore/point-target";
+import { finishPoint, undoPoint, type FinishOptions } from "../../ops/restore/point/finish";
+import { discardPoint, restoreToPoint } from "../../ops/restore/point/point-in-time";
+import { parseTarget, type TargetOptions } from "../../ops/restore/point/target";
 import type { Stack } from "../../ops/stack-file";
 import { database } from "../../components/settings-rules";
 import type { TestCluster } from "./cluster";

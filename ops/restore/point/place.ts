@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { dataMount, noteFile, restoreContainer, restoredFolder } from "../../components/backup/restore-files";
-import { docker } from "../../components/cluster/docker-cli";
-import { findVolumes } from "../../components/cluster/survey";
-import { dockerNames, nodeNames, peerOf, type NodeName } from "../../components/naming";
-import { printable } from "../../services/printable";
-import { dataOf, ownNodes } from "../lifecycle/nodes";
-import { OperatorError } from "../operator-error";
-import type { Stack } from "../stack-file";
+import { dataMount, noteFile, restoreContainer, restoredFolder } from "../../../components/backup/restore-files";
+import { docker } from "../../../components/cluster/docker-cli";
+import { findVolumes } from "../../../components/cluster/survey";
+import { dockerNames, nodeNames, peerOf, type NodeName } from "../../../components/naming";
+import { printable } from "../../../services/printable";
+import { dataOf, ownNodes } from "../../lifecycle/nodes";
+import { OperatorError } from "../../operator-error";
+import type { Stack } from "../../stack-file";
 
 /** How far a restore is; kept in the volume, so that a command that was killed is gone on with. */
 export interface RestoreNote {

@@ -1,12 +1,12 @@
-import type { Plan } from "../../components/access/plan-items";
-import { dataMount, keptPrefix } from "../../components/backup/restore-files";
-import { dockerNames, peerOf } from "../../components/naming";
-import { database } from "../../components/settings-rules";
-import { typed } from "../typed";
-import type { Finding } from "../audit/finding";
-import type { AuditTarget } from "../audit/target";
-import { OperatorError } from "../operator-error";
-import type { Stack } from "../stack-file";
+import type { Plan } from "../../../components/access/plan-items";
+import { dataMount, keptPrefix } from "../../../components/backup/restore-files";
+import { dockerNames, peerOf } from "../../../components/naming";
+import { database } from "../../../components/settings-rules";
+import { typed } from "../../typed";
+import type { Finding } from "../../audit/finding";
+import type { AuditTarget } from "../../audit/target";
+import { OperatorError } from "../../operator-error";
+import type { Stack } from "../../stack-file";
 import { followLook, hasLook, isolateLook, removeLook, startLook } from "./look";
 import {
   containerOf,

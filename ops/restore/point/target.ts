@@ -1,6 +1,6 @@
-import type { RecoveryTarget } from "../../agent/restore/point";
-import { show } from "../../services/printable";
-import { OperatorError } from "../operator-error";
+import type { RecoveryTarget } from "../../../agent/restore/point";
+import { show } from "../../../services/printable";
+import { OperatorError } from "../../operator-error";
 
 /** Options of the command line that say where a restore ends. */
 export interface TargetOptions {

@@ -1,9 +1,9 @@
-import { dumpRole, replicationRole, superuserRole, type Plan } from "../../components/access/plan-items";
-import { scramVerifier } from "../../components/access/scram";
-import { renderLogins, renderPasswordNotes, renderPlan, type Verifiers } from "../../components/access/sql";
-import { database } from "../../components/settings-rules";
-import type { AuditTarget } from "../audit/target";
-import { OperatorError } from "../operator-error";
+import { dumpRole, replicationRole, superuserRole, type Plan } from "../../../components/access/plan-items";
+import { scramVerifier } from "../../../components/access/scram";
+import { renderLogins, renderPasswordNotes, renderPlan, type Verifiers } from "../../../components/access/sql";
+import { database } from "../../../components/settings-rules";
+import type { AuditTarget } from "../../audit/target";
+import { OperatorError } from "../../operator-error";
 import { askLook, readFromLook } from "./look";
 import { lookContainer, type RestorePlace } from "./place";
 

@@ -1,8 +1,8 @@
-import { describeTarget, type RecoveryTarget } from "../../agent/restore/point";
-import type { Shown } from "../../agent/restore/recover";
-import { database } from "../../components/settings-rules";
-import { OperatorError } from "../operator-error";
-import type { Stack } from "../stack-file";
+import { describeTarget, type RecoveryTarget } from "../../../agent/restore/point";
+import type { Shown } from "../../../agent/restore/recover";
+import { database } from "../../../components/settings-rules";
+import { OperatorError } from "../../operator-error";
+import type { Stack } from "../../stack-file";
 import { addressOf, followLook, hasLook, removeLook, startLook, VainRestore } from "./look";
 import {
   containerOf,

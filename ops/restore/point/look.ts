@@ -1,14 +1,14 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import type { Told, Shown } from "../../agent/restore/recover";
-import { agentFile } from "../../components/backup/agent-file";
-import { dataMount } from "../../components/backup/restore-files";
-import { docker, dockerVariables } from "../../components/cluster/docker-cli";
-import { stackLabel } from "../../components/cluster/labels";
-import { limitsAsOptions, limitsOf } from "../../components/cluster/limits";
-import { dockerNames } from "../../components/naming";
-import { printable } from "../../services/printable";
-import { OperatorError } from "../operator-error";
+import type { Told, Shown } from "../../../agent/restore/recover";
+import { agentFile } from "../../../components/backup/agent-file";
+import { dataMount } from "../../../components/backup/restore-files";
+import { docker, dockerVariables } from "../../../components/cluster/docker-cli";
+import { stackLabel } from "../../../components/cluster/labels";
+import { limitsAsOptions, limitsOf } from "../../../components/cluster/limits";
+import { dockerNames } from "../../../components/naming";
+import { printable } from "../../../services/printable";
+import { OperatorError } from "../../operator-error";
 import { containerOf, lookContainer, type RestorePlace } from "./place";
 
 /** Longer than the shutdown's checkpoint takes; as a node's. */

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Plan } from "../../components/access/plan-items";
-import { agentFile } from "../../components/backup/agent-file";
-import { answerTimeoutMs, docker } from "../../components/cluster/docker-cli";
-import { findVolumes } from "../../components/cluster/survey";
-import { dockerNames, peerOf } from "../../components/naming";
-import { audit } from "../audit/audit";
-import { describeFinding, type Finding } from "../audit/finding";
-import { open, type AuditTarget } from "../audit/target";
-import { acceptsConnections, ownNodes } from "../lifecycle/nodes";
-import { OperatorError } from "../operator-error";
+import type { Plan } from "../../../components/access/plan-items";
+import { agentFile } from "../../../components/backup/agent-file";
+import { answerTimeoutMs, docker } from "../../../components/cluster/docker-cli";
+import { findVolumes } from "../../../components/cluster/survey";
+import { dockerNames, peerOf } from "../../../components/naming";
+import { audit } from "../../audit/audit";
+import { describeFinding, type Finding } from "../../audit/finding";
+import { open, type AuditTarget } from "../../audit/target";
+import { acceptsConnections, ownNodes } from "../../lifecycle/nodes";
+import { OperatorError } from "../../operator-error";
 import { containerOf, inVolume, lookInto, peerPlace, type RestorePlace } from "./place";
 import { secondsSince, timed } from "./timed";
 

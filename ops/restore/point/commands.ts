@@ -1,15 +1,15 @@
 import type { Command, Option } from "commander";
-import { planAccess } from "../../components/access/plan";
-import { database } from "../../components/settings-rules";
-import { targetOfStack } from "../audit/target";
-import { requireEngine } from "../engine";
-import { refuseWhileUpdating } from "../lifecycle/update-lock";
-import { pulumiEnvironment } from "../pulumi-cli";
-import { readRegistry } from "../registry-file";
-import { readStack, type Stack } from "../stack-file";
+import { planAccess } from "../../../components/access/plan";
+import { database } from "../../../components/settings-rules";
+import { targetOfStack } from "../../audit/target";
+import { requireEngine } from "../../engine";
+import { refuseWhileUpdating } from "../../lifecycle/update-lock";
+import { pulumiEnvironment } from "../../pulumi-cli";
+import { readRegistry } from "../../registry-file";
+import { readStack, type Stack } from "../../stack-file";
 import { finishPoint, undoPoint, type FinishOptions } from "./finish";
 import { discardPoint, restoreToPoint } from "./point-in-time";
-import { parseLookPort, parseTarget, type TargetOptions } from "./point-target";
+import { parseLookPort, parseTarget, type TargetOptions } from "./target";
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
