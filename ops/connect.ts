@@ -45,6 +45,9 @@ export function findLogin(services: readonly Service[], name: string, tier: stri
   if (service.lifecycle === "frozen") {
     throw new OperatorError(`${service.name} is frozen, nobody logs in: services/registry.ts says so (lifecycle)`);
   }
+  if (service.lifecycle === "retired") {
+    throw new OperatorError(`${service.name} is retired, it has no roles: services/registry.ts says so (lifecycle)`);
+  }
   return { service, tier: found };
 }
 

@@ -24,6 +24,7 @@ import { explain } from "./operator-error";
 import { readRegistry } from "./registry-file";
 import { addRestoreCommands } from "./restore/commands";
 import { parseFolder } from "./sandbox/folder";
+import { addRetireCommands } from "./retire/commands";
 import { sandboxFiles } from "./sandbox/sandbox";
 import { projectFolder, readStack } from "./stack-file";
 import { backupLines, backupProblems, collectBackups } from "./status/backup";
@@ -155,6 +156,7 @@ program
 
 addBackupCommands(program, stackOption);
 addRestoreCommands(program, stackOption);
+addRetireCommands(program, stackOption);
 
 program
   .command("stop")

@@ -1,4 +1,4 @@
-import { resolveService, tiers, type Service } from "./service";
+import { resolveService, tiers, withoutRetired, type Service } from "./service";
 
 /** `max_connections` of a stack that does not say otherwise. Source: the operations page, "동시 연결: 최대 200개". */
 export const defaultMaxConnections = 200;
@@ -36,10 +36,10 @@ export interface ConnectionBudget {
   readonly free: number;
 }
 
-/** Adds up the budget. Pure arithmetic: {@link validateRegistry} decides what is an error. */
+/** Adds up the budget; a retired service takes none. Pure arithmetic: {@link validateRegistry} decides what is an error. */
 export function connectionBudget(services: readonly Service[], maxConnections: number): ConnectionBudget {
   const reserved = reservedConnections.reduce((sum, row) => sum + row.connections, 0);
-  const perService = services.map((service) => {
+  const perService = withoutRetired(services).map((service) => {
     const { name, connectionLimits } = resolveService(service);
     return { name, connections: tiers.reduce((sum, tier) => sum + connectionLimits[tier], 0) };
   });

@@ -19,6 +19,14 @@ const isCountByTier = (value: unknown, max: number): boolean =>
   !Array.isArray(value) &&
   Object.entries(value).every(([tier, count]) => tiers.some((known) => known === tier) && isCount(count, max));
 
+const isBackupByStack = (value: unknown): boolean =>
+  typeof value === "object" &&
+  value !== null &&
+  !Array.isArray(value) &&
+  Object.entries(value).every(
+    ([stack, backup]) => /^\w[\w-]{0,99}$/.test(stack) && isString(backup) && /^\d{8}T\d{6}Z-logical$/.test(backup),
+  );
+
 const maxRotation = 1e9;
 
 /** `statement_timeout` is an integer of milliseconds: 24 days at most. */
@@ -57,6 +65,11 @@ export const fields: Readonly<Record<keyof Service, Field>> = {
     required: false,
     expected: `one of ${lifecycles.map((lifecycle) => `"${lifecycle}"`).join(", ")}`,
     check: (value) => lifecycles.some((known) => known === value),
+  },
+  retiredBackups: {
+    required: false,
+    expected: 'a logical backup for each stack, like {"prod":"20261126T170000Z-logical"}',
+    check: isBackupByStack,
   },
   rotation: {
     required: false,

@@ -61,9 +61,18 @@ export interface Service {
   /**
    * `frozen`: its roles cannot log in (`NOLOGIN`) and their sessions are ended; schema, data and grants stay, and who reads
    * them goes on. It keeps its place in the connection budget, for the day it is `active` again.
+   * `retired`: `up` drops its roles and its schema, which must have been frozen, where `retiredBackups` says in which backup
+   * they are. Name and code stay reserved while the line is there; when every stack has dropped it, the line may go.
    * @default active
    */
   readonly lifecycle?: Lifecycle;
+
+  /**
+   * Of a retired service: by stack the id of the backup it can be brought back from, `{ prod: "20261126T170000Z-logical" }`.
+   * `npm run ops -- retire` makes and proves it. A stack that never had the service needs none.
+   * @default none
+   */
+  readonly retiredBackups?: Readonly<Record<string, string>>;
 
   /**
    * Another number than last time is another password for its roles, or for one of them: `{ app: 2 }`. Sessions go on;
@@ -73,10 +82,10 @@ export interface Service {
   readonly rotation?: number | Readonly<Partial<Record<Tier, number>>>;
 }
 
-/** Whether a service's roles may log in. */
-export type Lifecycle = "active" | "frozen";
+/** Whether a service's roles may log in, and whether they and its schema are there at all. */
+export type Lifecycle = "active" | "frozen" | "retired";
 
-export const lifecycles = ["active", "frozen"] as const satisfies readonly Lifecycle[];
+export const lifecycles = ["active", "frozen", "retired"] as const satisfies readonly Lifecycle[];
 
 /** What a service gets where its literal is silent. */
 export const serviceDefaults = {
@@ -85,6 +94,7 @@ export const serviceDefaults = {
   tempFileLimitMiB: 1024,
   reads: [],
   lifecycle: "active",
+  retiredBackups: {},
   rotation: 1,
 } as const satisfies Partial<Service>;
 
@@ -103,6 +113,11 @@ export function resolveService(service: Service): ResolvedService {
     connectionLimits: { ...serviceDefaults.connectionLimits, ...service.connectionLimits },
     rotation: rotationOf(service.rotation ?? serviceDefaults.rotation),
   };
+}
+
+/** The services that have roles and a schema: all that are not retired. */
+export function withoutRetired<S extends Pick<Service, "lifecycle">>(services: readonly S[]): readonly S[] {
+  return services.filter(({ lifecycle }) => lifecycle !== "retired");
 }
 
 function rotationOf(rotation: NonNullable<Service["rotation"]>): ResolvedService["rotation"] {

@@ -34,6 +34,7 @@ export function validateRegistry(registry: readonly Service[], maxConnections: n
     ...codeProblems(sound, index),
     ...tableProblems(at(sound, index), labelOf(sound, index)),
     ...readsProblems(sound, index),
+    ...retiredProblems(at(sound, index), labelOf(sound, index)),
   ]);
   // What a stand-in for a field of the wrong type gets wrong is no news.
   const isNews = ({ path }: Problem) =>
@@ -167,8 +168,31 @@ function readsProblems(services: readonly Service[], index: number): Problem[] {
       const known = names === "" ? "there is no other" : `known services are ${names}`;
       return [{ path, message: `unknown service ${show(target)}; ${known}${didYouMean(target, others)}` }];
     }
+    if (service.lifecycle !== "retired" && services.some((other) => other.name === target && isRetired(other))) {
+      return [{ path, message: `"${target}" is retired, and has nothing to read; remove the entry` }];
+    }
     return reads.indexOf(target) < position ? [{ path, message: `duplicate entry "${target}"` }] : [];
   });
+}
+
+const isRetired = ({ lifecycle }: Service) => lifecycle === "retired";
+
+/** Which backup has what was dropped must be known as long as the line is. */
+function retiredProblems(service: Service, label: string): Problem[] {
+  const { name, lifecycle = "active", retiredBackups } = service;
+  const path = `${label}.retiredBackups`;
+  const count = Object.keys(retiredBackups ?? {}).length;
+  if (isRetired(service) && count === 0) {
+    return [
+      {
+        path,
+        message: `a retired service needs the backup it is in; npm run ops -- retire ${name}, while it is frozen, makes and prints it`,
+      },
+    ];
+  }
+  return isRetired(service) || retiredBackups === undefined
+    ? []
+    : [{ path, message: `only a retired service has it, and this one is "${lifecycle}"; remove the line` }];
 }
 
 function budgetProblems(services: readonly Service[], maxConnections: number): Problem[] {

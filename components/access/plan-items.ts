@@ -95,7 +95,10 @@ export interface PlannedDefaultPrivileges {
 /** Everything a registry means, as data. Whatever else speaks of access (resources, SQL, sentences) maps this. */
 export interface Plan {
   readonly database: string;
+  /** Without the retired ones: of those there is nothing else in the plan. */
   readonly services: readonly ResolvedService[];
+  /** Whose roles and schemas are to be dropped, or were. */
+  readonly retired: readonly ResolvedService[];
   readonly roles: readonly PlannedRole[];
   readonly roleSettings: readonly PlannedRoleSetting[];
   readonly schemas: readonly PlannedSchema[];

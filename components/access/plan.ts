@@ -1,4 +1,12 @@
-import { resolveService, tierRole, tiers, type ResolvedService, type Service, type Tier } from "../../services/service";
+import {
+  resolveService,
+  tierRole,
+  tiers,
+  withoutRetired,
+  type ResolvedService,
+  type Service,
+  type Tier,
+} from "../../services/service";
 import {
   dumpRole,
   everybody,
@@ -55,11 +63,13 @@ const platformRoles: readonly PlannedRole[] = [
 
 /** Computes the plan of a valid registry (see validateRegistry). Pure; deterministic; in registry order. */
 export function planAccess(services: readonly Service[], options: PlanOptions): Plan {
-  const resolved = services.map(resolveService);
+  const all = services.map(resolveService);
+  const resolved = withoutRetired(all);
   const reads = planReads(resolved);
   return {
     database: options.database,
     services: resolved,
+    retired: all.filter(({ lifecycle }) => lifecycle === "retired"),
     roles: [...platformRoles, ...resolved.flatMap(serviceRoles)],
     roleSettings: resolved.flatMap(serviceRoleSettings),
     schemas: [

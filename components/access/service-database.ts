@@ -40,7 +40,13 @@ export class ServiceDatabase extends pulumi.ComponentResource {
     const { plan, service, passwords, adopted, protect, volume } = args;
     // A component's own dependsOn orders creation, but is not recorded for its children.
     const dependsOn = opts?.dependsOn ?? [];
-    const inDatabase = { parent: this, protect, retainOnDelete: protect, deletedWith: volume, dependsOn };
+    // Pulumi deletes nothing that is protected. A frozen service's may be retired next: then `up` drops them, and pulumi only
+    // forgets them and their rights. Until then removing the line is refused before anything is planned (components/lifecycle).
+    const mayRetire = service.lifecycle === "frozen";
+    const inDatabase = {
+      ...{ parent: this, deletedWith: volume, dependsOn },
+      ...{ protect: protect && !mayRetire, retainOnDelete: protect || mayRetire },
+    };
     this.service = service;
 
     this.logins = plan.roles.flatMap((role) =>
@@ -68,9 +74,10 @@ export class ServiceDatabase extends pulumi.ComponentResource {
       plan.database,
       schemaItems(plan, service.code).own,
       [...this.logins.map(({ resource }) => resource), ...schemas],
-      { parent: this, deletedWith: volume },
+      { parent: this, deletedWith: volume, ...(mayRetire ? { retainOnDelete: true } : {}) },
     );
-    this.registerOutputs({ logins: this.logins.map(({ role }) => role) });
+    // Read by the next `up` (components/lifecycle/retired.ts).
+    this.registerOutputs({ logins: this.logins.map(({ role }) => role), lifecycle: service.lifecycle });
   }
 }
 

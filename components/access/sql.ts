@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { escapeLiteral } from "pg";
+import { tierRole, tiers, type ResolvedService } from "../../services/service";
 import { describeDefaultPrivileges, describeGrant, describeRevoke, describeRoleSetting, identifier } from "./describe";
 import { carriedBy, frozenRoles, superuserRole, type Plan, type PlannedRole } from "./plan-items";
 import { objectTypes, type ObjectType } from "./privileges";
@@ -99,6 +100,22 @@ export function ownSettingsQuery(): string {
 /** Statements that set roles' own settings back, as one transaction for a superuser: whoever holds its own role's row is ended. */
 export function renderSettingsBack(statements: readonly string[]): string {
   return transaction(statements);
+}
+
+/** What is there of services that are to be dropped, and what speaks against it, as JSON: `FoundRetired` of components/lifecycle/retired.ts. */
+export function retiredQuery(service: Pick<ResolvedService, "code">): string {
+  const statements = ["BEGIN", ...retiredRows(service), sqlFile("retired-found"), "ROLLBACK"];
+  return statements.map((statement) => statement.replace(/;?\s*$/, ";\n")).join("");
+}
+
+/** Drops a service's schema and roles, with all there is in it, as one idempotent transaction for a superuser. */
+export function renderDrop(service: Pick<ResolvedService, "code">): string {
+  return transaction(["SET LOCAL client_min_messages = warning", ...retiredRows(service), sqlFile("drop-retired")]);
+}
+
+function retiredRows({ code }: Pick<ResolvedService, "code">): string[] {
+  const roles = tiers.map((tier) => [code, tierRole(code, tier)]);
+  return [sqlFile("retired"), insert("retired_role", roles)];
 }
 
 /** Whatever they hold that this transaction needs, the catalogs too. All at once: while one is waited for, others would come back. */

@@ -3,14 +3,15 @@ import { superuserRole, type Plan } from "../access/plan-items";
 import { renderSettingsBack } from "../access/sql";
 import { docker } from "../cluster/docker-cli";
 import { restartNotices } from "../cluster/restart-notice";
-import { surveyEngine, type Survey } from "../cluster/survey";
-import { dockerNames, nodeNames } from "../naming";
+import { surveyEngine } from "../cluster/survey";
 import { database, type Settings } from "../settings-rules";
 import { asInState, compare, type Differences } from "./existing";
 import { settingsBack } from "./own-settings";
 import { readOwnState } from "./read-state";
 import { refusals } from "./refusals";
+import { retiredNotices, retiredRefusals } from "./retired";
 import type { OwnState } from "./state";
+import { dropRetired, primaryContainer, surveyRetired } from "./survey-retired";
 
 /** What there is before anything is planned. */
 export interface Existing extends Differences {
@@ -29,17 +30,29 @@ export async function examine(plan: Plan, settings: Settings, dockerHost: string
   const found = surveyEngine(settings, dockerHost);
   const survey = found ?? asInState(state, settings);
   const differences = compare(settings, state, survey);
-  const problems = [...refusals(pulumi.getStack(), plan, settings, state, survey), ...unasked(differences)];
+  const stack = pulumi.getStack();
+  const primary = found === undefined ? undefined : primaryContainer(settings, found);
+  const retired = surveyRetired(stack, plan.retired, primary, { settings, dockerHost });
+  const problems = [
+    ...refusals(stack, plan, settings, state, survey),
+    ...(found === undefined ? [] : retiredRefusals(stack, plan.retired, state, retired)),
+    ...unasked(differences),
+  ];
   if (problems.length > 0) {
     throw new pulumi.RunError(["refused, and nothing was changed:", ...problems.map((line) => `  ${line}`)].join("\n"));
   }
   if (found === undefined) void pulumi.log.warn("no Docker engine answers: what runs is not compared with the program");
   const { statements, notices } = settingsBack(plan, survey.ownSettings);
-  const restarts = restartNotices(survey.nodes, settings, pulumi.getStack());
-  for (const notice of [...restarts, ...differences.notices, ...notices]) void pulumi.log.warn(notice);
+  const restarts = restartNotices(survey.nodes, settings, stack);
+  const drops = retiredNotices(stack, plan.retired, retired);
+  for (const notice of [...restarts, ...differences.notices, ...notices, ...drops]) void pulumi.log.warn(notice);
   if (!pulumi.runtime.isDryRun()) {
     differences.inTheWay.forEach((container) => remove(container, dockerHost));
-    if (statements.length > 0) setBack(statements, settings, survey, dockerHost);
+    if (statements.length > 0 && primary !== undefined) setBack(statements, primary, dockerHost);
+    for (const service of plan.retired.filter(({ code }) => retired?.get(code)?.isThere)) {
+      const { status, stderr } = dropRetired(service, primary ?? "", { settings, dockerHost });
+      if (status !== 0) throw new pulumi.RunError(`${service.name} cannot be dropped: ${stderr.trim()}`);
+    }
   }
   return { ...differences, state };
 }
@@ -56,10 +69,7 @@ function unasked({ adoptedVolumes }: Differences): string[] {
 }
 
 /** Before the provider looks at a role, and before anybody tries its login. */
-function setBack(statements: readonly string[], settings: Settings, { data }: Survey, host: string | undefined): void {
-  const primary = nodeNames.find((node) => data[node].role === "primary" && data[node].running);
-  if (primary === undefined) return;
-  const { container } = dockerNames(settings.namePrefix)[primary];
+function setBack(statements: readonly string[], container: string, host: string | undefined): void {
   const psql = ["psql", "-XqU", superuserRole, "-d", database, "-v", "ON_ERROR_STOP=1", "-f", "-"];
   const input = renderSettingsBack(statements);
   // Somebody may have locked what every login needs since it was asked.

@@ -11,6 +11,8 @@ interface Answer {
         readonly outputs: {
           readonly id?: string;
           readonly name?: string;
+          readonly lifecycle?: string;
+          readonly login?: boolean;
           readonly labels?: readonly { readonly label: string; readonly value: string }[] | null;
         };
       }
@@ -30,6 +32,8 @@ export async function readOwnState(): Promise<OwnState> {
     name: urn.split("::").at(-1) ?? "",
     called: outputs.name ?? "",
     id: outputs.id ?? "",
+    ...(outputs.lifecycle === undefined ? {} : { lifecycle: outputs.lifecycle }),
+    ...(outputs.login === undefined ? {} : { login: outputs.login }),
     labels: Object.fromEntries((outputs.labels ?? []).map(({ label, value }) => [label, value])),
   }));
 }

@@ -1,3 +1,4 @@
+import { tierRole, tiers, type ResolvedService } from "../../services/service";
 import type { Plan } from "../access/plan-items";
 import { identityName, stateLabel } from "../cluster/labels";
 import { primaryContradiction } from "../cluster/primary-check";
@@ -20,11 +21,20 @@ export function declaredKept(plan: Plan, names: Names): readonly Kept[] {
     { type: volumeType, name: "backup-volume", called: names.backup.volume },
     { type: volumeType, name: "backup-drill-volume", called: names.drill.volume },
     ...nodeNames.map((node) => ({ type: volumeType, name: `cluster-${node}-data`, called: names[node].volume })),
-    ...plan.services.map(({ name, code }) => ({ type: schemaType, name: `${name}-schema`, called: code })),
-    ...plan.roles.flatMap(({ name: role, of }) =>
-      of === null ? [] : [{ type: roleType, name: `${of.service}-${of.tier}`, called: role }],
-    ),
+    ...plan.services.flatMap(keptOf),
   ];
+}
+
+/** What holds data or access of one service. */
+export function keptOf({ name, code }: Pick<ResolvedService, "name" | "code">): readonly Kept[] {
+  return [
+    { type: schemaType, name: `${name}-schema`, called: code },
+    ...tiers.map((tier) => ({ type: roleType, name: `${name}-${tier}`, called: tierRole(code, tier) })),
+  ];
+}
+
+export function isSame(kept: Kept, { type, name, called }: OwnResource): boolean {
+  return kept.type === type && kept.name === name && kept.called === called;
 }
 
 /**
@@ -101,20 +111,21 @@ function takenOver(stack: string, state: OwnState, names: Names, { nodes }: Surv
 /** Services whose schema or roles the state has and the registry no longer names, or names otherwise. */
 function lostServices(plan: Plan, names: Names, state: OwnState): string[] {
   const declared = declaredKept(plan, names);
+  const retiring = plan.retired.flatMap(({ name, code }) => keptOf({ name, code }));
+  const isRetiring = (resource: OwnResource) => retiring.some((kept) => isSame(kept, resource));
   const differs = state
     .filter(({ type }) => type === schemaType || type === roleType)
-    .filter(
-      ({ type, name, called }) =>
-        !declared.some((kept) => kept.type === type && kept.name === name && kept.called === called),
-    );
+    .filter((resource) => !isRetiring(resource))
+    .filter((resource) => !declared.some((kept) => isSame(kept, resource)));
   // One sentence for a service: `archivist-schema` and `archivist-owner` are both archivist's.
   const serviceOf = ({ name }: OwnResource) => name.replace(/-[a-z]+$/, "");
   return [...new Set(differs.map(serviceOf))].map((service) => {
     const resources = differs.filter((resource) => serviceOf(resource) === service);
     const schema = resources.find(({ type }) => type === schemaType)?.called;
     const code = schema ?? resources[0]?.called.replace(/(own|app|user)$/, "") ?? "";
-    const sameName = plan.services.find(({ name }) => name === service);
-    const sameCode = plan.services.find((other) => other.code === code);
+    const lines = [...plan.services, ...plan.retired];
+    const sameName = lines.find(({ name }) => name === service);
+    const sameCode = lines.find((other) => other.code === code);
     if (sameName !== undefined) {
       return (
         `services.${service}.code: it is "${sameName.code}", and the stack has its ${schema === undefined ? "roles" : "data"} ` +
@@ -129,7 +140,7 @@ function lostServices(plan: Plan, names: Names, state: OwnState): string[] {
     }
     return (
       `services: ${service} (code "${code}") is in the stack and no longer in services/registry.ts: put its line back; ` +
-      `with lifecycle: "frozen" nobody logs in any more and the data stay`
+      `with lifecycle: "frozen" nobody logs in any more and the data stay; npm run ops -- retire ${service} is what comes then`
     );
   });
 }
@@ -138,6 +149,7 @@ function lostServices(plan: Plan, names: Names, state: OwnState): string[] {
 function unknownSchemas(plan: Plan, state: OwnState, { schemas = [] }: Survey): string[] {
   const known = [
     ...plan.schemas.map(({ name }) => name),
+    ...plan.retired.map(({ code }) => code),
     ...state.filter(({ type }) => type === schemaType).map(({ called }) => called),
   ];
   return schemas

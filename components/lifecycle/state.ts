@@ -9,6 +9,10 @@ export interface OwnResource {
   readonly id: string;
   /** Of a container, by name. */
   readonly labels: Readonly<Record<string, string>>;
+  /** Of a service's component: as what it was declared. */
+  readonly lifecycle?: string;
+  /** Of a role: whether it may log in. */
+  readonly login?: boolean;
 }
 
 /** Every resource of the stack's state. */
@@ -18,4 +22,5 @@ export const volumeType = "docker:index/volume:Volume";
 export const networkType = "docker:index/network:Network";
 export const containerType = "docker:index/container:Container";
 export const schemaType = "postgresql:index/schema:Schema";
+export const serviceType = "centraldb:access:ServiceDatabase";
 export const roleType = "postgresql:index/role:Role";

@@ -13,6 +13,7 @@ export function formatPage(plan: Plan, matrix: AccessMatrix): string {
       "example tables, and what its catalogs say then. Do not edit. Machines read `access.json`.",
     "",
     ...plan.services.flatMap((service) => [...formatService(service, matrix), ""]),
+    ...formatRetired(plan),
     "## One service reads another",
     "",
     ...formatReads(plan, matrix),
@@ -42,6 +43,25 @@ function formatService(service: ResolvedService, matrix: AccessMatrix): string[]
     `${cell(service.purpose)}${frozen}`,
     "",
     ...formatRoles(roles, matrix, service.code),
+  ];
+}
+
+function formatRetired({ retired }: Plan): string[] {
+  if (retired.length === 0) return [];
+  const rows = retired.map((service) => [
+    service.name,
+    code(service.code),
+    Object.entries(service.retiredBackups)
+      .map(([stack, backup]) => `${stack}: ${code(backup)}`)
+      .join(", "),
+  ]);
+  return [
+    "## Retired",
+    "",
+    "They have no roles and no schema. Name and code stay reserved while their lines are there.",
+    "",
+    markdownTable([["service", "code", "backup of"], ...rows]),
+    "",
   ];
 }
 

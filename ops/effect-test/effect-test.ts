@@ -20,9 +20,15 @@ export interface EffectReport {
 /**
  * For a server with data: every tier role logs in and tries its boundaries and the tables there are, rolled back; the
  * catalog answers for what cannot be tried without leaving a trace. Leaves nothing, even when killed.
+ * @param roles who tries @default all of them
  */
-export async function testEffect(plan: Plan, target: LoginTarget, superuser: ClientBase): Promise<EffectReport> {
-  return report(plan, target, superuser, () => existingAttempts(plan, superuser));
+export async function testEffect(
+  plan: Plan,
+  target: LoginTarget,
+  superuser: ClientBase,
+  roles?: readonly string[],
+): Promise<EffectReport> {
+  return report(plan, target, superuser, () => existingAttempts(plan, superuser), roles);
 }
 
 /** For a server of the test's own, where every owner has made both generations of probe objects (createProbes). */
@@ -68,10 +74,13 @@ async function report(
   target: LoginTarget,
   superuser: ClientBase,
   listOnObjects: () => ReturnType<typeof existingAttempts>,
+  roles?: readonly string[],
 ): Promise<EffectReport> {
   for (let left = tries; ; left--) {
     const onObjects = await listOnObjects();
-    const attempts = byWhoLogsIn(plan, [...boundaryAttempts(plan), ...onObjects.attempts]);
+    const attempts = byWhoLogsIn(plan, [...boundaryAttempts(plan), ...onObjects.attempts]).filter(
+      ({ role }) => roles?.includes(role) ?? true,
+    );
     const violations = await runAttempts(target, attempts);
     if (left > 1 && violations.some(({ got }) => got === gone || got === waited)) continue;
     return {

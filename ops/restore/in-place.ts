@@ -27,13 +27,16 @@ export async function sessionsOfService(platform: Platform, { code }: ResolvedSe
 /**
  * Restores one service in the place of what it has. Its roles are kept out meanwhile; what it had is kept in a schema of another name,
  * and put back where the restore fails.
+ * @param options.undo whether to say how it is undone
+ * @returns the name under which it is kept
  */
 export async function restoreInPlace(
   platform: Platform,
   wanted: Wanted,
   service: ResolvedService,
   steps: Steps,
-): Promise<void> {
+  { undo = true }: { readonly undo?: boolean } = {},
+): Promise<string> {
   const { plan } = platform;
   const { code } = service;
   await checkFile(platform, wanted, steps);
@@ -56,7 +59,8 @@ export async function restoreInPlace(
     throw error;
   }
   await open(platform, service, steps);
-  tellUndo(platform, kept, steps);
+  if (undo) tellUndo(platform, kept, steps);
+  return kept;
 }
 
 /** Puts back what a service had before it was restored; what it has now is kept in its turn. */

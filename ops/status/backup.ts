@@ -3,7 +3,7 @@ import { unknownServices } from "../../agent/schedule";
 import { docker } from "../../components/cluster/docker-cli";
 import { dockerNames } from "../../components/naming";
 import { printable } from "../../services/printable";
-import type { Service } from "../../services/service";
+import { withoutRetired, type Service } from "../../services/service";
 import { listBackups, windowsOf, type BackupList } from "../backup";
 import { OperatorError } from "../operator-error";
 import type { Stack } from "../stack-file";
@@ -82,7 +82,7 @@ function storeProblems(
       return [`no ${kind} backup younger than ${maxAgeHours[kind]} h: ${age} (docker logs ${container})`];
     }),
     ...(list.illness === null || isNew ? [] : [`${container}: ${printable(list.illness)} (docker logs ${container})`]),
-    ...missingServices(past, services),
+    ...missingServices(past, withoutRetired(services)),
     ...missingRoles(past, stack),
     ...spaceProblems(list),
     ...copyProblems(list, isNew),

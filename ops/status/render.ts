@@ -1,5 +1,5 @@
 import { dumpRole, replicationRole, superuserRole } from "../../components/access/plan-items";
-import { resolveService, tierRole, tiers, type Service } from "../../services/service";
+import { resolveService, tierRole, tiers, withoutRetired, type Service } from "../../services/service";
 import type { Stack } from "../stack-file";
 import { table } from "../table";
 import type { NodeStatus, ServerStatus } from "./collect";
@@ -59,7 +59,7 @@ function serviceLines(
       .flatMap(({ connections }) => connections)
       .filter((connection) => connection.role === role)
       .reduce((sum, connection) => sum + connection.used, 0);
-  const rows = services.map((service) => {
+  const rows = withoutRetired(services).map((service) => {
     const { name, code, connectionLimits, lifecycle } = resolveService(service);
     const size = primary.schemas.find((schema) => schema.name === code);
     return [

@@ -105,7 +105,7 @@ describe("up refuses, with what is wrong and its cure,", () => {
   ) => refusals("dev", planOf(of), { ...settings, ...changes }, state, survey);
   const gone =
     'services: archivist (code "ar") is in the stack and no longer in services/registry.ts: put its line back; ' +
-    'with lifecycle: "frozen" nobody logs in any more and the data stay';
+    'with lifecycle: "frozen" nobody logs in any more and the data stay; npm run ops -- retire archivist is what comes then';
 
   it("a line that is gone, also while no server answers", () => {
     expect(refused(services)).toEqual([gone]);

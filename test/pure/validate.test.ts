@@ -129,7 +129,7 @@ describe("a bad registry", () => {
       "an unknown field",
       [{ ...other, read: ["gatherer"] }],
       [
-        'services.ledger.read: unknown field; known are name, code, purpose, tables, connectionLimits, statementTimeoutSeconds, tempFileLimitMiB, reads, lifecycle, rotation, did you mean "reads"?',
+        'services.ledger.read: unknown field; known are name, code, purpose, tables, connectionLimits, statementTimeoutSeconds, tempFileLimitMiB, reads, lifecycle, retiredBackups, rotation, did you mean "reads"?',
       ],
     ],
     [
@@ -171,8 +171,41 @@ describe("a bad registry", () => {
     ],
     [
       "a lifecycle that is none",
+      [{ ...other, lifecycle: "deleted" }],
+      ['services.ledger.lifecycle: expected one of "active", "frozen", "retired", got "deleted"'],
+    ],
+    [
+      "a retired service without a backup",
       [{ ...other, lifecycle: "retired" }],
-      ['services.ledger.lifecycle: expected one of "active", "frozen", got "retired"'],
+      [
+        "services.ledger.retiredBackups: a retired service needs the backup it is in; npm run ops -- retire ledger, while it is frozen, " +
+          "makes and prints it",
+      ],
+    ],
+    [
+      "a backup of a service that is not retired",
+      [{ ...other, lifecycle: "frozen", retiredBackups: { prod: "20261126T170000Z-logical" } }],
+      ['services.ledger.retiredBackups: only a retired service has it, and this one is "frozen"; remove the line'],
+    ],
+    [
+      "a backup that is none of a dump",
+      [{ ...other, lifecycle: "retired", retiredBackups: { prod: "20261126T170000Z-physical" } }],
+      [
+        'services.ledger.retiredBackups: expected a logical backup for each stack, like {"prod":"20261126T170000Z-logical"}, ' +
+          'got {"prod":"20261126T170000Z-physical"}',
+      ],
+    ],
+    [
+      "a service that reads a retired one, whose code is still taken",
+      [
+        { ...good, reads: ["ledger"] },
+        { ...other, lifecycle: "retired", retiredBackups: { prod: "20261126T170000Z-logical" } },
+        { ...other, name: "ledger-two" },
+      ],
+      [
+        'services.gatherer.reads[0]: "ledger" is retired, and has nothing to read; remove the entry',
+        'services.ledger-two.code: duplicate code "lg"; services.ledger has it already',
+      ],
     ],
     ["two commas", [good, , other], ["services[1]: expected a service literal, got nothing"]],
     [
@@ -203,7 +236,7 @@ describe("a bad registry", () => {
       "a field's name of two lines",
       [{ ...other, "a\nb": 1 }],
       [
-        'services.ledger["a\\nb"]: unknown field; known are name, code, purpose, tables, connectionLimits, statementTimeoutSeconds, tempFileLimitMiB, reads, lifecycle, rotation',
+        'services.ledger["a\\nb"]: unknown field; known are name, code, purpose, tables, connectionLimits, statementTimeoutSeconds, tempFileLimitMiB, reads, lifecycle, retiredBackups, rotation',
       ],
     ],
     [

@@ -1,0 +1,43 @@
+-- What is to be dropped, and whatever speaks against it, a sentence each: DROP … CASCADE takes what others have made upon it as well,
+-- and DROP OWNED whatever else its roles own.
+CREATE TEMP TABLE retired_role (code name, role name) ON COMMIT DROP;
+CREATE TEMP VIEW retired_obstacle AS
+WITH RECURSIVE dependent (classid, objid, objsubid) AS (
+  SELECT d.classid, d.objid, d.objsubid
+    FROM pg_depend d JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
+   WHERE n.nspname IN (SELECT code FROM retired_role)
+  UNION
+  SELECT d.classid, d.objid, d.objsubid
+    FROM dependent p JOIN pg_depend d ON d.refclassid = p.classid AND d.refobjid = p.objid
+   WHERE p.objsubid = 0 OR d.refobjsubid = p.objsubid
+), upon AS (
+  -- A rule, a default or a trigger is in no schema, and its address begins with that of its table.
+  SELECT i.type, i.identity, coalesce(i.schema, a.object_names[1]) AS schema
+    FROM dependent d,
+         pg_identify_object(d.classid, d.objid, d.objsubid) i,
+         pg_identify_object_as_address(d.classid, d.objid, d.objsubid) a
+   WHERE i.type <> 'default acl'
+), owned AS (
+  SELECT r.rolname, s.*
+    FROM retired_role t JOIN pg_roles r ON r.rolname = t.role
+    JOIN pg_shdepend s ON s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid
+)
+SELECT format('%s may log in: the service is not frozen here', r.rolname) AS why
+  FROM retired_role t JOIN pg_roles r ON r.rolname = t.role
+ WHERE r.rolcanlogin
+UNION ALL
+-- What stands upon that in its turn is found once that is gone.
+(SELECT format('%s of another service stands on it: its owner drops it first',
+               CASE type WHEN 'rule' THEN regexp_replace(identity, '^.* on ', 'view ') ELSE type || ' ' || identity END)
+   FROM upon
+  WHERE schema NOT IN (SELECT code FROM retired_role) AND schema <> 'pg_toast'
+  ORDER BY 1 LIMIT 5)
+UNION ALL
+SELECT DISTINCT format('schema %s has what is of %s: DROP SCHEMA %1$s CASCADE, as superuser, where nobody needs it', i.schema, o.rolname)
+  FROM owned o, pg_identify_object(o.classid, o.objid, o.objsubid) i
+ WHERE o.deptype = 'o' AND o.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND i.schema NOT IN (SELECT code::text FROM retired_role)
+UNION ALL
+SELECT DISTINCT format('database %s has what is of %s: dropdb -U postgres %1$s, where nobody needs it', d.datname, o.rolname)
+  FROM owned o JOIN pg_database d ON d.oid = o.dbid
+ WHERE d.datname <> current_database();

@@ -1,0 +1,125 @@
+import type { BackupDrill, Drill } from "../../agent/drills/results";
+import type { Manifest } from "../../agent/manifest";
+import { tierRole, tiers, type ResolvedService } from "../../services/service";
+import { isSame, keptOf } from "./refusals";
+import { roleType, serviceType, type OwnState } from "./state";
+
+/** What the running primary has of a service that is to be dropped. */
+export interface FoundRetired {
+  /** Whether there is anything of it. */
+  readonly isThere: boolean;
+  readonly hasSchema: boolean;
+  /** What speaks against dropping it, a sentence each; see retired.sql. */
+  readonly obstacles: readonly string[];
+}
+
+/** The same with what its backup proves. */
+export interface SurveyedRetired extends FoundRetired {
+  /** Why the backup of the registry does not prove that it can be brought back; empty where it does, or none is named. */
+  readonly flaws: readonly string[];
+}
+
+/** The part of the agent's list that proves something. */
+export interface ProofList {
+  readonly backups: readonly (Pick<Manifest, "id" | "logical"> & { readonly pinned: boolean })[];
+  readonly drills: readonly Pick<Drill, "backups">[];
+}
+
+/** Why a backup does not prove that a service can be brought back from it, a sentence each. Pure. */
+export function proofFlaws({ code }: Pick<ResolvedService, "code">, id: string, list: ProofList): readonly string[] {
+  const backup = list.backups.find((one) => one.id === id);
+  if (backup === undefined) return [`there is no backup ${id}`];
+  const drill = list.drills.flatMap(({ backups }) => backups).findLast((one) => one.backup === id);
+  return [
+    ...(backup.pinned ? [] : [`${id} is not pinned, and would be deleted with others of its age`]),
+    ...(backup.logical?.services.includes(code) === true ? [] : [`${id} has no ${code}`]),
+    ...(drill === undefined ? [`${id} was never restored by a drill`] : drillFlaws(drill)),
+  ];
+}
+
+function drillFlaws({ backup, wrong, seconds }: BackupDrill): readonly string[] {
+  const [first = "it could not be tried to its end"] = wrong;
+  return wrong.length === 0 && seconds !== null ? [] : [`the drill of ${backup} failed: ${first}`];
+}
+
+/**
+ * Why `up` may not drop what is retired, a sentence each with its cure. Where nothing of a service is left, or a stack never had it,
+ * there is nothing to prove.
+ * @param found by code; undefined: nobody can be asked
+ */
+export function retiredRefusals(
+  stack: string,
+  retired: readonly ResolvedService[],
+  state: OwnState,
+  found: ReadonlyMap<string, SurveyedRetired> | undefined,
+): readonly string[] {
+  return retired.flatMap((service) => {
+    const { name, code, retiredBackups } = service;
+    const path = `services.${name}`;
+    const isKnown = state.some((resource) => keptOf(service).some((kept) => isSame(kept, resource)));
+    if (isKnown && !wasFrozen(service, state)) {
+      return [
+        `${path}.lifecycle: it is "retired", and stack ${stack} has it in use: first "frozen" and npm run up -- ${stack}, ` +
+          `then npm run ops -- retire ${name} --stack ${stack}`,
+      ];
+    }
+    const reads = readsOf(service, state);
+    if (isKnown && reads.length > 0) {
+      return [
+        `${path}.lifecycle: it is "retired", and stack ${stack} has reads of it (${reads.join(", ")}): back to "frozen", ` +
+          `remove them from reads, npm run up -- ${stack}, and retire it then`,
+      ];
+    }
+    const here = found?.get(code);
+    if (here === undefined) {
+      return isKnown ? [`${path}.lifecycle: it is "retired", and no primary answers that could drop it`] : [];
+    }
+    if (!here.isThere) return [];
+    const again = `npm run ops -- retire ${name} --stack ${stack}`;
+    if (retiredBackups[stack] === undefined) {
+      return [`${path}.retiredBackups: there is none of stack ${stack}: ${again} makes and proves it`];
+    }
+    return [
+      ...here.flaws.map((flaw) => `${path}.retiredBackups.${stack}: ${flaw}: ${again}`),
+      ...here.obstacles.map((why) => `${path}.lifecycle: it is "retired", and ${why}`),
+    ];
+  });
+}
+
+/** The last `up` that ended well has shut it out, and left it to be forgotten; see ServiceDatabase. */
+function wasFrozen(service: ResolvedService, state: OwnState): boolean {
+  const component = state.find(({ type, name }) => type === serviceType && name === service.name);
+  const roles = state.filter(
+    (resource) => resource.type === roleType && keptOf(service).some((kept) => isSame(kept, resource)),
+  );
+  // One that is being forgotten, by an `up` that was killed, may have lost its component or its roles.
+  return (component === undefined || component.lifecycle === "frozen") && roles.every(({ login }) => login === false);
+}
+
+/** Who reads it and whom it reads, as `reader reads target`: rights that pulumi takes back one by one, from roles that are there. */
+function readsOf({ name, code }: ResolvedService, state: OwnState): readonly string[] {
+  const own: readonly string[] = tiers.map((tier) => tierRole(code, tier));
+  const reads = state.flatMap((resource) => {
+    const [, target = "", role = ""] = readsName.exec(resource.name) ?? [];
+    return target === name || own.includes(role) ? [`${role} reads ${target}`] : [];
+  });
+  return [...new Set(reads)];
+}
+
+/** As ServiceReads names them, see SchemaItem.key. */
+const readsName = /^reads-(.+)-([a-z]+)-(?:schema|tables|sequences|routines|future-[a-z]+)$/;
+
+/** What a person must know before it happens. */
+export function retiredNotices(
+  stack: string,
+  retired: readonly ResolvedService[],
+  found: ReadonlyMap<string, SurveyedRetired> | undefined,
+): readonly string[] {
+  return retired
+    .filter(({ code }) => found?.get(code)?.isThere === true)
+    .map(
+      ({ name, code, retiredBackups }) =>
+        `${name} is retired: up drops the schema ${code} with all there is in it, and its roles; they are in ` +
+        `${retiredBackups[stack] ?? "no backup"}, and npm run ops -- unretire ${name} brings them back`,
+    );
+}
