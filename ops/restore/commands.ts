@@ -96,7 +96,8 @@ export function addRestoreCommands(program: Command, stackOption: Option): void 
   addPointInTimeCommands(restore, stackOption);
 }
 
-async function connect({ stack: name }: RestoreOptions): Promise<Platform> {
+/** A running stack; Ctrl-C undoes what is half done. */
+export async function connect({ stack: name }: Pick<RestoreOptions, "stack">): Promise<Platform> {
   const stack = readStack(name);
   requireEngine(stack.dockerHost);
   const stop = new AbortController();

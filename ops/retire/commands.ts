@@ -4,7 +4,7 @@ import { requireEngine } from "../engine";
 import { OperatorError } from "../operator-error";
 import { parseBackupId } from "../backup";
 import { readRegistry } from "../registry-file";
-import { platformOf } from "../restore/platform";
+import { connect } from "../restore/commands";
 import { steps } from "../restore/steps";
 import { readStack } from "../stack-file";
 import { typed } from "../typed";
@@ -71,9 +71,8 @@ export function addRetireCommands(program: Command, stackOption: Option): void {
       const stack = readStack(options.stack);
       const service = resolveService(findService(await readRegistry(stack.settings), name));
       const id = options.backup === undefined ? undefined : parseBackupId(options.backup);
-      requireEngine(stack.dockerHost);
       requireBack(stack, service);
-      const platform = await platformOf(stack);
+      const platform = await connect(options);
       const wanted = chooseKept(stack, service, id);
       const what = `This keeps ${service.name} out until it is what it was in ${wanted.backup.id}.`;
       if ((options.yes ?? (await typed(`${what} Type ${service.code} to go on: `))) !== service.code) {
