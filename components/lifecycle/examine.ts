@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { printable } from "../../services/printable";
 import { superuserRole, type Plan } from "../access/plan-items";
 import { renderSettingsBack } from "../access/sql";
 import { docker } from "../cluster/docker-cli";
@@ -51,7 +52,11 @@ export async function examine(plan: Plan, settings: Settings, dockerHost: string
     if (statements.length > 0 && primary !== undefined) setBack(statements, primary, dockerHost);
     for (const service of plan.retired.filter(({ code }) => retired?.get(code)?.isThere)) {
       const { status, stderr } = dropRetired(service, primary ?? "", { settings, dockerHost });
-      if (status !== 0) throw new pulumi.RunError(`${service.name} cannot be dropped: ${stderr.trim()}`);
+      if (status === 0) continue;
+      const cure = "where a lock is in its way, a dump may read it: again when that has ended";
+      throw new pulumi.RunError(
+        `${service.name} cannot be dropped, and is what it was: ${printable(stderr.trim())}; ${cure}`,
+      );
     }
   }
   return { ...differences, state };

@@ -1,5 +1,6 @@
 import type { BackupDrill, Drill } from "../../agent/drills/results";
 import type { Manifest } from "../../agent/manifest";
+import { printable } from "../../services/printable";
 import { tierRole, tiers, type ResolvedService } from "../../services/service";
 import { isSame, keptOf } from "./refusals";
 import { roleType, serviceType, type OwnState } from "./state";
@@ -39,7 +40,7 @@ export function proofFlaws({ code }: Pick<ResolvedService, "code">, id: string, 
 
 function drillFlaws({ backup, wrong, seconds }: BackupDrill): readonly string[] {
   const [first = "it could not be tried to its end"] = wrong;
-  return wrong.length === 0 && seconds !== null ? [] : [`the drill of ${backup} failed: ${first}`];
+  return wrong.length === 0 && seconds !== null ? [] : [`the drill of ${backup} failed: ${printable(first)}`];
 }
 
 /**

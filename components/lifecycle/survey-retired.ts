@@ -1,3 +1,4 @@
+import { printable } from "../../services/printable";
 import type { ResolvedService } from "../../services/service";
 import { superuserRole } from "../access/plan-items";
 import { renderDrop, retiredQuery } from "../access/sql";
@@ -49,7 +50,9 @@ export function findRetired(
   { dockerHost: host }: Asked,
 ): FoundRetired | undefined {
   const ran = psql(container, retiredQuery(service), { host, timeoutMs: answerTimeoutMs });
-  return ran.status === 0 ? (JSON.parse(ran.stdout) as FoundRetired) : undefined;
+  if (ran.status !== 0) return undefined;
+  const found = JSON.parse(ran.stdout) as FoundRetired;
+  return { ...found, obstacles: found.obstacles.map(printable) }; // names in them are as their owners like
 }
 
 /** Against the backup itself, and by what it has against what is there now: nothing was written since. */
@@ -57,13 +60,15 @@ function provenFlaws(service: ResolvedService, id: string, { settings, dockerHos
   const { container } = dockerNames(settings.namePrefix).backup;
   const agent = (...args: string[]) => docker(["exec", container, "node", agentFile, ...args], { host });
   const list = agent("list");
-  if (list.status !== 0) return [`${container} cannot be asked for it (${list.stderr.trim()})`];
+  if (list.status !== 0) return [`${container} cannot be asked for it (${printable(list.stderr.trim())})`];
   const flaws = proofFlaws(service, id, JSON.parse(list.stdout) as ProofList);
   if (flaws.length > 0) return flaws;
   const compared = agent("compare", id, "--database", database, "--services", service.code);
-  if (compared.status !== 0) return [`${id} cannot be compared with what is there (${compared.stderr.trim()})`];
+  if (compared.status !== 0)
+    return [`${id} cannot be compared with what is there (${printable(compared.stderr.trim())})`];
   const [first, ...more] = JSON.parse(compared.stdout) as readonly string[];
-  return first === undefined ? [] : [`${id} is not what is there: ${first}${more.length > 0 ? ", and more" : ""}`];
+  if (first === undefined) return [];
+  return [`${id} is not what is there: ${printable(first)}${more.length > 0 ? `, and ${more.length} more` : ""}`];
 }
 
 /** Longer than it waits for any lock. */

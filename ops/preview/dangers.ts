@@ -45,6 +45,19 @@ const rules: readonly Rule[] = [
   },
   {
     type: schemaType,
+    on: ["delete"],
+    applies: isRetired,
+    meaning: (names) =>
+      `**schema ${names} is dropped with all there is in it**: its service is retired, and is in the backup that \`up\` names.`,
+  },
+  {
+    type: roleType,
+    on: ["delete"],
+    applies: isRetired,
+    meaning: (names) => `**role ${names} is dropped**: its service is retired.`,
+  },
+  {
+    type: schemaType,
     on: gone,
     meaning: (names) =>
       `**schema ${names} is dropped**; while it holds a table PostgreSQL refuses, and \`up\` stops half way.`,
@@ -144,7 +157,7 @@ export function dangersOf(changes: readonly ResourceChange[]): readonly string[]
   // A new container of the agent makes again what the old one was making.
   const isAgent = (change: ResourceChange) => change.type === containerType && (isBackup(change) || isDrill(change));
   const risky = changes.filter((change) => !(isAgent(change) && change.operation === "replace"));
-  const left = risky.filter(({ retained, operation }) => operation === "update" || !retained);
+  const left = risky.filter((change) => change.operation === "update" || !change.retained || isRetired(change));
   const kept = risky.filter((change) => !left.includes(change) && isGone(change) && !isKnown(change));
   const told = new Set<ResourceChange>();
   const lines = rules.flatMap((rule) => {
@@ -161,6 +174,11 @@ export function dangersOf(changes: readonly ResourceChange[]): readonly string[]
     ...others.map(({ name, type, operation }) => `**${operation} of ${code(name)}** (${code(type)}).`),
     ...kept.map((change) => `${called(change)} is no longer this stack's, and stays where it is.`),
   ];
+}
+
+/** Pulumi lets go of them, and `up` drops them: of a service that is not retired nothing goes. */
+function isRetired({ type, operation, retained }: ResourceChange): boolean {
+  return (type === schemaType || type === roleType) && operation === "delete" && retained;
 }
 
 const isGone = ({ operation }: ResourceChange) => operation === "replace" || operation === "delete";

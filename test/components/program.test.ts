@@ -342,12 +342,12 @@ describe("the seed job", () => {
   });
 });
 
+const gathererIs = (changes: Partial<Service>): readonly Service[] =>
+  services.map((service) => (service.name === "gatherer" ? { ...service, ...changes } : service));
+
 describe("a frozen service", () => {
   it("differs in its logins, and in whose sessions are ended", async () => {
-    const frozen = services.map((service) =>
-      service.name === "gatherer" ? { ...service, lifecycle: "frozen" as const } : service,
-    );
-    const program = await runProgram(readStackSettings("dev"), frozen);
+    const program = await runProgram(readStackSettings("dev"), gathererIs({ lifecycle: "frozen" }));
     const changed = dev.resources.filter(
       ({ name, inputs }) => JSON.stringify(program.resource(name).inputs) !== JSON.stringify(inputs),
     );
@@ -367,6 +367,35 @@ describe("a frozen service", () => {
     expect(program.resource("tiers-apply").shown).toMatchObject({
       environment: { END_SESSIONS_OF: "gtown gtapp gtuser" },
     });
+  });
+
+  it("is the only one whose roles and schema pulumi may let go of, and it leaves them on the server", async () => {
+    for (const stack of ["dev", "prod"] as const) {
+      const program = await runProgram(readStackSettings(stack), gathererIs({ lifecycle: "frozen" }));
+      const ofDatabase = program.resources.filter(({ type }) => type.startsWith("postgresql:"));
+      const isGatherers = ({ name }: { readonly name: string }) => name.startsWith("gatherer-");
+      const [frozen, others] = [ofDatabase.filter(isGatherers), ofDatabase.filter((one) => !isGatherers(one))];
+      expect(frozen).toHaveLength(3 + 1 + 14);
+      expect(frozen.filter(({ protect, retainOnDelete }) => protect === true || retainOnDelete !== true)).toEqual([]);
+      const kept = others.filter(({ type }) => [schemaType, roleType].includes(type));
+      expect(kept.filter(({ protect, retainOnDelete }) => (protect && retainOnDelete) !== (stack === "prod"))).toEqual(
+        [],
+      );
+    }
+  });
+});
+
+describe("a retired service", () => {
+  it("has no resource, no output and no place in what the agent is told; the others are what they were", async () => {
+    const retired = gathererIs({ lifecycle: "retired", retiredBackups: { dev: "20261126T170000Z-logical" } });
+    const program = await runProgram(readStackSettings("dev"), retired);
+    const without = await runProgram(
+      readStackSettings("dev"),
+      services.filter(({ name }) => name !== "gatherer"),
+    );
+    const shown = ({ resources }: Program) => resources.map(({ name, inputs }) => JSON.stringify([name, inputs]));
+    expect(shown(program)).toEqual(shown(without));
+    expect(program.resources.filter(({ name }) => name.startsWith("gatherer"))).toEqual([]);
   });
 });
 

@@ -63,12 +63,12 @@ async function asSuperuser(sql: string): Promise<void> {
   await superuser.query(sql).finally(() => superuser.end());
 }
 
-/** What pg_dump makes of the service, without the words it makes up anew each time. */
+/** What pg_dump makes of the service, without the words it makes up anew each time, and the order in which roles were made. */
 const text = () =>
   cluster
     .exec("primary", "pg_dump", "-U", "postgres", "-d", "appdb", "--schema=gt")
     .stdout.split("\n")
-    .filter((line) => !/^\\(un)?restrict |^-- Dumped/.test(line));
+    .filter((line) => !/^\\(un)?restrict |^-- Dumped|ON LANGUAGE plpgsql/.test(line));
 const asked = () => ({ settings: cluster.settings, dockerHost: undefined });
 const survey = () => surveyRetired("dev", [retired()], cluster.names.primary.container, asked())?.get("gt");
 const left = (node: "primary" | "replica") =>

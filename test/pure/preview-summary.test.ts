@@ -125,6 +125,16 @@ describe("the red block", () => {
       "`pg16-primary-data` is no longer this stack's, and stays where it is.",
     ],
     [
+      "a retired service's schema, which pulumi only lets go of and up drops",
+      {
+        op: "delete",
+        type: "postgresql:index/schema:Schema",
+        name: "gatherer-schema",
+        old: { ...inputs({ name: "gt" }), retainOnDelete: true },
+      },
+      "**schema `gt` is dropped with all there is in it**: its service is retired, and is in the backup that `up` names.",
+    ],
+    [
       "the backups' volume",
       { op: "delete", type: volume, name: "backup-volume", old: inputs({ name: "pg16-backups" }) },
       "**backups are deleted**: `pg16-backups`, every one, and the WAL between them. A second copy stays.",
