@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { printable } from "../../services/printable";
+import type { ResolvedService } from "../../services/service";
 import { superuserRole, type Plan } from "../access/plan-items";
 import { renderSettingsBack } from "../access/sql";
 import { docker } from "../cluster/docker-cli";
@@ -50,14 +51,8 @@ export async function examine(plan: Plan, settings: Settings, dockerHost: string
   if (!pulumi.runtime.isDryRun()) {
     differences.inTheWay.forEach((container) => remove(container, dockerHost));
     if (statements.length > 0 && primary !== undefined) setBack(statements, primary, dockerHost);
-    for (const service of plan.retired.filter(({ code }) => retired?.get(code)?.isThere)) {
-      const { status, stderr } = dropRetired(service, primary ?? "", { settings, dockerHost });
-      if (status === 0) continue;
-      const cure = "where a lock is in its way, a dump may read it: again when that has ended";
-      throw new pulumi.RunError(
-        `${service.name} cannot be dropped, and is what it was: ${printable(stderr.trim())}; ${cure}`,
-      );
-    }
+    const isThere = ({ code }: ResolvedService) => retired?.get(code)?.isThere === true;
+    if (primary !== undefined) plan.retired.filter(isThere).forEach((service) => drop(service, primary, dockerHost));
   }
   return { ...differences, state };
 }
@@ -71,6 +66,16 @@ function unasked({ adoptedVolumes }: Differences): string[] {
       `that has the state; where that is lost, npm run up -- ${stack} --adopt takes the data over, with new passwords ` +
       `(${adoptVariable}=${stack} for a bare pulumi up)`,
   ];
+}
+
+/** Before anything is planned: the provider takes back no right of a role that is gone, and pulumi only forgets them. */
+function drop(service: ResolvedService, container: string, dockerHost: string | undefined): void {
+  const { status, stderr } = dropRetired(service, container, dockerHost);
+  if (status === 0) return;
+  throw new pulumi.RunError(
+    `${service.name} cannot be dropped, and is what it was: ${printable(stderr.trim())}; ` +
+      "where a lock is in its way, a dump may read it: again when that has ended",
+  );
 }
 
 /** Before the provider looks at a role, and before anybody tries its login. */

@@ -75,7 +75,7 @@ function provenFlaws(service: ResolvedService, id: string, { settings, dockerHos
 const dropTimeoutMs = 600_000;
 
 /** Drops a service; a second time it does nothing. The exit status is the caller's to judge. */
-export function dropRetired(service: ResolvedService, container: string, { dockerHost: host }: Asked): DockerRun {
+export function dropRetired(service: ResolvedService, container: string, host: string | undefined): DockerRun {
   return psql(container, renderDrop(service), { host, timeoutMs: dropTimeoutMs });
 }
 
