@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeViolation } from "../../ops/effect-test/attempt";
 import { testEffect } from "../../ops/effect-test/effect-test";
@@ -121,8 +122,19 @@ describe.each([{ protect: true }, { protect: false }])("a service of a stack wit
       `ledger is retired: up drops the schema lg with all there is in it, and its roles; they are in ${backup}`,
     );
     expect(left()).toBe(all);
-    // Bare: nothing of it needs npm run up.
-    ok(stack.pulumi("up", "--yes"));
+    if (protect) {
+      // Bare: nothing of it needs npm run up.
+      ok(stack.pulumi("up", "--yes"));
+    } else {
+      // Killed when it is dropped, and before pulumi has forgotten it.
+      const killed = stack.startPulumi("up", "--yes", "--skip-preview");
+      await killed.printed(/cluster-configuration updating/);
+      await killed.kill();
+      await sleep(500);
+      expect(left()).toBe("");
+      expect(stack.state()).toContain("::ledger-schema");
+      ok(stack.up("--skip-preview"));
+    }
     expect(left()).toBe("");
     expect(stack.state()).not.toContain("::ledger-");
     expect(sum("gt.gt_kept")).toBe(before);
