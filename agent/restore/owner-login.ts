@@ -1,5 +1,6 @@
+import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { escapeIdentifier, type ClientBase } from "pg";
+import { DatabaseError, escapeIdentifier, type ClientBase } from "pg";
 import { tierRole } from "../../services/service";
 import { BackupFailure } from "../failure";
 
@@ -52,9 +53,15 @@ export async function asOwner<T>(
   work: (login: OwnerLogin) => Promise<T>,
 ): Promise<T> {
   const owner = tierRole(service, "owner");
-  const login = { role: `${owner}_restore`, owner };
+  // A name of its own each time: somebody may make an object depend on the last one, and so keep it.
+  const begin = `${owner}_restore_`;
+  const login = { role: begin + randomBytes(4).toString("hex"), owner };
   const [role, here] = [escapeIdentifier(login.role), escapeIdentifier(database)];
-  await forget(superuser, login, service);
+  const { rows } = await superuser.query<{ left: string }>(
+    "SELECT rolname AS left FROM pg_roles WHERE starts_with(rolname, $1)",
+    [begin],
+  );
+  for (const { left } of rows) await forget(superuser, { role: left, owner }, service);
   await superuser.query(
     `CREATE ROLE ${role} LOGIN CONNECTION LIMIT 1 IN ROLE ${escapeIdentifier(owner)};
      GRANT CONNECT ON DATABASE ${here} TO ${role};
@@ -63,16 +70,16 @@ export async function asOwner<T>(
   return work(login).finally(() => forget(superuser, login, service));
 }
 
+/** One that something depends on stays, and logs in no more: the audit names it. */
 async function forget(superuser: ClientBase, { role, owner }: OwnerLogin, service: string): Promise<void> {
-  const { rowCount } = await superuser.query("SELECT FROM pg_roles WHERE rolname = $1", [role]);
-  if (rowCount === 0) return;
   const name = escapeIdentifier(role);
   await superuser.query(`ALTER ROLE ${name} NOLOGIN`);
   await endSessions(superuser, role, service);
   // What such a login made before it became the owner is the owner's.
-  await superuser.query(
-    `REASSIGN OWNED BY ${name} TO ${escapeIdentifier(owner)}; DROP OWNED BY ${name}; DROP ROLE ${name}`,
-  );
+  const drop = `REASSIGN OWNED BY ${name} TO ${escapeIdentifier(owner)}; DROP OWNED BY ${name}; DROP ROLE ${name}`;
+  await superuser.query(drop).catch((error: unknown) => {
+    if (!(error instanceof DatabaseError)) throw error;
+  });
 }
 
 /** pg_restore cancels its query where it takes too long; a function may catch that, and hold what it has for ever. */

@@ -20,6 +20,7 @@ interface RestoreOptions {
   readonly stack: string;
   readonly service?: string;
   readonly table?: string;
+  readonly without?: readonly string[];
   readonly inPlace?: true;
   readonly dryRun?: true;
   readonly yes?: string;
@@ -39,11 +40,12 @@ export function addRestoreCommands(program: Command, stackOption: Option): void 
     .addOption(stackOption)
     .option("--service <name>", "this one only: it stays in a database beside, or see --in-place")
     .option("--table <name>", "with --service: the rows of this table only, like gt.gt_raw_data")
+    .option("--without <names...>", "all services but these, which begin empty where it takes the place of the whole")
     .option("--in-place", "with --service: in the place of what the service has now")
     .option("--dry-run", "check the file, and say what would be done")
     .option("--yes <name>", "what would be typed, for a script: the database's name, or the service's code")
     .action(async (word: string | undefined, options: RestoreOptions & PointOptions) => {
-      const { service: name, table, inPlace, dryRun, yes, port } = options;
+      const { service: name, table, without: left, inPlace, dryRun, yes, port } = options;
       if (hasTarget(options)) {
         const ofDumps = Object.entries({
           [word ?? ""]: word,
@@ -60,11 +62,19 @@ export function addRestoreCommands(program: Command, stackOption: Option): void 
       if (name === undefined && (table !== undefined || inPlace)) {
         throw new OperatorError(`${inPlace ? "--in-place" : "--table"} is of one service: add --service NAME`);
       }
+      if (name !== undefined && left !== undefined)
+        throw new OperatorError("--service is one, --without all but some: one of both");
       if (table !== undefined && inPlace) throw new OperatorError("--table is restored beside: leave out --in-place");
       const id = word === undefined ? undefined : parseBackupId(word);
       const platform = await connect(options);
       const service = name === undefined ? undefined : findService(platform.plan.services, name);
-      const wanted = choose(listBackups(platform.stack).backups, platform.plan, { id, service: service?.code, table });
+      const without = left?.map((one) => findService(platform.plan.services, one).code);
+      const wanted = choose(listBackups(platform.stack).backups, platform.plan, {
+        id,
+        service: service?.code,
+        table,
+        without,
+      });
       if (service !== undefined && inPlace) return inItsPlace(platform, wanted, service, options);
       return beside(platform, wanted, options);
     });

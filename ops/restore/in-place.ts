@@ -7,7 +7,7 @@ import { tierRole, tiers, type ResolvedService } from "../../services/service";
 import { OperatorError } from "../operator-error";
 import { asSuperuser, type Platform } from "./platform";
 import { checkFile, compare, describeContents } from "./restore";
-import { auditRestored } from "./audit";
+import { auditRestored, verdict } from "./audit";
 import { endSessions } from "./sessions";
 import { refuseDifferences, stamp, type Steps } from "./steps";
 import { transfer } from "./transfer";
@@ -52,10 +52,12 @@ export async function restoreInPlace(
       return Promise.resolve([describeContents(wanted), undefined]);
     });
   } catch (error) {
-    await bringBack(platform, service, kept, steps);
-    await open(platform, service, steps).catch((another: unknown) => {
+    // Whatever else fails: the service is let in again.
+    const tell = (another: unknown) => {
       steps.say(another instanceof Error ? another.message : String(another));
-    });
+    };
+    await bringBack(platform, service, kept, steps).catch(tell);
+    await open(platform, service, steps).catch(tell);
     throw error;
   }
   await open(platform, service, steps);
@@ -105,13 +107,9 @@ async function setAside(
     asSuperuser(platform, live, async (superuser) => {
       if (incoming !== undefined) await requireSchema(superuser, code, incoming);
       const ended = await shutOut(superuser, code);
-      const renamed = [
-        `ALTER SCHEMA ${identifier(code)} RENAME TO ${identifier(kept)}`,
-        ...belongToNobody(plan, code, kept),
-      ];
-      await superuser.query(
-        ["BEGIN", ...renamed, ...(incoming === undefined ? [] : [putBack(code, incoming)]), "COMMIT"].join("; "),
-      );
+      const comes = incoming === undefined ? [] : [rename(incoming, code)];
+      const aside = [rename(code, kept), ...belongToNobody(plan, code, kept), ...comes];
+      await superuser.query(["BEGIN", ...aside, "COMMIT"].join("; "));
       await superuser.query(renderPlan(closed(plan, service), new Map()));
       return [`${ended} sessions were ended`, undefined];
     }),
@@ -119,20 +117,27 @@ async function setAside(
   return kept;
 }
 
-/** What was restored so far is in the backup, and goes. */
+/** What was restored so far stands aside first: a lock that somebody has in it keeps it from being dropped, and not from another name. */
 async function bringBack(platform: Platform, { code }: ResolvedService, kept: string, steps: Steps): Promise<void> {
+  const failed = `${code}_failed_${stamp(new Date())}`;
+  const { plan } = platform;
   await steps.run(`put back what ${code} had`, () =>
     asSuperuser(platform, live, async (superuser) => {
       await shutOut(superuser, code);
       await superuser.query(
-        ["BEGIN", `DROP SCHEMA ${identifier(code)} CASCADE`, putBack(code, kept), "COMMIT"].join("; "),
+        ["BEGIN", rename(code, failed), ...belongToNobody(plan, code, failed), rename(kept, code), "COMMIT"].join("; "),
       );
-      return ["it is there", undefined];
+      const drop = `DROP SCHEMA ${identifier(failed)} CASCADE`;
+      const isGone = await superuser.query(`SET lock_timeout = '2s'; ${drop}`).catch(() => undefined);
+      return [
+        isGone === undefined ? `it is there; somebody holds what was restored: ${drop}` : "it is there",
+        undefined,
+      ];
     }),
   );
 }
 
-const putBack = (code: string, kept: string) => `ALTER SCHEMA ${identifier(kept)} RENAME TO ${identifier(code)}`;
+const rename = (schema: string, name: string) => `ALTER SCHEMA ${identifier(schema)} RENAME TO ${identifier(name)}`;
 
 /** @returns how many sessions were ended */
 async function shutOut(superuser: Client, code: string): Promise<number> {
@@ -177,8 +182,7 @@ function open(platform: Platform, { code }: ResolvedService, steps: Steps): Prom
   return steps.run(`let ${code} in, and ask the audit`, () =>
     asSuperuser(platform, live, async (superuser) => {
       await superuser.query(renderPlan(plan, new Map()));
-      refuseDifferences(live, await auditRestored(plan, superuser, logins));
-      return ["every login works, and may do what the plan says", undefined];
+      return [verdict(await auditRestored(plan, superuser, logins), steps), undefined];
     }),
   );
 }

@@ -7,7 +7,7 @@ import { dockerNames } from "../../components/naming";
 import { database as live } from "../../components/settings-rules";
 import { OperatorError } from "../operator-error";
 import { bytes } from "../status/format";
-import { auditRestored } from "./audit";
+import { auditRestored, verdict } from "./audit";
 import { originStatement } from "./databases";
 import { asSuperuser, findNodes, planBeside, type Platform } from "./platform";
 import { refuseDifferences, type Steps } from "./steps";
@@ -34,33 +34,19 @@ export function checkFile({ stack }: Platform, { backup }: Wanted, steps: Steps)
  */
 export async function restoreBeside(platform: Platform, wanted: Wanted, name: string, steps: Steps): Promise<void> {
   const { plan } = platform;
-  const { backup, services, table } = wanted;
+  const { services, table } = wanted;
   await checkFile(platform, wanted, steps);
   await steps.run(`prepare the database ${name}`, async () => {
     const result = await prepare(platform, name, wanted);
     return [result, undefined];
   });
   await steps
-    .run(
-      `restore ${table ?? (services.length === plan.services.length ? "every service" : services.join(", "))}`,
-      async () => {
-        for (const code of services) {
-          const began = performance.now();
-          await transfer(platform, {
-            backup,
-            service: code,
-            database: name,
-            ...(table === undefined ? {} : { table }),
-          });
-          if (services.length > 1) steps.say(`${code} in ${((performance.now() - began) / 1000).toFixed(1)} s`);
-        }
-        // What the owners' objects were given by default is the plan's now, and nothing else.
-        await asSuperuser(platform, name, (superuser) =>
-          superuser.query(renderPlan(planBeside(plan, name), new Map())),
-        );
-        return ["as their owners; the plan is applied", undefined];
-      },
-    )
+    .run(`restore ${table ?? (isWhole(wanted, plan) ? "every service" : services.join(", "))}`, async () => {
+      await restoreEach(platform, wanted, name, steps);
+      // What the owners' objects were given by default is the plan's now, and nothing else.
+      await asSuperuser(platform, name, (superuser) => superuser.query(renderPlan(planBeside(plan, name), new Map())));
+      return ["as their owners; the plan is applied", undefined];
+    })
     .catch(async (error: unknown) => {
       await drop(platform, name);
       throw error;
@@ -70,10 +56,33 @@ export async function restoreBeside(platform: Platform, wanted: Wanted, name: st
     const findings = await asSuperuser(platform, name, (superuser) =>
       auditRestored(planBeside(plan, name), superuser, undefined),
     );
-    if (differing.length + findings.length > 0) steps.say(`${name} is kept for a look`);
-    refuseDifferences(name, [...differing, ...findings]);
-    return [describeContents(wanted), undefined];
+    if (differing.length > 0) steps.say(`${name} is kept for a look`);
+    refuseDifferences(name, differing);
+    return [`${describeContents(wanted)}; ${verdict(findings, steps)}`, undefined];
   });
+}
+
+/** @throws OperatorError with all that cannot be restored: whoever does it again knows what to leave out */
+async function restoreEach(
+  platform: Platform,
+  { backup, services, table }: Wanted,
+  name: string,
+  steps: Steps,
+): Promise<void> {
+  const failed: { readonly code: string; readonly why: string }[] = [];
+  for (const code of services) {
+    const began = performance.now();
+    const what = { backup, service: code, database: name, ...(table === undefined ? {} : { table }) };
+    await transfer(platform, what).catch((error: unknown) => {
+      if (!(error instanceof OperatorError) || platform.signal?.aborted) throw error;
+      failed.push({ code, why: error.message });
+    });
+    if (services.length > 1) steps.say(`${code} in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  }
+  if (failed.length === 0) return;
+  const codes = failed.map(({ code }) => code).join(" ");
+  const others = services.length > failed.length ? `; the others: --without ${codes}` : "";
+  throw new OperatorError([...failed.map(({ why }) => why), `nothing is kept${others}`].join("\n"));
 }
 
 async function prepare(platform: Platform, name: string, wanted: Wanted): Promise<string> {

@@ -1,16 +1,18 @@
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { identifier } from "../../components/access/describe";
 import { everybody, superuserRole } from "../../components/access/plan-items";
 import { renderLogins, renderPlan } from "../../components/access/sql";
 import { answerTimeoutMs, docker } from "../../components/cluster/docker-cli";
+import { endSessionsScript } from "../../components/cluster/node-script";
 import { database as live } from "../../components/settings-rules";
 import { OperatorError } from "../operator-error";
-import { auditRestored } from "./audit";
+import { auditRestored, verdict } from "./audit";
 import { originOf, originStatement } from "./databases";
 import { asSuperuser, findNodes, type Platform } from "./platform";
 import { endSessions } from "./sessions";
-import { refuseDifferences, stamp, type Steps } from "./steps";
+import { stamp, type Steps } from "./steps";
 
 /** In which nobody of a service is. */
 const elsewhere = "postgres";
@@ -47,9 +49,10 @@ export async function swapDatabases(platform: Platform, database: string, steps:
     const ignore = () => steps.say("it is done in a moment");
     process.on("SIGINT", ignore);
     try {
+      const endRoles = () => endProcesses(platform);
       const began = performance.now();
       const ended = await asSuperuser(platform, elsewhere, (superuser) =>
-        exchange(superuser, plan.grants, database, kept),
+        exchange(superuser, plan.grants, database, kept, endRoles),
       );
       const seconds = ((performance.now() - began) / 1000).toFixed(1);
       return [`${ended} sessions were ended; nobody was let in for ${seconds} s`, undefined];
@@ -58,13 +61,14 @@ export async function swapDatabases(platform: Platform, database: string, steps:
     }
   });
   await endOnStandby(platform, kept);
+  const findings: string[] = [];
   await steps.run("apply the plan, and ask the audit", async () => {
     await asSuperuser(platform, live, async (superuser) => {
       await superuser.query(renderLogins(plan, new Map()));
       await superuser.query(renderPlan(plan, new Map()));
-      refuseDifferences(live, await auditRestored(plan, superuser, platform.logins));
+      findings.push(...(await auditRestored(plan, superuser, platform.logins)));
     });
-    return ["every login works, and may do what the plan says", undefined];
+    return [verdict(findings, steps), undefined];
   });
   steps.say(`${live} is ${database} now; what it was is ${kept}`);
   steps.say(`to undo it: npm run ops -- restore swap ${kept} --stack ${stack.name}`);
@@ -78,13 +82,27 @@ async function exchange(
   grants: Platform["plan"]["grants"],
   database: string,
   kept: string,
+  endRoles: () => number,
 ): Promise<number> {
   const both = [live, database];
   const allow = (names: readonly string[], allowed: boolean) =>
     superuser.query(names.map((name) => `ALTER DATABASE ${identifier(name)} ALLOW_CONNECTIONS ${allowed}`).join("; "));
-  await allow(both, false);
+  let ended = 0;
+  // Whoever has changed the database's row in an open transaction, or is being let in, is in nobody's way for long.
+  for (let left = 10; ; left--) {
+    ended += endRoles() + (await endSessions(superuser, "datname", both));
+    try {
+      await superuser.query("SET lock_timeout = '1s'");
+      await allow(both, false);
+      break;
+    } catch (error) {
+      if (left === 1) throw error;
+    }
+  }
   try {
-    const ended = await endSessions(superuser, "datname", both);
+    endRoles();
+    await endSessions(superuser, "datname", both);
+    await superuser.query("SET lock_timeout = '10s'");
     const revoked = grants.flatMap(({ on, privileges, to }) =>
       on.type === "database"
         ? [
@@ -110,6 +128,15 @@ async function exchange(
     await allow(both, true);
     throw new OperatorError(`nothing was swapped: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/** By the titles of their processes, which a login under way has too; one that does not end the rename tells of. */
+function endProcesses({ stack, plan }: Platform): number {
+  const { primary } = findNodes(stack);
+  const roles = plan.roles.filter(({ of }) => of !== null).map(({ name }) => name);
+  const input = readFileSync(endSessionsScript, "utf8");
+  const script = ["exec", "--interactive", primary.container, "bash", "-s", "--", ...roles];
+  return Number(docker(script, { input, host: stack.dockerHost }).stdout.trim());
 }
 
 /** They would go on reading what it was. */

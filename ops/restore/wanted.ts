@@ -8,13 +8,15 @@ export interface Wanted {
   readonly backup: Manifest;
   /** Codes. */
   readonly services: readonly string[];
+  /** Codes of those a person gives up: they begin empty where this takes the place of the whole. */
+  readonly without: readonly string[];
   /** `gt.gt_raw_data`, of the only service. */
   readonly table?: string;
 }
 
 /** Whether it may take the place of the services' own database: it has all of the plan. */
-export function isWhole({ services, table }: Wanted, plan: Plan): boolean {
-  return table === undefined && services.length === plan.services.length;
+export function isWhole({ services, table, without }: Wanted, plan: Plan): boolean {
+  return table === undefined && services.length + without.length === plan.services.length;
 }
 
 /**
@@ -29,13 +31,16 @@ export function choose(
     id,
     service,
     table,
+    without = [],
   }: {
     readonly id?: string | undefined;
     readonly service?: string | undefined;
     readonly table?: string | undefined;
+    readonly without?: readonly string[] | undefined;
   } = {},
 ): Wanted {
-  const services = service === undefined ? plan.services.map(({ code }) => code) : [service];
+  const all = plan.services.map(({ code }) => code).filter((code) => !without.includes(code));
+  const services = service === undefined ? all : [service];
   const dumps = backups.filter((backup) => backup.logical !== undefined);
   const lacks = ({ logical }: Manifest) => services.filter((code) => logical?.services.includes(code) !== true);
   const backup =
@@ -67,5 +72,5 @@ export function choose(
       `--table ${show(table)}: expected one of ${code}, like ${tables.find((one) => one.startsWith(`${code}.`)) ?? `${code}.${code}_data`}`,
     );
   }
-  return { backup, services: inside, ...(table === undefined ? {} : { table }) };
+  return { backup, services: inside, without, ...(table === undefined ? {} : { table }) };
 }

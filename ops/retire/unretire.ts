@@ -25,7 +25,7 @@ export function requireBack({ name: stack }: Stack, { name, lifecycle }: Resolve
  * @throws OperatorError where there is none
  */
 export function chooseKept(stack: Stack, service: ResolvedService, id: string | undefined): Wanted {
-  return { backup: keptBackup(listBackups(stack).backups, service, id), services: [service.code] };
+  return { backup: keptBackup(listBackups(stack).backups, service, id), services: [service.code], without: [] };
 }
 
 type Listed = ReturnType<typeof listBackups>["backups"][number];

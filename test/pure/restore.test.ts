@@ -3,7 +3,7 @@ import type { Manifest } from "../../agent/manifest";
 import { planAccess } from "../../components/access/plan";
 import { serviceOfKept } from "../../ops/restore/in-place";
 import { stamp, steps } from "../../ops/restore/steps";
-import { choose } from "../../ops/restore/wanted";
+import { choose, isWhole } from "../../ops/restore/wanted";
 import { services } from "../../services/registry";
 
 const [gatherer, second, third] = services;
@@ -34,9 +34,16 @@ describe("the dump that is restored", () => {
   it("is the newest that has what is wanted, or the one that is named", () => {
     const backups = [dump(20), dump(21), dump(22, without("gt"), ["gt"])];
     expect(choose(backups, plan).backup).toBe(backups[1]);
-    expect(choose(backups, plan, { service: "gt" })).toEqual({ backup: backups[1], services: ["gt"] });
+    expect(choose(backups, plan, { service: "gt" })).toEqual({ backup: backups[1], services: ["gt"], without: [] });
     expect(choose(backups, plan, { service: second.code }).backup).toBe(backups[2]);
     expect(choose(backups, plan, { id: "20261120T170000Z-logical" }).backup).toBe(backups[0]);
+  });
+
+  it("is of all but those a person leaves out, and may still take the place of the whole", () => {
+    const wanted = choose([dump(20, without("gt"), ["gt"])], plan, { without: ["gt"] });
+    expect([wanted.services, isWhole(wanted, plan)]).toEqual([without("gt"), true]);
+    expect(isWhole(choose([dump(20)], plan, { service: "gt" }), plan)).toBe(false);
+    expect(isWhole(choose([dump(20, without("gt"))], plan), plan)).toBe(false);
   });
 
   it("may lack a service that was none then, and none that could not be dumped", () => {

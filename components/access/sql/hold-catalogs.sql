@@ -51,6 +51,8 @@ BEGIN
     BEGIN
       SET LOCAL lock_timeout = '1s';
       PERFORM FROM pg_database WHERE datname = current_database() FOR NO KEY UPDATE;
+      -- Changed at once: who waits for the row now (VACUUM, for its numbers) waits for what it was, and not in front of the plan's grants.
+      EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
       EXIT;
     EXCEPTION
       WHEN lock_not_available OR deadlock_detected THEN

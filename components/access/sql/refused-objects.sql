@@ -191,6 +191,17 @@ SELECT part.kind, part.name, pg_describe_object(d.refclassid, d.refobjid, 0),
                     WHERE c.classid = d.classid AND c.objid = d.objid AND c.refclassid = d.refclassid AND c.refobjid = d.refobjid
                       AND c.refobjsubid > 0)
 UNION ALL
+-- A policy names roles without their knowledge, and none that it names can be dropped any more.
+SELECT 'policy', format('%I', y.polname), pg_get_userbyid(role), 'a role of somebody else, which could not be dropped any more',
+       'Leave TO out, or name the service''s own roles.'
+  FROM pg_policy y
+  JOIN pg_class c ON c.oid = y.polrelid
+  JOIN pg_roles r ON r.oid = c.relowner AND NOT r.rolsuper
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ CROSS JOIN unnest(y.polroles) AS role
+ WHERE (y.oid = ANY (objects) OR y.polrelid = ANY (objects)) AND role <> 0
+   AND pg_get_userbyid(role) NOT IN (n.nspname || 'own', n.nspname || 'app', n.nspname || 'user')
+UNION ALL
 -- pg_dump takes a list apart in a time that grows with the square of its length. The size of the column is what is stored: twenty
 -- thousand times one name are compressed to less than a kilobyte.
 SELECT 'function', p.oid::regprocedure::text, octet_length(p.proconfig::text) || ' bytes of settings',

@@ -195,6 +195,24 @@ describe("the plan is applied", () => {
     expect(await answer(gatherer.user, "COMMIT")).not.toBe("done");
   });
 
+  it("while a user has the database's numbers written in a loop, twice at once, and others compute", async () => {
+    const second = await server.session("gtuser");
+    const busy = await Promise.all([1, 2, 3, 4].map(() => server.session("gtapp")));
+    const vacuum = "VACUUM (ONLY_DATABASE_STATS)";
+    const stops = [
+      loop(gatherer.user, vacuum),
+      loop(second, vacuum),
+      ...[gatherer.app, ...busy].map((one) =>
+        loop(one, "SELECT count(*) FROM generate_series(1, 3000000) g WHERE sqrt(g::numeric) < 0"),
+      ),
+    ];
+    const results: string[] = [];
+    for (let left = 6; left > 0; left--) results.push(await apply(plan));
+    await Promise.all(stops.map((stop) => stop()));
+    for (const one of [second, ...busy]) await one.end().catch(() => undefined);
+    expect(results).toEqual(Array(6).fill("applied"));
+  });
+
   it("where a role holds the lock on its own row: its session is ended, nobody else's", async () => {
     const bystander = await server.session("lgapp");
     await gatherer.user.query("BEGIN; ALTER ROLE gtuser SET work_mem = '1MB'");
@@ -495,6 +513,14 @@ describe("a dump as app", () => {
     await app.end();
     return said;
   };
+
+  it("a role another could not drop any more is named by nobody's policy", async () => {
+    const policy = (role: string) => answer(gatherer.owner, `CREATE POLICY of_role ON gt_own TO ${role} USING (true)`);
+    for (const role of ["lgown", "gtuser, lgapp", "app"]) expect(await policy(role)).toContain("uses");
+    expect(await policy("gtuser")).toBe("done");
+    expect(await answer(gatherer.owner, "ALTER POLICY of_role ON gt_own TO lgown")).toContain("uses");
+    await gatherer.owner.query("DROP POLICY of_role ON gt_own");
+  });
 
   it("reads every table, whatever policy an owner made", async () => {
     await gatherer.owner.query(
