@@ -11,6 +11,8 @@ export interface Origin {
   readonly backup: string | null;
   /** Codes of the services in it; null: all, and it may take the services' place. */
   readonly only: readonly string[] | null;
+  /** Whether it was restored to its end, and is what was dumped. */
+  readonly complete: boolean;
 }
 
 const mark = "centraldb: ";

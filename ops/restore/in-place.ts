@@ -103,18 +103,39 @@ async function setAside(
   const { plan } = platform;
   const { code } = service;
   const kept = `${code}_before_${stamp(new Date())}`;
-  await steps.run(`keep ${code} out, and what it has as ${kept}`, () =>
-    asSuperuser(platform, live, async (superuser) => {
-      if (incoming !== undefined) await requireSchema(superuser, code, incoming);
-      const ended = await shutOut(superuser, code);
-      const comes = incoming === undefined ? [] : [rename(incoming, code)];
-      const aside = [rename(code, kept), ...belongToNobody(plan, code, kept), ...comes];
-      await superuser.query(["BEGIN", ...aside, "COMMIT"].join("; "));
-      await superuser.query(renderPlan(closed(plan, service), new Map()));
+  await steps
+    .run(`keep ${code} out, and what it has as ${kept}`, async () => {
+      const ended = await asSuperuser(platform, live, async (superuser) => {
+        if (incoming !== undefined) await requireSchema(superuser, code, incoming);
+        return shutOut(superuser, code);
+      });
+      await asSuperuser(platform, live, async (superuser) => {
+        const comes = incoming === undefined ? [] : [rename(incoming, code)];
+        const aside = [rename(code, kept), ...belongToNobody(plan, code, kept), ...comes];
+        await superuser.query(["BEGIN", ...aside, "COMMIT"].join("; "));
+        await superuser.query(renderPlan(closed(plan, service), new Map()));
+      });
       return [`${ended} sessions were ended`, undefined];
-    }),
-  );
+    })
+    .catch(async (error: unknown) => {
+      const tell = (another: unknown) => {
+        steps.say(another instanceof Error ? another.message : String(another));
+      };
+      await undoAside(platform, code, kept, incoming).catch(tell);
+      await open(platform, service, steps).catch(tell);
+      throw error;
+    });
   return kept;
+}
+
+/** Where what a service has bears the other name already, it gets its own back. */
+async function undoAside(platform: Platform, code: string, kept: string, incoming: string | undefined): Promise<void> {
+  await asSuperuser(platform, live, async (superuser) => {
+    const { rowCount } = await superuser.query("SELECT FROM pg_namespace WHERE nspname = $1", [kept]);
+    if (rowCount === 0) return;
+    const goes = incoming === undefined ? [] : [rename(code, incoming)];
+    await superuser.query(["BEGIN", ...goes, rename(kept, code), "COMMIT"].join("; "));
+  });
 }
 
 /** What was restored so far stands aside first: a lock that somebody has in it keeps it from being dropped, and not from another name. */
@@ -181,6 +202,12 @@ function open(platform: Platform, { code }: ResolvedService, steps: Steps): Prom
   const { plan, logins } = platform;
   return steps.run(`let ${code} in, and ask the audit`, () =>
     asSuperuser(platform, live, async (superuser) => {
+      // By itself first: whatever keeps the plan from being applied must not keep the service out.
+      const roles = plan.roles.filter(({ name }) => rolesOf(code).includes(name));
+      const limits = roles.map(
+        ({ name, connectionLimit }) => `ALTER ROLE ${identifier(name)} CONNECTION LIMIT ${connectionLimit}`,
+      );
+      await superuser.query(limits.join("; "));
       await superuser.query(renderPlan(plan, new Map()));
       return [verdict(await auditRestored(plan, superuser, logins), steps), undefined];
     }),

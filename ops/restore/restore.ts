@@ -8,7 +8,7 @@ import { database as live } from "../../components/settings-rules";
 import { OperatorError } from "../operator-error";
 import { bytes } from "../status/format";
 import { auditRestored, verdict } from "./audit";
-import { originStatement } from "./databases";
+import { originStatement, type Origin } from "./databases";
 import { asSuperuser, findNodes, planBeside, type Platform } from "./platform";
 import { refuseDifferences, type Steps } from "./steps";
 import { freeKiB, transfer } from "./transfer";
@@ -36,10 +36,13 @@ export async function restoreBeside(platform: Platform, wanted: Wanted, name: st
   const { plan } = platform;
   const { services, table } = wanted;
   await checkFile(platform, wanted, steps);
-  await steps.run(`prepare the database ${name}`, async () => {
-    const result = await prepare(platform, name, wanted);
-    return [result, undefined];
-  });
+  const orDrop = async (error: unknown) => {
+    await drop(platform, name);
+    throw error;
+  };
+  await steps
+    .run(`prepare the database ${name}`, async () => [await prepare(platform, name, wanted), undefined])
+    .catch(orDrop);
   await steps
     .run(`restore ${table ?? (isWhole(wanted, plan) ? "every service" : services.join(", "))}`, async () => {
       await restoreEach(platform, wanted, name, steps);
@@ -47,10 +50,7 @@ export async function restoreBeside(platform: Platform, wanted: Wanted, name: st
       await asSuperuser(platform, name, (superuser) => superuser.query(renderPlan(planBeside(plan, name), new Map())));
       return ["as their owners; the plan is applied", undefined];
     })
-    .catch(async (error: unknown) => {
-      await drop(platform, name);
-      throw error;
-    });
+    .catch(orDrop);
   await steps.run("compare it with the backup's manifest, and ask the audit", async () => {
     const differing = await letIn(platform, name, () => compare(platform, wanted, name));
     const findings = await asSuperuser(platform, name, (superuser) =>
@@ -58,6 +58,9 @@ export async function restoreBeside(platform: Platform, wanted: Wanted, name: st
     );
     if (differing.length > 0) steps.say(`${name} is kept for a look`);
     refuseDifferences(name, differing);
+    await asSuperuser(platform, live, (superuser) =>
+      superuser.query(originStatement(name, originOfRestored(platform, wanted, true))),
+    );
     return [`${describeContents(wanted)}; ${verdict(findings, steps)}`, undefined];
   });
 }
@@ -99,8 +102,7 @@ async function prepare(platform: Platform, name: string, wanted: Wanted): Promis
   }
   await asSuperuser(platform, live, async (superuser) => {
     await superuser.query(`CREATE DATABASE ${identifier(name)} TEMPLATE template0`);
-    const only = isWhole(wanted, plan) ? null : wanted.services;
-    await superuser.query(originStatement(name, { is: "restored", backup: wanted.backup.id, only }));
+    await superuser.query(originStatement(name, originOfRestored(platform, wanted, false)));
   });
   const beside = planBeside(plan, name);
   const ages = await asSuperuser(platform, live, (superuser) =>
@@ -115,6 +117,10 @@ async function prepare(platform: Platform, name: string, wanted: Wanted): Promis
     }
   });
   return `schemas, roles' rights and the guard are there; ${bytes(free)} are free`;
+}
+
+function originOfRestored({ plan }: Platform, wanted: Wanted, complete: boolean): Origin {
+  return { is: "restored", backup: wanted.backup.id, only: isWhole(wanted, plan) ? null : wanted.services, complete };
 }
 
 /** What was restored by this run, and nothing else. */

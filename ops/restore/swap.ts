@@ -30,7 +30,8 @@ export async function sessionsOf(platform: Platform, database: string): Promise<
 
 /** @throws OperatorError where a database may not take the services' place */
 export async function requireWhole(platform: Platform, database: string): Promise<void> {
-  const { only } = await asSuperuser(platform, elsewhere, (superuser) => originOf(superuser, database));
+  const { only, complete } = await asSuperuser(platform, elsewhere, (superuser) => originOf(superuser, database));
+  if (!complete) throw new OperatorError(`${database} was not restored to its end, or is not what was dumped`);
   if (only === null) return;
   throw new OperatorError(`${database} has only ${only.join(", ")}: the others would lose everything`);
 }
@@ -60,6 +61,10 @@ export async function swapDatabases(platform: Platform, database: string, steps:
       process.off("SIGINT", ignore);
     }
   });
+  steps.say(`${live} is ${database} now; what it was is ${kept}`);
+  steps.say(`to undo it: npm run ops -- restore swap ${kept} --stack ${stack.name}`);
+  const { primary } = findNodes(stack);
+  steps.say(`when nobody needs it any more: docker exec ${primary.container} dropdb -U postgres ${kept}`);
   await endOnStandby(platform, kept);
   const findings: string[] = [];
   await steps.run("apply the plan, and ask the audit", async () => {
@@ -70,10 +75,6 @@ export async function swapDatabases(platform: Platform, database: string, steps:
     });
     return [verdict(findings, steps), undefined];
   });
-  steps.say(`${live} is ${database} now; what it was is ${kept}`);
-  steps.say(`to undo it: npm run ops -- restore swap ${kept} --stack ${stack.name}`);
-  const { primary } = findNodes(stack);
-  steps.say(`when nobody needs it any more: docker exec ${primary.container} dropdb -U postgres ${kept}`);
   return kept;
 }
 
@@ -103,21 +104,20 @@ async function exchange(
     endRoles();
     await endSessions(superuser, "datname", both);
     await superuser.query("SET lock_timeout = '10s'");
-    const revoked = grants.flatMap(({ on, privileges, to }) =>
-      on.type === "database"
-        ? [
-            `REVOKE ${privileges.join(", ")} ON DATABASE ${identifier(kept)} FROM ${to === everybody ? to : identifier(to)}`,
-          ]
-        : [],
-    );
+    // What the plan grants on the one goes with the name: whoever waits is let in at once.
+    const moved = grants.flatMap(({ on, privileges, to }) => {
+      const who = to === everybody ? to : identifier(to);
+      const words = (name: string) => `${privileges.join(", ")} ON DATABASE ${identifier(name)}`;
+      return on.type === "database" ? [`REVOKE ${words(kept)} FROM ${who}`, `GRANT ${words(live)} TO ${who}`] : [];
+    });
     await superuser.query(
       [
         "BEGIN",
         `ALTER DATABASE ${identifier(live)} RENAME TO ${identifier(kept)}`,
         `ALTER DATABASE ${identifier(database)} RENAME TO ${identifier(live)}`,
-        originStatement(kept, { is: "before", backup: null, only: null }),
+        originStatement(kept, { is: "before", backup: null, only: null, complete: true }),
         `COMMENT ON DATABASE ${identifier(live)} IS NULL`,
-        ...revoked,
+        ...moved,
         ...[live, kept].map((name) => `ALTER DATABASE ${identifier(name)} ALLOW_CONNECTIONS true`),
         "COMMIT",
       ].join("; "),

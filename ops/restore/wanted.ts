@@ -72,5 +72,5 @@ export function choose(
       `--table ${show(table)}: expected one of ${code}, like ${tables.find((one) => one.startsWith(`${code}.`)) ?? `${code}.${code}_data`}`,
     );
   }
-  return { backup, services: inside, without, ...(table === undefined ? {} : { table }) };
+  return { backup, services: inside, without: [...new Set(without)], ...(table === undefined ? {} : { table }) };
 }

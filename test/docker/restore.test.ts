@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { superuserRole } from "../../components/access/plan-items";
+import { originStatement } from "../../ops/restore/databases";
 import { restoreBeside } from "../../ops/restore/restore";
 import { restoreInPlace, serviceOfKept, swapSchemas } from "../../ops/restore/in-place";
 import type { Platform } from "../../ops/restore/platform";
@@ -136,6 +137,30 @@ describe("a restore of one service", () => {
     await expect(swapDatabases(platform, "appdb_restored_20261127t000002", progress)).rejects.toThrow(
       "appdb_restored_20261127t000002 has only gt",
     );
+    // As one is that was killed before it was compared.
+    const half = { is: "restored", backup: null, only: null, complete: false } as const;
+    cluster.ask("primary", originStatement("appdb_restored_20261127t000002", half));
+    await expect(swapDatabases(platform, "appdb_restored_20261127t000002", progress)).rejects.toThrow(
+      "was not restored to its end, or is not what was dumped",
+    );
+  });
+});
+
+describe("a service that cannot be set aside", () => {
+  it("has what it had, and is let in again", async () => {
+    begin();
+    const service = platform.plan.services.find(({ code }) => code === "sc");
+    if (service === undefined) throw new Error("no sc");
+    await as("scown", "CREATE TABLE sc_here (id int); INSERT INTO sc_here VALUES (7)");
+    const holder = await cluster.login("primary", "postgres");
+    await holder.query(
+      "BEGIN; COMMENT ON SCHEMA sc IS 'held'; SELECT FROM pg_namespace WHERE nspname = 'sc' FOR UPDATE",
+    );
+    await expect(restoreInPlace(platform, chosen("sc"), service, progress)).rejects.toThrow("lock timeout");
+    await holder.query("ROLLBACK");
+    await holder.end();
+    expect(await as("scapp", "SELECT id FROM sc_here")).toEqual([{ id: 7 }]);
+    expect(cluster.ask("primary", "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'sc\\_%'")).toBe("0");
   });
 });
 

@@ -49,6 +49,10 @@ case $action in
     rm -rf pgdata.gone pgdata.unfinished superseded
     ;;
   discard) # [FOLDER [KEPT]]: what is restored is that kept one, else deleted; back to its name what a killed swap has kept
+    if [ -n "${2:-}" ] && [ -e "$2" ] && [ -e pgdata ] && [ ! -e "$RESTORED" ]; then
+      echo "what was restored is the node's data already: restore finish, and restore undo after that" >&2
+      exit 1
+    fi
     if [ -n "${1:-}" ] && [ -e "$RESTORED" ]; then mv -T "$RESTORED" "$1"; fi
     if [ -n "${2:-}" ] && [ ! -e pgdata ] && [ -e "$2" ]; then mv -T "$2" pgdata; fi
     rm -rf "$RESTORED" "$RESTORED.unfinished"
