@@ -10,6 +10,7 @@ import { metricsPort, serve } from "./serve";
 import { readCopyState } from "./copy/state";
 import { addDrillCommands } from "./drills/commands";
 import { drillFolder, readDrills, readUnderWay } from "./drills/results";
+import { addImportCommands } from "./import/commands";
 import { addRestoreCommands } from "./restore/commands";
 import { addPointCommands } from "./restore/point-commands";
 import { places, settingsFile, stateFolder } from "./settings";
@@ -122,6 +123,8 @@ addDrillCommands(program, say);
 addRestoreCommands(program);
 
 addPointCommands(program, say);
+
+addImportCommands(program, say);
 
 for (const [name, pinned] of [
   ["pin", true],

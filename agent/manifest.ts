@@ -1,13 +1,13 @@
 import type { SequenceValue } from "./proof/dump-contents";
 import type { TableContents } from "./proof/row-sum";
 import type { TableParts } from "./proof/tables";
-import type { BackupClass, BackupKind } from "./schedule";
+import type { BackupClass, StoredKind } from "./schedule";
 
 /** What a proven backup says of itself: `manifest.json` in its folder. Sizes in bytes, durations in seconds, times in ISO 8601. */
 export interface Manifest {
   readonly format: 1;
   readonly id: string;
-  readonly kind: BackupKind;
+  readonly kind: StoredKind;
   readonly classes: readonly BackupClass[];
   /** Of a dump the moment of its snapshot. */
   readonly startedAt: string;
@@ -29,12 +29,22 @@ export interface Manifest {
   readonly accessSha256: string;
   /** Of a dump. */
   readonly logical?: LogicalContents;
+  readonly imported?: ImportedFile;
 }
 
 export interface ManifestFile {
   readonly name: string;
   readonly bytes: number;
   readonly sha256: string;
+}
+
+/** The file a backup was made of that is `imported`. */
+export interface ImportedFile {
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** What of it nobody can know: in words. */
+  readonly unverified: readonly string[];
 }
 
 /** A file of pg_dump's. */

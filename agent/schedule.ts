@@ -11,6 +11,9 @@ export type BackupKind = "logical" | "physical";
 
 export const backupKinds = ["logical", "physical"] as const satisfies readonly BackupKind[];
 
+/** What may be in the store: a backup of the schedule's, or what was made of a file that somebody has brought. */
+export type StoredKind = BackupKind | "imported";
+
 /** The page's times, in the stack's time zone. Where a night has no 02:00, it is the moment the clock jumps to. */
 const patterns: Readonly<Record<BackupClass, string>> = {
   daily: "0 2 * * *",
@@ -26,7 +29,7 @@ export const classesOf: Readonly<Record<BackupKind, readonly BackupClass[]>> = {
 
 /** What the schedule asks of a backup. */
 export interface Made {
-  readonly kind: BackupKind;
+  readonly kind: StoredKind;
   readonly startedAt: Date;
   readonly classes: readonly BackupClass[];
 }

@@ -19,17 +19,24 @@ export interface FoundServer {
   readonly clockAheadSeconds: number;
 }
 
-/** A login as `app`, which reads everything and writes nothing: encrypted, verified, the password from the file. */
+/**
+ * A login as `app`, which reads everything and writes nothing: encrypted, verified, the password from the file.
+ * @param host a server's name; or the folder of a socket, on which everybody is trusted
+ */
 export async function connectAsApp(host: string, settings: AgentSettings, places: Places): Promise<Client> {
   const client = new Client({
     host,
     port: 5432,
     user: "app",
-    password: passwordOf("app", places),
     database: settings.database,
     application_name: "centraldb-backup",
     connectionTimeoutMillis: 10_000,
-    ssl: { ca: readFileSync(`${places.configuration}/tls/authority.crt`, "utf8"), servername: host },
+    ...(host.startsWith("/")
+      ? {}
+      : {
+          password: passwordOf("app", places),
+          ssl: { ca: readFileSync(`${places.configuration}/tls/authority.crt`, "utf8"), servername: host },
+        }),
   });
   client.on("error", () => undefined); // a broken connection also rejects the query in progress
   await client.connect();

@@ -50,6 +50,9 @@ export const stateFolder = ({ store }: Pick<Places, "store">): string => `${stor
 
 export const settingsFile = ({ store }: Pick<Places, "store">): string => `${store}/settings.json`;
 
+/** The variable in which a container that has no volume of backups has them. */
+export const settingsVariable = "SETTINGS";
+
 /** @throws Error where there are none yet, or they are of another version of the program */
 export function readSettings(places: Places): AgentSettings {
   const file = settingsFile(places);

@@ -6,7 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { inALine } from "./failure";
 import type { Manifest, ManifestFile } from "./manifest";
 import type { Kept } from "./retention";
-import type { BackupKind } from "./schedule";
+import type { StoredKind } from "./schedule";
 
 /** A backup in the store. */
 export interface Stored extends Kept {
@@ -50,7 +50,7 @@ export class Store {
   }
 
   /** The folder a run writes into. Its name has seconds: a second run in one has the next. */
-  async begin(kind: BackupKind, asked: Date): Promise<Begun> {
+  async begin(kind: StoredKind, asked: Date): Promise<Begun> {
     for (let startedAt = asked; ; startedAt = new Date(startedAt.getTime() + 1000)) {
       const id = `${startedAt.toISOString().replaceAll(/[-:]|\.\d+/g, "")}-${kind}`;
       const folder = join(this.root, id);
@@ -112,7 +112,7 @@ export class Store {
     else rmSync(file, { force: true });
   }
 
-  pin({ folder }: Stored, pinned: boolean): void {
+  pin({ folder }: Pick<Stored, "folder">, pinned: boolean): void {
     if (pinned) writeFileSync(join(folder, pinName), "", { mode: 0o600 });
     else rmSync(join(folder, pinName), { force: true });
   }

@@ -1,6 +1,8 @@
 import type { Command, Option } from "commander";
 import { backupNow, kindsOf, listBackups, parseBackupId, renderBackups, runAgent } from "./backup";
+import { importBackup } from "./backup-import";
 import { requireEngine } from "./engine";
+import { interrupted } from "./interrupted";
 import { readStack } from "./stack-file";
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
@@ -45,6 +47,15 @@ export function addBackupCommands(program: Command, stackOption: Option): void {
   ).action((options: { stack: string }) => {
     runAgent(stackOf(options), "drill", "drill", "now");
   });
+
+  backupCommand(
+    "import",
+    "Make a backup of a file that pg_dump (SQL) or pg_basebackup (one tar) has written, with gzip or without; it is pinned. Tells what cannot be verified.",
+  )
+    .argument("<file>", "such as backup_20261127.sql or backup_20261127.tar.gz")
+    .action(async (file: string, options: { stack: string }) => {
+      await importBackup(stackOf(options), file, interrupted());
+    });
 
   for (const [name, description] of [
     ["pin", "Keep a backup for ever."],

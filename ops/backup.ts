@@ -93,9 +93,9 @@ export function kindsOf(word: string): readonly BackupKind[] {
  * @throws OperatorError for what cannot be one
  */
 export function parseBackupId(word: string): string {
-  if (/^\d{8}T\d{6}Z-(logical|physical)$/.test(word)) return word;
+  if (/^\d{8}T\d{6}Z-(logical|physical|imported)$/.test(word)) return word;
   throw new OperatorError(
-    `id of a backup: got ${show(word)}, it is like 20261126T170000Z-logical; npm run ops -- backup list has all`,
+    `id of a backup: got ${show(word)}, it is like 20261126T170000Z-logical; npm run ops -- backup list has all, and backup import makes one of a file`,
   );
 }
 
@@ -123,18 +123,20 @@ export function parseBackupList(text: string): BackupList {
 
 /** For a terminal: every backup, and to which points in time they lead. */
 export function renderBackups(list: BackupList): string {
-  const rows = list.backups.map(({ id, kind, classes, startedAt, files, seconds, server, pinned, logical }) => [
-    id,
-    kind,
-    classes.join(", "),
-    since(startedAt),
-    bytes(files.reduce((sum, file) => sum + file.bytes, 0)),
-    duration(seconds.tools + seconds.proof),
-    server.host,
-    logical?.leftOut.map(({ service }) => service).join(", ") ?? "",
-    list.copy?.backups.includes(id) === true ? "yes" : "",
-    pinned ? "for ever" : "",
-  ]);
+  const rows = list.backups.map(
+    ({ id, kind, classes, startedAt, files, seconds, server, pinned, logical, imported }) => [
+      id,
+      kind,
+      imported === undefined ? classes.join(", ") : "",
+      since(startedAt),
+      bytes(files.reduce((sum, file) => sum + file.bytes, 0)),
+      duration(seconds.tools + seconds.proof),
+      server.host,
+      logical?.leftOut.map(({ service }) => service).join(", ") ?? "",
+      list.copy?.backups.includes(id) === true ? "yes" : "",
+      pinned ? "for ever" : "",
+    ],
+  );
   const windows = windowsOf(list);
   return [
     list.backups.length === 0

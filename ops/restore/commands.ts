@@ -5,6 +5,7 @@ import { findService } from "../connect";
 import { requireEngine } from "../engine";
 import { OperatorError } from "../operator-error";
 import { listBackups, parseBackupId } from "../backup";
+import { interrupted } from "../interrupted";
 import { readStack } from "../stack-file";
 import { typed } from "../typed";
 import { restoreInPlace, serviceOfKept, sessionsOfService, swapSchemas } from "./in-place";
@@ -110,12 +111,8 @@ export function addRestoreCommands(program: Command, stackOption: Option): void 
 export async function connect({ stack: name }: Pick<RestoreOptions, "stack">): Promise<Platform> {
   const stack = readStack(name);
   requireEngine(stack.dockerHost);
-  const stop = new AbortController();
-  process.on("SIGINT", () => {
-    if (!stop.signal.aborted) say("is stopped: what is half done is undone");
-    stop.abort(new OperatorError("stopped"));
-  });
-  return { ...(await platformOf(stack)), signal: stop.signal };
+  const signal = interrupted();
+  return { ...(await platformOf(stack)), signal };
 }
 
 async function beside(platform: Platform, wanted: Wanted, options: RestoreOptions): Promise<void> {

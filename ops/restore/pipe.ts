@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import type { Readable } from "node:stream";
 import { BackupFailure } from "../../agent/failure";
 import { lastWords } from "../../agent/limits";
 import { dockerVariables } from "../../components/cluster/docker-cli";
@@ -8,6 +9,10 @@ interface PipeOptions {
   readonly host: string | undefined;
   /** Ends both. */
   readonly signal: AbortSignal;
+  /** What the first one reads. @default nothing */
+  readonly input?: Readable;
+  /** What the last one writes, as it comes. */
+  readonly say?: (text: string) => void;
 }
 
 /** What a command of the docker CLI wrote on standard error, of which only the end is kept, and how it ended. */
@@ -22,7 +27,10 @@ const keptOfStderr = 4_000;
  * Runs commands of the docker CLI at once, the output of each the next one's input.
  * @throws BackupFailure in the words of the last that fails: of whom its input has broken off says so, and the one before why
  */
-export async function pipe(commands: readonly (readonly string[])[], { host, signal }: PipeOptions): Promise<void> {
+export async function pipe(
+  commands: readonly (readonly string[])[],
+  { host, signal, input, say }: PipeOptions,
+): Promise<void> {
   const running = commands.map((args) =>
     spawn("docker", args, {
       stdio: ["pipe", "pipe", "pipe"],
@@ -49,8 +57,11 @@ export async function pipe(commands: readonly (readonly string[])[], { host, sig
     const next = running[index + 1];
     // Who does not read any more is told of by its exit status.
     child.stdin.on("error", () => undefined);
-    if (index === 0) child.stdin.end();
-    if (next === undefined) child.stdout.resume();
+    if (index === 0) {
+      if (input === undefined) child.stdin.end();
+      else input.on("error", (error) => child.stdin.destroy(error)).pipe(child.stdin);
+    }
+    if (next === undefined) child.stdout.on("data", (text: Buffer) => say?.(text.toString()));
     else child.stdout.pipe(next.stdin);
     next?.on("close", () => child.kill());
   });

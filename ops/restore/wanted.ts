@@ -42,10 +42,12 @@ export function choose(
   const all = plan.services.map(({ code }) => code).filter((code) => !without.includes(code));
   const services = service === undefined ? all : [service];
   const dumps = backups.filter((backup) => backup.logical !== undefined);
+  // A file that somebody has brought is older than the day it came in.
+  const own = dumps.filter(({ kind }) => kind === "logical");
   const lacks = ({ logical }: Manifest) => services.filter((code) => logical?.services.includes(code) !== true);
   const backup =
     id === undefined
-      ? (dumps.findLast((one) => lacks(one).length === 0) ?? dumps.at(-1))
+      ? (own.findLast((one) => lacks(one).length === 0) ?? own.at(-1))
       : dumps.find((one) => one.id === id);
   if (backup === undefined) {
     const known = dumps.map((one) => one.id).join(", ");
