@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { DatabaseError, escapeIdentifier, type ClientBase } from "pg";
+import { DatabaseError, escapeIdentifier, escapeLiteral, type ClientBase } from "pg";
+import { restoreLoginBegin } from "../../components/access/plan-items";
 import { tierRole } from "../../services/service";
 import { BackupFailure } from "../failure";
 
@@ -54,7 +55,7 @@ export async function asOwner<T>(
 ): Promise<T> {
   const owner = tierRole(service, "owner");
   // A name of its own each time: somebody may make an object depend on the last one, and so keep it.
-  const begin = `${owner}_restore_`;
+  const begin = restoreLoginBegin(service);
   const login = { role: begin + randomBytes(4).toString("hex"), owner };
   const [role, here] = [escapeIdentifier(login.role), escapeIdentifier(database)];
   const { rows } = await superuser.query<{ left: string }>(
@@ -73,7 +74,14 @@ export async function asOwner<T>(
 /** One that something depends on stays, and logs in no more: the audit names it. */
 async function forget(superuser: ClientBase, { role, owner }: OwnerLogin, service: string): Promise<void> {
   const name = escapeIdentifier(role);
-  await superuser.query(`ALTER ROLE ${name} NOLOGIN`);
+  // Code of the service may have the row of its own role: whoever has it is ended, and then nobody else gets it first.
+  await endSessions(superuser, role, service);
+  const ended = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = ${escapeLiteral(role)}`;
+  await superuser.query(`${ended}; ALTER ROLE ${name} NOLOGIN`).catch((error: unknown) => {
+    if (error instanceof DatabaseError)
+      throw new ServerTaken(service, `keeps its login of a restore: ${error.message}`);
+    throw error;
+  });
   await endSessions(superuser, role, service);
   // What such a login made before it became the owner is the owner's.
   const drop = `REASSIGN OWNED BY ${name} TO ${escapeIdentifier(owner)}; DROP OWNED BY ${name}; DROP ROLE ${name}`;

@@ -1,11 +1,19 @@
+import { randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { execa } from "execa";
 import { Client } from "pg";
+import { renderLookHba } from "../../components/cluster/configuration/pg-hba";
 import { runTool, toolEnvironment, type ToolOptions } from "../tool";
 
 /** Where the container's own programs look. */
 const socket = "/var/run/postgresql";
+
+/** Of this container itself. */
+const hbaFile = join(tmpdir(), "centraldb-pg_hba.conf");
 
 /** A server on a data directory that is to become a node's: with the stack's configuration, and durable. */
 export interface RestoredServer {
@@ -35,8 +43,12 @@ export interface Replay {
 /** Starts it; in recovery it accepts connections when it is consistent. */
 export async function startRestored(data: string, node: string, options: ToolOptions): Promise<RestoredServer> {
   const { configuration } = options.places;
+  // Roles are as they were then, with their passwords and rights: nobody of a service gets in before both are the stack's.
+  await writeFile(hbaFile, renderLookHba(), { mode: 0o600 });
+  // A name to log in with may have line breaks: a line of the server's own bears a word nobody knows.
+  const own = randomBytes(8).toString("hex");
   const settings = {
-    hba_file: `${configuration}/pg_hba.conf`,
+    hba_file: hbaFile,
     ident_file: `${configuration}/pg_ident.conf`,
     ssl_cert_file: `${configuration}/tls/${node}.crt`,
     ssl_key_file: `${configuration}/tls/${node}.key`,
@@ -46,7 +58,7 @@ export async function startRestored(data: string, node: string, options: ToolOpt
     primary_conninfo: "",
     primary_slot_name: "",
     wal_retrieve_retry_interval: "500ms",
-    log_line_prefix: "%m [%p] %q%u@%d ",
+    log_line_prefix: `%m [%p] ${own} %qsession of %u@%d `,
     lc_messages: "C",
     ...(await atLeastAsThen(data, options)),
   };
@@ -59,12 +71,12 @@ export async function startRestored(data: string, node: string, options: ToolOpt
     // Of its own process group: who ends the agent leaves the server's end to it.
     detached: true,
   });
+  const ofServer = new RegExp(`^[^[]*\\[\\d+\\] ${own} (FATAL|PANIC|WARNING): +(.*)$`);
   let [fault, held] = ["", ""];
   createInterface({ input: running.stderr }).on("line", (line) => {
     process.stderr.write(`${line}\n`);
-    // Of the server itself: whoever is not let in makes a FATAL too, with the name of a role in front.
-    const [, , what = ""] = /^[^[]*\[\d+\] (FATAL|PANIC|WARNING): +(.*)$/.exec(line) ?? [];
-    if (/ (FATAL|PANIC): /.test(line)) fault = what === "" ? fault : what;
+    const [, severity = "", what = ""] = ofServer.exec(line) ?? [];
+    if (severity === "FATAL" || severity === "PANIC") fault = what;
     if (what.includes("insufficient parameter settings")) held = what;
   });
   return {

@@ -23,7 +23,7 @@ export async function endSessions(superuser: ClientBase, roles: readonly string[
   await endLogins(superuser);
   const ended = await endAll(superuser, roles);
   await until("sessions of frozen services do not end", async () => {
-    const sessions = "SELECT FROM pg_stat_activity WHERE usename = ANY ($1)";
+    const sessions = "SELECT FROM pg_stat_activity WHERE split_part(usename::text, '_restore_', 1) = ANY ($1)";
     return (await superuser.query(sessions, [roles])).rowCount === 0;
   });
   return early + ended;

@@ -1,4 +1,4 @@
-import type { ResolvedService, Tier } from "../../services/service";
+import { tierRole, type ResolvedService, type Tier } from "../../services/service";
 import type { ObjectType, Privilege } from "./privileges";
 
 /**
@@ -117,6 +117,14 @@ export const platformRole = "platform";
 export const superuserRole = "postgres";
 /** The page's role for dumps and monitoring: reads everything, writes nothing. Not a tier. */
 export const dumpRole = "app";
+
+/** What the name of a service's login begins with that restores its schema; see agent/restore/owner-login.ts. */
+export function restoreLoginBegin(code: string): string {
+  return `${tierRole(code, "owner")}_restore_`;
+}
+
+/** Of all of them, as a regular expression. */
+export const restoreLoginPattern = "own_restore_[0-9a-f]{8}$";
 /** The page's role for replication. */
 export const replicationRole = "repl";
 /** Holds the guard's functions and what only the platform looks at. */

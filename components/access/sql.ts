@@ -123,7 +123,11 @@ function endFrozenSessions(plan: Plan): string[] {
   const roles = frozenRoles(plan).map((role) => escapeLiteral(role));
   return roles.length === 0
     ? []
-    : [`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename IN (${roles.join(", ")})`];
+    : [
+        // The logins of a restore too, which are the owner's.
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+          WHERE split_part(usename::text, '_restore_', 1) IN (${roles.join(", ")})`,
+      ];
 }
 
 /** Roles of frozen services that are there: no login from now on, and the settings of the plan. */

@@ -1,3 +1,4 @@
+import { execFile } from "node:child_process";
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -47,6 +48,27 @@ describe("a session that takes the lock table", () => {
     ]);
     await waitFor(async () => (await logIn("agapp")) === "let in");
     await expect(owner.query("SELECT 1")).rejects.toThrow();
+  });
+});
+
+describe("the login of a restore", () => {
+  const role = "gtown_restore_0123abcd";
+  it("gets in by the socket only, whatever password code of its service has given it, and is ended with its service", async () => {
+    const make = `CREATE ROLE ${role} LOGIN IN ROLE gtown PASSWORD 'its own'; GRANT CONNECT ON DATABASE appdb TO ${role}`;
+    cluster.ask("primary", make);
+    await expect(cluster.login("primary", role, "its own")).rejects.toThrow("pg_hba.conf rejects connection");
+    const { names } = cluster;
+    const sleeping = ["exec", names.primary.container, "psql", "-U", role, "-d", "appdb", "-c", "SELECT pg_sleep(600)"];
+    const ended = new Promise<string>((resolve) => execFile("docker", sleeping, (_, __, stderr) => resolve(stderr)));
+    const sessions = `SELECT count(*) FROM pg_stat_activity WHERE usename = '${role}'`;
+    await waitFor(() => cluster.ask("primary", sessions) === "1");
+    const said: string[] = [];
+    if (gatherer === undefined) throw new Error("the registry is too short");
+    const stack = { name: "dev", settings: cluster.settings, dockerHost: undefined };
+    endSessionsOfService(gatherer, tiers, stack, (text) => said.push(text));
+    expect(said[0]).toBe(`${names.primary.container}: ended 1 sessions of gtown, gtapp, gtuser`);
+    expect(await ended).toContain("terminating connection");
+    cluster.ask("primary", `DROP OWNED BY ${role}; DROP ROLE ${role}`);
   });
 });
 

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,8 @@ import type { NodeName } from "../../components/naming";
 import { services } from "../../services/registry";
 import { backupAgent, type BackupAgent } from "../support/backup";
 import { prepareCluster, type TestCluster } from "../support/cluster";
+import { knockAt } from "../support/knock";
+import { fakePassword } from "../support/mocks";
 import { pointInTime, type PointInTime } from "../support/point-in-time";
 import { run } from "../support/run";
 import { waitFor } from "../support/wait";
@@ -63,12 +65,17 @@ async function received(primary: NodeName = "primary"): Promise<void> {
 const allSteps = "SELECT string_agg(step, ' ') FROM gt.gt_steps";
 const steps = (node: NodeName = "primary") => cluster.ask(node, allSteps);
 /** What a restore shows, before it is the primary. */
-function shown(node: NodeName = "primary"): string {
+function shown(node: NodeName = "primary", query = allSteps): string {
   const { status, output } = run("docker", [
-    ...["exec", looking(node), "psql", "-XAtU", "postgres", "-d", "appdb", "-c", allSteps],
+    ...["exec", looking(node), "psql", "-XAtU", "postgres", "-d", "appdb", "-c", query],
   ]);
   if (status !== 0) throw new Error(output);
   return output.trim();
+}
+/** What a login over the network gets there, from the other container. */
+function asOnLook(user: string, password: string): string {
+  const to = `host=${looking("primary")} dbname=appdb user=${user} password='${password}' sslmode=require`;
+  return cluster.exec("replica", "psql", "-XAt", to, "-c", allSteps).output.trim();
 }
 const timeline = () => Number(cluster.ask("primary", "SELECT timeline_id FROM pg_control_checkpoint()"));
 const folders = (node: NodeName = "primary") =>
@@ -93,13 +100,19 @@ describe("a restore to a time", () => {
     cluster.ask("primary", `ALTER ROLE gtapp PASSWORD '${passwords.get("gtapp") ?? ""}'`);
     two = await step("two");
     await received();
-    const lines = await point.restore({ toTime: one.time });
+    const knocking = knockAt(looking("primary"));
+    const lines = await point.restore({ toTime: one.time }).finally(() => knocking.stop());
+    expect(knocking.answered()).toBeGreaterThan(0);
     expect(lines.filter((line) => line.includes("-restore is at "))).toEqual([
       expect.stringMatching(
         /^\S+-primary-restore is at 20.*: its last transaction is of 20\S+Z, LSN \w+\/\w+; it is paused and can only be read$/,
       ),
     ]);
     expect([shown(), steps()]).toEqual(["one", "one two"]);
+    // Roles have the passwords and rights of then: nobody of a service is let in, whichever password it has.
+    expect(asOnLook("gtapp", "another one at that time")).toContain("no pg_hba.conf entry");
+    expect(asOnLook("gtapp", passwords.get("gtapp") ?? "")).toContain("no pg_hba.conf entry");
+    expect(asOnLook("app", fakePassword("app-password"))).toBe("one");
     // The same again says the same, also after the engine was restarted; another one is not begun beside it.
     run("docker", ["kill", looking("primary")]);
     expect((await point.restore({ toTime: one.time })).join()).toContain("-restore is at ");
@@ -125,6 +138,14 @@ describe("a restore to a time", () => {
 
   it("becomes the primary, with the stack's passwords, and goes on where it was killed", async () => {
     await point.restore({ toTime: one.time });
+    // Whoever looks could write when it is promoted.
+    const ended = new Promise<string>((resolve) => {
+      const query = ["psql", "-U", "app", "-d", "appdb", "-c", "SELECT pg_sleep(600)"];
+      execFile("docker", ["exec", looking("primary"), ...query], (_, __, stderr) => resolve(stderr));
+    });
+    await waitFor(() => shown("primary", "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'") === "1");
+    await expect(point.finish("promoted")).rejects.toThrow("killed");
+    expect(await ended).toContain("terminating connection due to administrator command");
     run("docker", ["kill", looking("primary")]);
     const primary = cluster.names.primary.container;
     await expect(point.finish(`${cluster.names.replica.container} stopped`)).rejects.toThrow("killed");

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parseBackupList } from "../../ops/backup";
 import { run, type Ran } from "../support/run";
 import { prepareStack, type TestStack } from "../support/stack";
 import { waitFor } from "../support/wait";
@@ -9,6 +10,8 @@ beforeAll(async () => {
   stack = await prepareStack({ "centraldb:extensions": ["citext"] });
   ok(stack.up());
   await hasBase();
+  // It recovers to the end of the WAL there is: what a test does then it would find.
+  await waitFor(() => listed().drills.length > 0, 300);
 });
 afterAll(() => stack.clean());
 
@@ -17,12 +20,11 @@ function ok({ status, output }: Ran): string {
   return output;
 }
 
+const listed = () => parseBackupList(ok(stack.ops("backup", "list", "--json")));
+
 /** The stretch of WAL that grows has a base backup. */
 async function hasBase(): Promise<void> {
-  await waitFor(() => {
-    const { wal } = JSON.parse(stack.ops("backup", "list", "--json").stdout) as { wal: { bases: string[] }[] };
-    return (wal.at(-1)?.bases.length ?? 0) > 0;
-  }, 120);
+  await waitFor(() => (listed().wal.at(-1)?.bases.length ?? 0) > 0, 120);
 }
 
 function ask(query: string, node = "primary"): string {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { memoryOf } from "../../components/cluster/configuration/memory";
 import { memoryDemand, memoryWarning } from "../../components/cluster/configuration/memory-demand";
-import { renderPgHba, renderPgIdent } from "../../components/cluster/configuration/pg-hba";
+import { renderLookHba, renderPgHba, renderPgIdent } from "../../components/cluster/configuration/pg-hba";
 import {
   postgresqlConf,
   renderPostgresqlConf,
@@ -182,6 +182,7 @@ describe("pg_hba.conf", () => {
     expect(rules("offered")).toEqual([
       "local all all peer map=operators",
       "local replication repl peer map=operators",
+      "host all /own_restore_[0-9a-f]{8}$ all reject",
       "hostssl replication repl samenet scram-sha-256",
       "host all repl all reject",
       "host all app samenet scram-sha-256",
@@ -191,13 +192,23 @@ describe("pg_hba.conf", () => {
     expect(renderPgIdent()).toContain("operators root all\noperators postgres all\n");
   });
 
+  it("lets operators in only, by a socket or encrypted, where the server is restored and has the rights of then", () => {
+    const lines = renderLookHba()
+      .split("\n")
+      .filter((line) => line !== "" && !line.startsWith("#"));
+    expect(lines.map((line) => line.replace(/ +#.*/, ""))).toEqual([
+      "local all all peer map=operators",
+      "hostssl appdb postgres,app all scram-sha-256",
+    ]);
+  });
+
   it("refuses the roles of frozen services before all else", () => {
     expect(rules("required", ["gtown", "gtapp", "gtuser"])[0]).toBe("host all gtown,gtapp,gtuser all reject");
     expect(rules("required", ["gtown"]).slice(1)).toEqual(rules("required"));
   });
 
   it("asks for encryption of whoever comes from outside the container, where the stack requires it", () => {
-    expect(rules("required").slice(2)).toEqual([
+    expect(rules("required").slice(3)).toEqual([
       "hostssl replication repl samenet scram-sha-256",
       "host all repl all reject",
       "hostssl all app samenet scram-sha-256",

@@ -1,4 +1,4 @@
-import { dumpRole, replicationRole, superuserRole } from "../../access/plan-items";
+import { dumpRole, replicationRole, restoreLoginPattern, superuserRole } from "../../access/plan-items";
 import { database, type Settings } from "../../settings-rules";
 
 /** One line of pg_hba.conf. */
@@ -18,16 +18,18 @@ export const trustedSystemUsers = ["root", "postgres"] as const;
 
 const operators = "peer map=operators";
 
+const onSocket: HostRule = {
+  type: "local",
+  database: "all",
+  user: "all",
+  address: "",
+  method: operators,
+  reason: "docker exec … psql -U app: the system user is asked, see pg_ident.conf",
+};
+
 /** First match decides. Nobody is trusted, not even on 127.0.0.1: the healthcheck needs no login. */
 const rules: readonly HostRule[] = [
-  {
-    type: "local",
-    database: "all",
-    user: "all",
-    address: "",
-    method: operators,
-    reason: "docker exec … psql -U app: the system user is asked, see pg_ident.conf",
-  },
+  onSocket,
   {
     type: "local",
     database: "replication",
@@ -35,6 +37,14 @@ const rules: readonly HostRule[] = [
     address: "",
     method: operators,
     reason: "docker exec … pg_basebackup -U repl",
+  },
+  {
+    type: "host",
+    database: "all",
+    user: `/${restoreLoginPattern}`,
+    address: "all",
+    method: "reject",
+    reason: "the login of a restore, which code of a service may have given a password",
   },
   {
     type: "hostssl",
@@ -79,6 +89,33 @@ const rules: readonly HostRule[] = [
 ];
 
 /**
+ * Of a server that is restored to a point in time, and has the passwords and the rights of then: services are let in when it is the
+ * primary, with those of today. Until then it is for operators.
+ */
+const lookRules: readonly HostRule[] = [
+  onSocket,
+  {
+    type: "hostssl",
+    database,
+    user: `${superuserRole},${dumpRole}`,
+    address: "all",
+    method: "scram-sha-256",
+    reason: "an operator who looks at it, with the password of then",
+  },
+];
+
+const written = "# Written from components/cluster/configuration/pg-hba.ts.";
+
+/** pg_hba.conf's text for a server that is only looked at. */
+export function renderLookHba(): string {
+  return [written, ...lookRules.map(renderRule), ""].join("\n");
+}
+
+function renderRule({ type, database: to, user, address, method, reason }: HostRule): string {
+  return `${[type, to, user, address, method].filter((word) => word !== "").join(" ")}  # ${reason}`;
+}
+
+/**
  * pg_hba.conf's text.
  * @param frozen roles of frozen services: they are refused before the server looks into a catalog, whatever they do to its catalogs
  */
@@ -95,11 +132,8 @@ export function renderPgHba({ tls }: Pick<Settings, "tls">, frozen: readonly str
     .flatMap((rule) =>
       tls === "required" && rule.type === "host" && rule.method !== "reject" ? encrypted(rule) : [rule],
     )
-    .map(
-      ({ type, database: to, user, address, method, reason }) =>
-        `${[type, to, user, address, method].filter((word) => word !== "").join(" ")}  # ${reason}`,
-    );
-  return ["# Written by pulumi up from components/cluster/configuration/pg-hba.ts.", ...lines, ""].join("\n");
+    .map(renderRule);
+  return [written, ...lines, ""].join("\n");
 }
 
 /** What shares a container's network is as near as its socket. */
@@ -111,5 +145,5 @@ function encrypted(rule: HostRule): HostRule[] {
 /** pg_ident.conf's text. */
 export function renderPgIdent(): string {
   const lines = trustedSystemUsers.map((user) => `operators ${user} all`);
-  return ["# Written by pulumi up from components/cluster/configuration/pg-hba.ts.", ...lines, ""].join("\n");
+  return [written, ...lines, ""].join("\n");
 }

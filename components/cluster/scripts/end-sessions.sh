@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Ends the sessions of the roles in the arguments, and logins of theirs under way, by the titles of their processes, and prints
-# how many there were. It needs no login: whoever fills the lock table keeps everybody out, the superuser too. What it sends is
+# Ends the sessions of the roles in the arguments, of the logins of a restore that become one of them, and logins under way, by the
+# titles of their processes, and prints how many there were. It needs no login: whoever fills the lock table keeps everybody out, the superuser too. What it sends is
 # what pg_terminate_backend sends. Environment: NODE (the server's cluster_name).
 set -euo pipefail
 
@@ -11,7 +11,9 @@ sessions() {
     title=$(tr '\0' ' ' 2> /dev/null < "$process/cmdline") || continue # it has ended
     for role in "$@"; do
       # postgres: pg16-primary: gtapp appdb 172.18.0.1(51234) idle in transaction
-      [[ $title != "postgres: $NODE: $role "* ]] || echo "${process#/proc/}"
+      case $title in
+        "postgres: $NODE: $role "* | "postgres: $NODE: ${role}_restore_"*) echo "${process#/proc/}" ;;
+      esac
     done
   done
 }

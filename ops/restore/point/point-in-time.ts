@@ -71,7 +71,7 @@ function howToLook(place: RestorePlace): readonly string[] {
   const [finish, discard] = choices(place.stack);
   return [
     `  look at it:           docker exec -it ${lookContainer(place)} psql -U postgres -d ${database}`,
-    `                        or on ${addressOf(place)}, with the passwords of then`,
+    `                        or on ${addressOf(place)}, as app or postgres with the password of then; nobody else gets in`,
     `  make it the primary:  ${finish}`,
     `  throw it away:        ${discard}`,
   ];

@@ -8,9 +8,12 @@ import { askLook, readFromLook } from "./look";
 import { lookContainer, type RestorePlace } from "./place";
 
 const promoteSeconds = 3600;
+const endOthers =
+  "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
 
-/** Ends the recovery, where there is one: a new timeline begins. */
+/** Ends the recovery, where there is one: a new timeline begins, and a session that has only read could write. */
 export function promote(place: RestorePlace): void {
+  askLook(place, "postgres", endOthers);
   const sql = `SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote(true, ${promoteSeconds}) ELSE true END`;
   if (askLook(place, "postgres", sql) === "t") return;
   throw new OperatorError(
