@@ -31,6 +31,8 @@ export interface Stretch {
   readonly first: Pick<Segment, "timeline" | "number"> | undefined;
   /** In order. */
   readonly segments: readonly Segment[];
+  /** Base backups, by id, that do not lead to it though timeline and place in the log might. */
+  readonly foreign: readonly string[];
 }
 
 /** `0/3000028` in bytes. */
@@ -65,7 +67,7 @@ export class WalArchive {
       return {
         ...{ folder, begunAt: timeOf(name), systemIdentifier: identifierOf(folder), received },
         // The primary has no WAL before a slot's begin: it is the first there was, or all before was deleted.
-        ...{ first: received[0], segments: segmentsOf(folder) },
+        ...{ first: received[0], segments: segmentsOf(folder), foreign: foreignTo(folder) },
       };
     });
   }
@@ -86,7 +88,19 @@ export class WalArchive {
     const folder = join(this.root, begunAt.toISOString().replaceAll(/[-:.]/g, ""));
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await writeFile(join(folder, identifierFile), `${systemIdentifier}\n`, { mode: 0o600 });
-    return { folder, begunAt, systemIdentifier, received: [], first: undefined, segments: [] };
+    return { folder, begunAt, systemIdentifier, received: [], first: undefined, segments: [], foreign: [] };
+  }
+
+  /**
+   * The same where the server is of another history from now on, at a place in the log where it may have been before.
+   * @param bases by id, all there are: none of them leads to what comes next
+   */
+  async beginApart(bases: readonly string[]): Promise<void> {
+    const last = this.stretches().at(-1);
+    if (last === undefined) return;
+    // An empty one is as good as a new one.
+    const { folder } = last.first === undefined ? last : await this.begin(last.systemIdentifier);
+    await writeFile(join(folder, foreignFile), bases.map((id) => `${id}\n`).join(""), { mode: 0o600 });
   }
 
   /** Compresses what is complete. The receiver knows its segments by either name. */
@@ -161,11 +175,12 @@ export function lastReceived({ received }: Stretch): Stretch["first"] {
  * The stretch that has the WAL after a base backup. By cluster, timeline and place in the log: a clock may have been wrong, and what was
  * restored to a point in time may be the primary on an older timeline again.
  */
-export function stretchOf({ manifest }: Stored, stretches: readonly Stretch[]): Stretch | undefined {
+export function stretchOf({ id, manifest }: Stored, stretches: readonly Stretch[]): Stretch | undefined {
   const end = segmentNumber(manifest.wal.stop);
   return stretches.findLast(
-    ({ received, first, systemIdentifier }) =>
+    ({ received, first, systemIdentifier, foreign }) =>
       systemIdentifier === manifest.server.systemIdentifier &&
+      !foreign.includes(id) &&
       first !== undefined &&
       first.number <= end &&
       leadsOnFrom(received, manifest.wal.timeline, end),
@@ -197,6 +212,14 @@ function receivedIn(folder: string): Stretch["received"] {
 }
 
 const identifierFile = "system-identifier";
+const foreignFile = "foreign-bases";
+/** Files of a stretch that are no WAL and go where it goes. */
+export const stretchFiles: readonly string[] = [identifierFile, foreignFile];
+
+function foreignTo(folder: string): readonly string[] {
+  const file = join(folder, foreignFile);
+  return existsSync(file) ? readFileSync(file, "utf8").split("\n").filter(Boolean) : [];
+}
 
 function identifierOf(folder: string): string {
   const file = join(folder, identifierFile);

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { BackupFailure, inALine } from "../failure";
 import { readSettings, stateFolder, type Places } from "../settings";
 import { differences, type Store, type Stored } from "../store";
-import type { Stretch, WalArchive } from "../wal-archive";
+import { stretchFiles, type Stretch, type WalArchive } from "../wal-archive";
 import { copyAndCompare, copyFiles, filesThere, rclone } from "./rclone";
 import { forgetCopyState, forgetRemoved, notedRemoved, readCopyState, writeCopyState, type CopyState } from "./state";
 
@@ -174,7 +174,7 @@ async function copyWal(
   await copyAndCompare(folder, to, ending(".gz"), options);
   if (fresh.length > 0) await rclone(["delete", to], ending(".partial"), options);
   const entries = readdirSync(folder).filter((entry) => !entry.endsWith(".tmp"));
-  const others = entries.filter((entry) => /\.history$|^system-identifier$/.test(entry));
+  const others = entries.filter((entry) => entry.endsWith(".history") || stretchFiles.includes(entry));
   await copyAndCompare(folder, to, others, options);
   if (performance.now() - (grownAt.get(to) ?? -Infinity) > growingMs) {
     // Not compared: it grows meanwhile.

@@ -48,10 +48,8 @@ export function addPointCommands(program: Command, say: (line: string) => void):
     .description("let what is received next stand by itself: it does not follow what is there")
     .action(async () => {
       process.umask(0o077);
-      const archive = new WalArchive(places.store);
-      const last = archive.stretches().at(-1);
-      // An empty one is as good as a new one.
-      if (last?.first !== undefined) await archive.begin(last.systemIdentifier);
+      const bases = new Store(places.store).readable().backups.filter(({ kind }) => kind === "physical");
+      await new WalArchive(places.store).beginApart(bases.map(({ id }) => id));
     });
 }
 

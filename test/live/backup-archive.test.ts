@@ -220,6 +220,24 @@ describe("the archive of WAL", () => {
     expect([1, 2, 3].map(ofTimeline)).toEqual([broughtBack, restored, broughtBack]);
   });
 
+  it("of a history the primary was brought back to has none of the bases there were, wherever in the log it begins", async () => {
+    const store = new Store(folder);
+    await store.prepare();
+    const archive = new WalArchive(folder);
+    const left = await archive.current("7");
+    for (const number of [7, 8]) segment(left.folder, number);
+    await backup(store, "2026-11-12T00:00:00.000Z", "physical", "0/8000028");
+    const [base] = store.list().backups;
+    await archive.beginApart([base?.id ?? never()]);
+    const broughtBack = archive.stretches().at(-1) ?? never();
+    expect(broughtBack.folder).not.toBe(left.folder);
+    // What comes in has not reached the base's place yet.
+    writeFileSync(join(broughtBack.folder, `${name(7)}.partial`), "");
+    expect(stretchOf(base ?? never(), archive.stretches())?.folder).toBe(left.folder);
+    await backup(store, "2026-11-13T00:00:00.000Z", "physical", "0/8000028");
+    expect(stretchOf(store.list().backups[1] ?? never(), archive.stretches())?.folder).toBe(broughtBack.folder);
+  });
+
   it("of another cluster is a stretch of its own, and takes nothing from the bases before", async () => {
     const store = new Store(folder);
     await store.prepare();
