@@ -54,7 +54,13 @@ beforeEach(() => {
   said = [];
   progress = steps(9, (line) => said.push(line));
 });
-afterAll(() => cluster.clean());
+afterAll(() => {
+  run("docker", ["rm", "-f", "-v", looking()]);
+  cluster.clean();
+});
+
+/** The container in which a restore to a point in time is looked at. */
+const looking = () => `${cluster.names.primary.container}-restore`;
 
 async function as(role: string, sql: string): Promise<unknown[]> {
   const client = await cluster.login("primary", role);
@@ -123,6 +129,16 @@ describe("a restore that a person stops", () => {
     now();
     await ended;
     expect(said.join("\n")).toMatch(/gt in \d/);
+    await nothingIsLeft();
+  });
+
+  it("beside leaves nothing either where it is restored already, and is being compared", async () => {
+    const { to, now } = stopped();
+    const stopping = steps(9, (line) => {
+      if (line.includes("compare it")) now();
+    });
+    const wanted = chosen(dumps.ready, { service: "gt" });
+    await expect(restoreBeside(to, wanted, "appdb_restored_20261127t000003", stopping)).rejects.toThrow(/^stopped$/);
     await nothingIsLeft();
   });
 
@@ -203,6 +219,6 @@ describe("a restore for which the disk has no room", () => {
     }
     const { stdout } = cluster.exec("primary", "ls", "/var/lib/postgresql/data");
     expect(stdout.trim().split("\n")).toEqual(["pgdata"]);
-    expect(run("docker", ["inspect", `${cluster.names.primary.container}-restore`]).status).not.toBe(0);
+    expect(run("docker", ["inspect", looking()]).status).not.toBe(0);
   });
 });
