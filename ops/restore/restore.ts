@@ -10,7 +10,7 @@ import { bytes } from "../status/format";
 import { auditRestored, verdict } from "./audit";
 import { originStatement, type Origin } from "./databases";
 import { asSuperuser, findNodes, planBeside, type Platform } from "./platform";
-import { refuseDifferences, type Steps } from "./steps";
+import { refuseDifferences, secondsSince, type Steps } from "./steps";
 import { freeKiB, transfer } from "./transfer";
 import { isWhole, type Wanted } from "./wanted";
 
@@ -80,7 +80,7 @@ async function restoreEach(
       if (!(error instanceof OperatorError) || platform.signal?.aborted) throw error;
       failed.push({ code, why: error.message });
     });
-    if (services.length > 1) steps.say(`${code} in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+    if (services.length > 1) steps.say(`${code} in ${secondsSince(began)} s`);
   }
   if (failed.length === 0) return;
   const codes = failed.map(({ code }) => code).join(" ");

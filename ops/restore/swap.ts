@@ -12,7 +12,7 @@ import { auditRestored, verdict } from "./audit";
 import { originOf, originStatement, takenPlace, takenStatement, type TakenPlace } from "./databases";
 import { asSuperuser, findNodes, type Platform } from "./platform";
 import { endSessions } from "./sessions";
-import { stamp, type Steps } from "./steps";
+import { secondsSince, stamp, type Steps } from "./steps";
 
 /** In which nobody of a service is. */
 const elsewhere = "postgres";
@@ -82,8 +82,7 @@ async function exchangeAlone(platform: Platform, database: string, kept: string,
       const ended = await asSuperuser(platform, elsewhere, (superuser) =>
         exchange(superuser, platform.plan.grants, database, kept, endRoles),
       );
-      const seconds = ((performance.now() - began) / 1000).toFixed(1);
-      return [`${ended} sessions were ended; nobody was let in for ${seconds} s`, undefined];
+      return [`${ended} sessions were ended; nobody was let in for ${secondsSince(began)} s`, undefined];
     } finally {
       process.off("SIGINT", ignore);
     }

@@ -4,6 +4,7 @@ import { database } from "../../../components/settings-rules";
 import { typed } from "../../typed";
 import { OperatorError } from "../../operator-error";
 import type { Platform } from "../platform";
+import { secondsSince } from "../steps";
 import { followLook, hasLook, isolateLook, removeLook, startLook } from "./look";
 import {
   containerOf,
@@ -17,7 +18,7 @@ import {
 } from "./place";
 import { asThePlanSays, promote } from "./promote";
 import { auditPrimary, followAgain, startPrimary, stopServers, takePlace } from "./switch";
-import { secondsSince, timed } from "./timed";
+import { timed } from "./timed";
 
 export interface FinishOptions {
   /** The database's name as a person has typed it; undefined: asks. */

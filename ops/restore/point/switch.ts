@@ -8,8 +8,9 @@ import { acceptsConnections, ownNodes } from "../../lifecycle/nodes";
 import { OperatorError } from "../../operator-error";
 import { auditRestored } from "../audit";
 import { asSuperuser, type Platform } from "../platform";
+import { secondsSince } from "../steps";
 import { containerOf, inVolume, lookInto, peerPlace, type RestorePlace } from "./place";
-import { secondsSince, timed } from "./timed";
+import { timed } from "./timed";
 
 type Say = (line: string) => void;
 
