@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { OperatorError } from "../../ops/operator-error";
 import { restoreBeside } from "../../ops/restore/restore";
-import { restoreInPlace } from "../../ops/restore/in-place";
+import { restoreInPlace, swapSchemas } from "../../ops/restore/in-place";
 import type { Platform } from "../../ops/restore/platform";
 import { steps, type Steps } from "../../ops/restore/steps";
 import { choose, type Wanted } from "../../ops/restore/wanted";
@@ -9,7 +9,7 @@ import { services } from "../../services/registry";
 import type { ResolvedService } from "../../services/service";
 import { backupAgent, type BackupAgent } from "../support/backup";
 import { prepareCluster, type TestCluster } from "../support/cluster";
-import { opsCopy } from "../support/ops-copy";
+import { opsCopy, type OpsCopy, type RunningOps } from "../support/ops-copy";
 import { pointInTime } from "../support/point-in-time";
 import { platformOn } from "../support/restore";
 import { run } from "../support/run";
@@ -19,6 +19,7 @@ import { waitFor } from "../support/wait";
 let cluster: TestCluster;
 let agent: BackupAgent;
 let platform: Platform;
+let ops: OpsCopy;
 let said: string[];
 let progress: Steps;
 /** Ids of dumps: one that is restored at once; one in which ag waits where it is restored, until it is ended. */
@@ -49,12 +50,14 @@ beforeAll(async () => {
   );
   dumps.waiting = await dump();
   platform = platformOn(cluster);
+  ops = opsCopy(cluster, services.slice(0, 3));
 });
 beforeEach(() => {
   said = [];
   progress = steps(9, (line) => said.push(line));
 });
 afterAll(() => {
+  ops.clean();
   run("docker", ["rm", "-f", "-v", looking()]);
   cluster.clean();
 });
@@ -100,6 +103,14 @@ async function isRestoring(): Promise<string> {
   let login = "";
   await waitFor(() => (login = inDatabase("postgres", sleeping)) !== "");
   return login;
+}
+
+/** A command that is restoring ag. */
+async function begun(...args: readonly string[]): Promise<RunningOps> {
+  const command = ops.start(...args);
+  const tooEarly = command.ended.then(() => Promise.reject(new Error(command.output())));
+  await Promise.race([isRestoring(), tooEarly]);
+  return command;
 }
 
 /** Asserts that of a restore no database, login, session or process is there any more. */
@@ -167,22 +178,30 @@ describe("a restore that a person stops", () => {
   });
 
   it("by Ctrl-C at the keyboard undoes what is half done, and fails", async () => {
-    const ops = opsCopy(cluster, services.slice(0, 3));
-    try {
-      for (const how of [[], ["--in-place", "--yes", "ag"]]) {
-        const restore = ops.start("restore", dumps.waiting, "--service", "ag", ...how);
-        const tooEarly = restore.ended.then(() => Promise.reject(new Error(restore.output())));
-        await Promise.race([isRestoring(), tooEarly]);
-        restore.interrupt();
-        expect(await restore.ended, restore.output()).toBe(1);
-        expect(restore.output()).toMatch(/is stopped: what is half done is undone\n[^]*\nstopped\n$/);
-        await nothingIsLeft();
-        expect(await as("agapp", "SELECT count(*)::int AS n FROM ag_rows")).toEqual([{ n: 6 }]);
-      }
-    } finally {
-      ops.clean();
+    for (const how of [[], ["--in-place", "--yes", "ag"]]) {
+      const restore = await begun("restore", dumps.waiting, "--service", "ag", ...how);
+      restore.interrupt();
+      expect(await restore.ended, restore.output()).toBe(1);
+      expect(restore.output()).toMatch(/is stopped: what is half done is undone\n[^]*\nstopped\n$/);
+      await nothingIsLeft();
+      expect(await as("agapp", "SELECT count(*)::int AS n FROM ag_rows")).toEqual([{ n: 6 }]);
     }
   });
+});
+
+it("a restore in place that was killed is made again, and what the service had at first can come back", async () => {
+  const restore = await begun("restore", dumps.waiting, "--service", "ag", "--in-place", "--yes", "ag");
+  restore.kill();
+  await restore.ended;
+  await expect(cluster.login("primary", "agapp")).rejects.toThrow("too many connections");
+  await restoreInPlace(platform, chosen(dumps.ready, { service: "ag" }), serviceOf("ag"), progress);
+  expect(await as("agapp", "SELECT count(*)::int AS n FROM ag_rows")).toEqual([{ n: 5 }]);
+  await nothingIsLeft();
+  const kept = cluster.ask("primary", "SELECT nspname FROM pg_namespace WHERE nspname ~ '^ag_before_' ORDER BY 1");
+  const [atFirst = "", ...others] = kept.split("\n");
+  expect(others).toHaveLength(1);
+  await swapSchemas(platform, serviceOf("ag"), atFirst, progress);
+  expect(await as("agapp", "SELECT count(*)::int AS n FROM ag_rows")).toEqual([{ n: 6 }]);
 });
 
 describe("a restore for which the disk has no room", () => {

@@ -22,6 +22,8 @@ export interface RunningOps {
   output(): string;
   /** Ctrl-C: the whole group gets it. */
   interrupt(): void;
+  /** As the kernel does when memory is short. */
+  kill(): void;
   /** Its exit status. */
   readonly ended: Promise<number | null>;
 }
@@ -82,6 +84,7 @@ export function opsCopy(cluster: TestCluster, services: readonly Service[]): Ops
       return {
         output: () => text,
         interrupt: () => process.kill(-(child.pid ?? NaN), "SIGINT"),
+        kill: () => process.kill(-(child.pid ?? NaN), "SIGKILL"),
         ended: new Promise((resolve) => child.once("close", resolve)),
       };
     },
