@@ -9,6 +9,7 @@ import { services } from "../../services/registry";
 import type { ResolvedService } from "../../services/service";
 import { backupAgent, type BackupAgent } from "../support/backup";
 import { prepareCluster, type TestCluster } from "../support/cluster";
+import { opsCopy } from "../support/ops-copy";
 import { platformOn } from "../support/restore";
 import { run } from "../support/run";
 import { waitFor } from "../support/wait";
@@ -100,23 +101,38 @@ function freeze(pid: number): void {
   run("docker", ["exec", "--detach", cluster.names.primary.container, "bash", "-c", script]);
 }
 
-/** Programs of gt that log in again and again, and write each time where they are. */
+/** Programs of gt that write where they are, stay until they are ended, and log in again at once. */
 function logInAgainAndAgain(loops: readonly number[]): { stop(): void } {
   const { container } = cluster.names.primary;
   const password = cluster.target("primary").passwords.get("gtapp") ?? "";
   const script = `for ((token = 1; ; token++)); do
       [ ! -e /tmp/enough ] || exit
-      psql -qXh 127.0.0.1 -U gtapp -d appdb -c "INSERT INTO gt.gt_tokens VALUES ($1, $token)"
+      psql -qXh 127.0.0.1 -U gtapp -d appdb -c "INSERT INTO gt.gt_tokens VALUES ($1, $token)" -c "SELECT pg_sleep(3600)"
     done`;
   for (const loop of loops) {
     const env = ["--env", `PGPASSWORD=${password}`];
     run("docker", ["exec", "--detach", ...env, container, "bash", "-c", script, "bash", String(loop)]);
   }
-  return { stop: () => cluster.exec("primary", "touch", "/tmp/enough") };
+  return {
+    stop: () => {
+      cluster.exec("primary", "touch", "/tmp/enough");
+      cluster.ask("primary", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'gtapp'");
+    },
+  };
 }
 
+/** A login of sc that takes its time: it has the database already, and is no session yet. */
+async function logInSlowly(): Promise<void> {
+  const password = cluster.target("primary").passwords.get("scapp") ?? "";
+  const env = ["--env", `PGPASSWORD=${password}`, "--env", "PGOPTIONS=-c post_auth_delay=600"];
+  const psql = ["psql", "-Xh", "127.0.0.1", "-U", "scapp", "-d", "appdb", "-c", "SELECT"];
+  run("docker", ["exec", "--detach", ...env, cluster.names.primary.container, ...psql]);
+  await waitFor(() => / scapp appdb \S+ startup/.test(processes()));
+}
+const processes = () => run("docker", ["top", cluster.names.primary.container]).output;
+
 describe("a swap", () => {
-  it("goes through where sessions do not end at once and logins keep coming; nobody is left in what it was", async () => {
+  it("goes through where sessions do not end at once, a login takes its time and others keep coming; nobody is left in what it was", async () => {
     const loops = [1, 2, 3];
     const tokens = (database: string, which: "min" | "max") =>
       loops.map((loop) =>
@@ -130,7 +146,9 @@ describe("a swap", () => {
         const { rows } = await client.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
         freeze(rows[0]?.pid ?? 0);
       }
+      await logInSlowly();
       await swap();
+      expect(processes()).not.toContain(" scapp appdb ");
       for (const client of slow) await expect(client.query("SELECT")).rejects.toThrow();
       expect(inDatabase("postgres", `SELECT usename FROM pg_stat_activity WHERE datname = '${other}'`)).toBe("");
       await waitFor(() => tokens("appdb", "max").every((token) => token > 0));
@@ -147,7 +165,12 @@ describe("a swap", () => {
     const waiting = `SELECT query_start FROM pg_stat_activity WHERE application_name = 'centraldb-restore' AND wait_event_type = 'Lock'`;
     const attempts = new Set<string>();
     const swapped = swap();
-    await waitFor(() => attempts.add(inDatabase("postgres", waiting)).delete("") || attempts.size > 1);
+    const seen = waitFor(() => {
+      attempts.add(inDatabase("postgres", waiting)).delete("");
+      return attempts.size > 1;
+    });
+    await Promise.race([seen, swapped]);
+    expect(attempts.size).toBe(2);
     await holder.query("ROLLBACK");
     await holder.end();
     await swapped;
@@ -178,8 +201,16 @@ describe("a swap", () => {
     await cluster.caughtUp("primary");
     expect((await reading.query("SELECT current_database() AS name")).rows).toEqual([{ name: kept }]);
     cluster.ask("primary", "GRANT USAGE ON SCHEMA sc TO gtapp");
-    other = await swapDatabases(platform, name, progress);
-    expect(other).toBe(kept);
+    const ops = opsCopy(cluster, services.slice(0, 3));
+    try {
+      // Nothing is ended any more, and nothing asked.
+      const again = ops.start("restore", "swap", name);
+      expect(await again.ended, again.output()).toBe(0);
+      expect(again.output()).toContain(`appdb is ${name} now; what it was is ${kept}\n`);
+    } finally {
+      ops.clean();
+    }
+    other = kept;
     expect(rowsOf("gt_rows")).not.toBe(before);
     await expect(reading.query("SELECT")).rejects.toThrow();
     expect(cluster.ask("primary", "SELECT has_schema_privilege('gtapp', 'sc', 'USAGE')")).toBe("f");
