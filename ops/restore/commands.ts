@@ -15,7 +15,7 @@ import { findNodes, platformOf, type Platform } from "./platform";
 import { checkFile, restoreBeside } from "./restore";
 import { stamp, steps, type Steps } from "./steps";
 import { choose, isWhole, type Wanted } from "./wanted";
-import { requireWhole, sessionsOf, swapDatabases } from "./swap";
+import { requireWhole, sessionsOf, swapDatabases, swapOf } from "./swap";
 
 interface RestoreOptions {
   readonly stack: string;
@@ -99,6 +99,10 @@ export function addRestoreCommands(program: Command, stackOption: Option): void 
           options,
         );
         return swapSchemas(platform, service, name, steps(2, say));
+      }
+      if ((await swapOf(platform, name)) !== undefined) {
+        await swapDatabases(platform, name, steps(1, say));
+        return;
       }
       await requireWhole(platform, name);
       await swap(platform, name, steps(2, say), options);

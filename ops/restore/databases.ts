@@ -15,11 +15,41 @@ export interface Origin {
   readonly complete: boolean;
 }
 
+/** What the services' own database was before it took that place, as its comment keeps it. */
+export interface TakenPlace {
+  /** Name of the database. */
+  readonly was: string;
+  /** Name under which the one before it is kept. */
+  readonly kept: string;
+}
+
 const mark = "centraldb: ";
 
 /** The statement that writes down what a database is. */
 export function originStatement(database: string, origin: Origin): string {
-  return `COMMENT ON DATABASE ${identifier(database)} IS ${escapeLiteral(mark + JSON.stringify(origin))}`;
+  return comment(database, origin);
+}
+
+/** The statement that writes down what the services' own database was. */
+export function takenStatement(taken: TakenPlace): string {
+  return comment(live, taken);
+}
+
+function comment(database: string, what: Origin | TakenPlace): string {
+  return `COMMENT ON DATABASE ${identifier(database)} IS ${escapeLiteral(mark + JSON.stringify(what))}`;
+}
+
+/**
+ * What the services' own database was; undefined where it never took another's place.
+ * @param superuser in any database
+ */
+export async function takenPlace(superuser: ClientBase): Promise<TakenPlace | undefined> {
+  const { rows } = await superuser.query<{ comment: string | null }>(
+    "SELECT shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = $1",
+    [live],
+  );
+  const text = rows[0]?.comment ?? "";
+  return text.startsWith(mark) ? (JSON.parse(text.slice(mark.length)) as TakenPlace) : undefined;
 }
 
 /**

@@ -10,7 +10,7 @@ import { bytes } from "../status/format";
 import { auditRestored, verdict } from "./audit";
 import { originStatement, type Origin } from "./databases";
 import { asSuperuser, findNodes, planBeside, type Platform } from "./platform";
-import { refuseDifferences, type Steps } from "./steps";
+import { refuseDifferences, secondsSince, type Steps } from "./steps";
 import { freeKiB, transfer } from "./transfer";
 import { isWhole, type Wanted } from "./wanted";
 
@@ -36,7 +36,7 @@ export async function restoreBeside(platform: Platform, wanted: Wanted, name: st
   const { plan } = platform;
   const { services, table } = wanted;
   await checkFile(platform, wanted, steps);
-  const orDrop = async (error: unknown) => {
+  const orDrop = async (error: unknown): Promise<never> => {
     await drop(platform, name);
     throw error;
   };
@@ -52,7 +52,7 @@ export async function restoreBeside(platform: Platform, wanted: Wanted, name: st
     })
     .catch(orDrop);
   await steps.run("compare it with the backup's manifest, and ask the audit", async () => {
-    const differing = await letIn(platform, name, () => compare(platform, wanted, name));
+    const differing = await compareBeside(platform, wanted, name).catch(orDrop);
     const findings = await asSuperuser(platform, name, (superuser) =>
       auditRestored(planBeside(plan, name), superuser, undefined),
     );
@@ -80,7 +80,7 @@ async function restoreEach(
       if (!(error instanceof OperatorError) || platform.signal?.aborted) throw error;
       failed.push({ code, why: error.message });
     });
-    if (services.length > 1) steps.say(`${code} in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+    if (services.length > 1) steps.say(`${code} in ${secondsSince(began)} s`);
   }
   if (failed.length === 0) return;
   const codes = failed.map(({ code }) => code).join(" ");
@@ -131,13 +131,15 @@ async function drop(platform: Platform, name: string): Promise<void> {
 }
 
 /** Lets the role that compares into a database beside the services' own, as long as that takes. */
-async function letIn<T>(platform: Platform, name: string, work: () => T): Promise<T> {
+async function compareBeside(platform: Platform, wanted: Wanted, name: string): Promise<readonly string[]> {
   const connect = `CONNECT ON DATABASE ${identifier(name)}`;
   await asSuperuser(platform, name, (superuser) => superuser.query(`GRANT ${connect} TO ${dumpRole}`));
   try {
-    return work();
+    return compare(platform, wanted, name);
   } finally {
     await asSuperuser(platform, name, (superuser) => superuser.query(`REVOKE ${connect} FROM ${dumpRole}`));
+    // Ctrl-C while it is compared is heard of only now.
+    platform.signal?.throwIfAborted();
   }
 }
 

@@ -16,7 +16,7 @@ export function steps(total: number, write: (line: string) => void): Steps {
     run: async (name, work) => {
       number++;
       const began = performance.now();
-      const took = () => `${((performance.now() - began) / 1000).toFixed(1)} s`;
+      const took = () => `${secondsSince(began)} s`;
       write(`${number}/${total} ${name}`);
       try {
         const [result, value] = await work();
@@ -31,6 +31,11 @@ export function steps(total: number, write: (line: string) => void): Steps {
       write(`    ${printable(line)}`);
     },
   };
+}
+
+/** `1.5`; since a time of performance.now(). */
+export function secondsSince(begun: number): string {
+  return ((performance.now() - begun) / 1000).toFixed(1);
 }
 
 /** `20261127t101500`, in UTC: part of a name that needs no quotes. */

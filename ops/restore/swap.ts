@@ -9,10 +9,10 @@ import { endSessionsScript } from "../../components/cluster/node-script";
 import { database as live } from "../../components/settings-rules";
 import { OperatorError } from "../operator-error";
 import { auditRestored, verdict } from "./audit";
-import { originOf, originStatement } from "./databases";
+import { originOf, originStatement, takenPlace, takenStatement, type TakenPlace } from "./databases";
 import { asSuperuser, findNodes, type Platform } from "./platform";
 import { endSessions } from "./sessions";
-import { stamp, type Steps } from "./steps";
+import { secondsSince, stamp, type Steps } from "./steps";
 
 /** In which nobody of a service is. */
 const elsewhere = "postgres";
@@ -26,6 +26,12 @@ export async function sessionsOf(platform: Platform, database: string): Promise<
     ),
   );
   return rows[0]?.sessions ?? 0;
+}
+
+/** What a swap has done that was killed behind its renames; undefined where none of this database was. */
+export async function swapOf(platform: Platform, database: string): Promise<TakenPlace | undefined> {
+  const taken = await asSuperuser(platform, elsewhere, takenPlace);
+  return taken?.was === database ? taken : undefined;
 }
 
 /** @throws OperatorError where a database may not take the services' place */
@@ -43,24 +49,9 @@ export async function requireWhole(platform: Platform, database: string): Promis
  */
 export async function swapDatabases(platform: Platform, database: string, steps: Steps): Promise<string> {
   const { stack, plan } = platform;
-  await requireWhole(platform, database);
-  const kept = `${live}_before_${stamp(new Date())}`;
-  await steps.run(`swap ${live} and ${database}`, async () => {
-    // A person at the keyboard who is in doubt must not leave the services without a database.
-    const ignore = () => steps.say("it is done in a moment");
-    process.on("SIGINT", ignore);
-    try {
-      const endRoles = () => endProcesses(platform);
-      const began = performance.now();
-      const ended = await asSuperuser(platform, elsewhere, (superuser) =>
-        exchange(superuser, plan.grants, database, kept, endRoles),
-      );
-      const seconds = ((performance.now() - began) / 1000).toFixed(1);
-      return [`${ended} sessions were ended; nobody was let in for ${seconds} s`, undefined];
-    } finally {
-      process.off("SIGINT", ignore);
-    }
-  });
+  const done = await swapOf(platform, database);
+  const kept = done?.kept ?? `${live}_before_${stamp(new Date())}`;
+  if (done === undefined) await exchangeAlone(platform, database, kept, steps);
   steps.say(`${live} is ${database} now; what it was is ${kept}`);
   steps.say(`to undo it: npm run ops -- restore swap ${kept} --stack ${stack.name}`);
   const { primary } = findNodes(stack);
@@ -76,6 +67,26 @@ export async function swapDatabases(platform: Platform, database: string, steps:
     return [verdict(findings, steps), undefined];
   });
   return kept;
+}
+
+/** The part of a swap in which nobody is let in. */
+async function exchangeAlone(platform: Platform, database: string, kept: string, steps: Steps): Promise<void> {
+  await requireWhole(platform, database);
+  await steps.run(`swap ${live} and ${database}`, async () => {
+    // A person at the keyboard who is in doubt must not leave the services without a database.
+    const ignore = () => steps.say("it is done in a moment");
+    process.on("SIGINT", ignore);
+    try {
+      const endRoles = () => endProcesses(platform);
+      const began = performance.now();
+      const ended = await asSuperuser(platform, elsewhere, (superuser) =>
+        exchange(superuser, platform.plan.grants, database, kept, endRoles),
+      );
+      return [`${ended} sessions were ended; nobody was let in for ${secondsSince(began)} s`, undefined];
+    } finally {
+      process.off("SIGINT", ignore);
+    }
+  });
 }
 
 async function exchange(
@@ -116,7 +127,7 @@ async function exchange(
         `ALTER DATABASE ${identifier(live)} RENAME TO ${identifier(kept)}`,
         `ALTER DATABASE ${identifier(database)} RENAME TO ${identifier(live)}`,
         originStatement(kept, { is: "before", backup: null, only: null, complete: true }),
-        `COMMENT ON DATABASE ${identifier(live)} IS NULL`,
+        takenStatement({ was: database, kept }),
         ...moved,
         ...[live, kept].map((name) => `ALTER DATABASE ${identifier(name)} ALLOW_CONNECTIONS true`),
         "COMMIT",

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { superuserRole } from "../../components/access/plan-items";
 import { originStatement } from "../../ops/restore/databases";
 import { restoreBeside } from "../../ops/restore/restore";
 import { restoreInPlace, serviceOfKept, swapSchemas } from "../../ops/restore/in-place";
@@ -11,7 +10,7 @@ import { services } from "../../services/registry";
 import { backupAgent, type BackupAgent } from "../support/backup";
 import { prepareCluster, type TestCluster } from "../support/cluster";
 import { furnish } from "../support/furnish";
-import { fakePassword } from "../support/mocks";
+import { platformOn } from "../support/restore";
 
 // What `npm run ops -- restore` does on a running stack: beside, in place, swapped, undone.
 let cluster: TestCluster;
@@ -36,12 +35,7 @@ beforeAll(async () => {
     "gtown",
     "TRUNCATE gt_child; DELETE FROM gt_kinds WHERE id > 10; INSERT INTO gt_kinds (c, n) SELECT 'red', 1 FROM generate_series(1, 5)",
   );
-  const { passwords, ...target } = cluster.target("primary");
-  platform = {
-    stack: { name: "dev", settings: cluster.settings, dockerHost: undefined },
-    plan: cluster.plan,
-    logins: { ...target, passwords: new Map([...passwords, [superuserRole, fakePassword("postgres-password")]]) },
-  };
+  platform = platformOn(cluster);
 });
 afterAll(() => cluster.clean());
 

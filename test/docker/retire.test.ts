@@ -6,7 +6,6 @@ import { renderPlan } from "../../components/access/sql";
 import { dropRetired, surveyRetired } from "../../components/lifecycle/survey-retired";
 import { describeViolation } from "../../ops/effect-test/attempt";
 import { testEffect } from "../../ops/effect-test/effect-test";
-import type { Platform } from "../../ops/restore/platform";
 import { steps } from "../../ops/restore/steps";
 import { proveRetirement, requireRetirable } from "../../ops/retire/retire";
 import { bringBack, chooseKept } from "../../ops/retire/unretire";
@@ -16,7 +15,7 @@ import { resolveService, type ResolvedService, type Service } from "../../servic
 import { backupAgent, type BackupAgent } from "../support/backup";
 import { prepareCluster, type TestCluster } from "../support/cluster";
 import { furnish } from "../support/furnish";
-import { fakePassword } from "../support/mocks";
+import { platformOn } from "../support/restore";
 
 // The end of a service and its way back on a running stack, without Pulumi: the proof, the drop, the restore. One after the other.
 const registry = services.slice(0, 3);
@@ -121,12 +120,7 @@ it("it is dropped with its roles on both servers, a second time nothing is, and 
 it("it comes back into an empty schema as it was, from the pinned backup and not from a newer one of the empty schema", async () => {
   await asSuperuser(renderPlan(cluster.plan, verifiers));
   expect(agent.run("now", "logical").output).toContain("is proven");
-  const { passwords, ...target } = cluster.target("primary");
-  const platform: Platform = {
-    stack,
-    plan: cluster.plan,
-    logins: { ...target, passwords: new Map([...passwords, [superuserRole, fakePassword("postgres-password")]]) },
-  };
+  const platform = platformOn(cluster);
   const wanted = chooseKept(stack, gatherer(), undefined);
   expect(wanted.backup.id).toBe(backup);
   await bringBack(platform, gatherer(), wanted, { unpin: true }, say);

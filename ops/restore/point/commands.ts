@@ -1,13 +1,11 @@
 import type { Command, Option } from "commander";
-import { planAccess } from "../../../components/access/plan";
 import { database } from "../../../components/settings-rules";
-import { targetOfStack } from "../../audit/target";
 import { requireEngine } from "../../engine";
 import { refuseWhileUpdating } from "../../lifecycle/update-lock";
 import { pulumiEnvironment } from "../../pulumi-cli";
-import { readRegistry } from "../../registry-file";
 import { readStack, type Stack } from "../../stack-file";
-import { finishPoint, undoPoint, type FinishOptions } from "./finish";
+import { platformOf } from "../platform";
+import { finishPoint, undoPoint } from "./finish";
 import { discardPoint, restoreToPoint } from "./point-in-time";
 import { parseLookPort, parseTarget, type TargetOptions } from "./target";
 
@@ -62,11 +60,9 @@ interface SecondOptions {
 }
 
 async function bringIn(work: typeof finishPoint, { stack: name, yes: confirmed }: SecondOptions): Promise<void> {
-  const stack = stackOf(name);
-  const plan = planAccess(await readRegistry(stack.settings), { database, extensions: stack.settings.extensions });
+  const platform = await platformOf(stackOf(name));
   refuseWhileUpdating(name, pulumiEnvironment());
-  const options: FinishOptions = { plan, target: targetOfStack(stack), confirmed, say };
-  const findings = await work(stack, options);
+  const findings = await work(platform, { confirmed, say });
   if (findings.length > 0) process.exitCode = 2;
 }
 

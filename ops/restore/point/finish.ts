@@ -1,12 +1,10 @@
-import type { Plan } from "../../../components/access/plan-items";
 import { dataMount, keptPrefix } from "../../../components/backup/restore-files";
 import { dockerNames, peerOf } from "../../../components/naming";
 import { database } from "../../../components/settings-rules";
 import { typed } from "../../typed";
-import type { Finding } from "../../audit/finding";
-import type { AuditTarget } from "../../audit/target";
 import { OperatorError } from "../../operator-error";
-import type { Stack } from "../../stack-file";
+import type { Platform } from "../platform";
+import { secondsSince } from "../steps";
 import { followLook, hasLook, isolateLook, removeLook, startLook } from "./look";
 import {
   containerOf,
@@ -19,13 +17,10 @@ import {
   type RestorePlace,
 } from "./place";
 import { asThePlanSays, promote } from "./promote";
-import { auditRestored, followAgain, startPrimary, stopServers, takePlace } from "./switch";
-import { secondsSince, timed } from "./timed";
+import { auditPrimary, followAgain, startPrimary, stopServers, takePlace } from "./switch";
+import { timed } from "./timed";
 
 export interface FinishOptions {
-  readonly plan: Plan;
-  /** The stack's server and passwords. */
-  readonly target: AuditTarget;
   /** The database's name as a person has typed it; undefined: asks. */
   readonly confirmed: string | undefined;
   readonly say: (line: string) => void;
@@ -37,7 +32,8 @@ export interface FinishOptions {
  * @returns what the audit found
  * @throws OperatorError where there is no restore, another name was typed, or a step fails: the same command goes on then
  */
-export async function finishPoint(stack: Stack, options: FinishOptions): Promise<readonly Finding[]> {
+export async function finishPoint(platform: Platform, options: FinishOptions): Promise<readonly string[]> {
+  const { stack } = platform;
   const place = findPlace(stack);
   const { note } = place;
   if (note === undefined) {
@@ -46,7 +42,7 @@ export async function finishPoint(stack: Stack, options: FinishOptions): Promise
     );
   }
   if (note.phase !== "swapped" && !isHalfWay(place)) await confirm(place, note, options);
-  return bringIn(place, note, options);
+  return bringIn(platform, place, note, options);
 }
 
 /**
@@ -54,8 +50,8 @@ export async function finishPoint(stack: Stack, options: FinishOptions): Promise
  * can be undone too.
  * @throws OperatorError where none is kept, or a restore is there that was not finished
  */
-export async function undoPoint(stack: Stack, options: FinishOptions): Promise<readonly Finding[]> {
-  const place = findPlace(stack);
+export async function undoPoint(platform: Platform, options: FinishOptions): Promise<readonly string[]> {
+  const place = findPlace(platform.stack);
   if (place.note !== undefined && place.note.from === null) {
     throw new OperatorError(
       `a restore to ${place.note.target} is there: restore finish or restore discard, then again`,
@@ -68,7 +64,7 @@ export async function undoPoint(stack: Stack, options: FinishOptions): Promise<r
   const note = place.note ?? { phase: "recovering", target: `the data kept as ${from}`, from, keepAs: null };
   if (note.phase !== "swapped" && !isHalfWay(place)) await confirm(place, note, options);
   if (place.note === undefined) inVolume(place, "stage", JSON.stringify(note), from);
-  return bringIn({ ...place, note }, note, options);
+  return bringIn(platform, { ...place, note }, note, options);
 }
 
 /** Killed between the two renames: there is no way to ask for. */
@@ -95,13 +91,17 @@ async function confirm(place: RestorePlace, { target }: RestoreNote, { confirmed
   }
 }
 
-async function bringIn(place: RestorePlace, begun: RestoreNote, options: FinishOptions): Promise<readonly Finding[]> {
-  const { plan, target, say } = options;
+async function bringIn(
+  platform: Platform,
+  place: RestorePlace,
+  begun: RestoreNote,
+  { say }: FinishOptions,
+): Promise<readonly string[]> {
   let note = begun;
   if (note.phase === "recovering") {
     await goOnLooking(place, note, say);
     timed(say, "promoted", () => promote(place));
-    timed(say, "passwords of the stack, and the plan", () => asThePlanSays(place, plan, target));
+    timed(say, "passwords of the stack, and the plan", () => asThePlanSays(place, platform));
     note = { ...note, phase: "ready", keepAs: keptName(new Date()) };
     const ready = JSON.stringify(note);
     timed(say, "shut down cleanly", () => {
@@ -121,7 +121,7 @@ async function bringIn(place: RestorePlace, begun: RestoreNote, options: FinishO
     await startPrimary(place, say);
     say(`nobody got in for ${secondsSince(begun)} s`);
   } else await startPrimary(place, say);
-  const findings = await auditRestored(plan, target, say);
+  const findings = await auditPrimary(platform, say);
   await followAgain(place, say);
   removeLook(place);
   inVolume(place, "done");

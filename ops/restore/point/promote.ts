@@ -1,9 +1,9 @@
-import { dumpRole, replicationRole, superuserRole, type Plan } from "../../../components/access/plan-items";
+import { dumpRole, replicationRole, superuserRole } from "../../../components/access/plan-items";
 import { scramVerifier } from "../../../components/access/scram";
 import { renderLogins, renderPasswordNotes, renderPlan, type Verifiers } from "../../../components/access/sql";
 import { database } from "../../../components/settings-rules";
-import type { AuditTarget } from "../../audit/target";
 import { OperatorError } from "../../operator-error";
+import type { Platform } from "../platform";
 import { askLook, readFromLook } from "./look";
 import { lookContainer, type RestorePlace } from "./place";
 
@@ -25,27 +25,28 @@ export function promote(place: RestorePlace): void {
  * Gives every role the stack's password and the plan's rights, before the services get in: as they were at the target nobody is let in,
  * a service that was frozen since neither.
  */
-export function asThePlanSays(place: RestorePlace, plan: Plan, target: AuditTarget): void {
-  const verifiers = verifiersOf(place, plan, target);
+export function asThePlanSays(place: RestorePlace, platform: Platform): void {
+  const { plan } = platform;
+  const verifiers = verifiersOf(place, platform);
   askLook(place, database, renderLogins(plan, verifiers));
   askLook(place, database, renderPlan(plan, verifiers));
   askLook(place, database, renderPasswordNotes());
 }
 
 /** Of the services and the superuser the stack's outputs have the passwords, of the others the configuration's volume. */
-function verifiersOf(place: RestorePlace, plan: Plan, { logins, name }: AuditTarget): Verifiers {
+function verifiersOf(place: RestorePlace, { plan, logins, stack }: Platform): Verifiers {
   const pgpass = readFromLook(place, "/etc/centraldb/pgpass").split("\n");
   const inFile = [dumpRole, replicationRole].flatMap((role): [string, string][] => {
     const begin = `*:*:*:${role}:`;
     const line = pgpass.find((one) => one.startsWith(begin));
     return line === undefined ? [] : [[role, line.slice(begin.length)]];
   });
-  const passwords = new Map([...(logins?.passwords ?? []), ...inFile]);
+  const passwords = new Map([...logins.passwords, ...inFile]);
   const wanted = [superuserRole, ...plan.roles.filter(({ login }) => login).map((role) => role.name)];
   const missing = wanted.filter((role) => !passwords.has(role));
   if (missing.length > 0) {
     throw new OperatorError(
-      `${name} has no password of ${missing.join(", ")}: npm run up makes what is missing, then again`,
+      `stack ${stack.name} has no password of ${missing.join(", ")}: npm run up makes what is missing, then again`,
     );
   }
   return new Map(wanted.map((role) => [role, scramVerifier(role, passwords.get(role) ?? "")]));

@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Plan } from "../../../components/access/plan-items";
 import { agentFile } from "../../../components/backup/agent-file";
 import { answerTimeoutMs, docker } from "../../../components/cluster/docker-cli";
 import { findVolumes } from "../../../components/cluster/survey";
 import { dockerNames, peerOf } from "../../../components/naming";
-import { audit } from "../../audit/audit";
-import { describeFinding, type Finding } from "../../audit/finding";
-import { open, type AuditTarget } from "../../audit/target";
+import { database } from "../../../components/settings-rules";
 import { acceptsConnections, ownNodes } from "../../lifecycle/nodes";
 import { OperatorError } from "../../operator-error";
+import { auditRestored } from "../audit";
+import { asSuperuser, type Platform } from "../platform";
+import { secondsSince } from "../steps";
 import { containerOf, inVolume, lookInto, peerPlace, type RestorePlace } from "./place";
-import { secondsSince, timed } from "./timed";
+import { timed } from "./timed";
 
 type Say = (line: string) => void;
 
@@ -63,16 +63,16 @@ export async function startPrimary(place: RestorePlace, say: Say): Promise<void>
 }
 
 /** As who audits from outside: the passwords of the stack are tried. */
-export async function auditRestored(plan: Plan, target: AuditTarget, say: Say): Promise<readonly Finding[]> {
+export async function auditPrimary(platform: Platform, say: Say): Promise<readonly string[]> {
+  const { plan, logins, stack } = platform;
   const begun = performance.now();
-  await open(target);
-  const findings = await audit(plan, target.superuser, target.logins).finally(() => target.superuser.end());
-  for (const finding of findings) say(`  ${describeFinding(finding)}`);
+  const findings = await asSuperuser(platform, database, (superuser) => auditRestored(plan, superuser, logins));
+  for (const finding of findings) say(`  ${finding}`);
   const verdict =
     findings.length === 0
       ? "is what the plan says"
       : `is not what the plan says: ${findings.length} findings, see npm run ops -- audit`;
-  say(`${target.name} ${verdict}: ${secondsSince(begun)} s`);
+  say(`stack ${stack.name} ${verdict}: ${secondsSince(begun)} s`);
   return findings;
 }
 
