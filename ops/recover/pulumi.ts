@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { appendFileSync, readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { docker } from "../../components/cluster/docker-cli";
 import { containerType, networkType } from "../../components/lifecycle/state";
@@ -20,13 +20,7 @@ export function importState(
   text: string,
   env: NodeJS.ProcessEnv,
 ): "imported" | "there" {
-  const file = `Pulumi.${stack.name}.yaml`;
-  const salt = saltOf(state);
-  // Where it was never committed pulumi would make another, and take any passphrase for it.
-  if (salt !== undefined && !/^encryptionsalt:/m.test(readFileSync(join(projectFolder, file), "utf8"))) {
-    appendFileSync(join(projectFolder, file), `encryptionsalt: ${salt}\n`);
-  }
-  pulumi(stack, env, ["stack", "select", "--create", stack.name]);
+  makeStack(stack, saltOf(state), env);
   const known = exportState(stack.name, env);
   if ((known?.resources?.length ?? 0) === 0) {
     pulumi(stack, env, ["stack", "import", "--stack", stack.name], text);
@@ -41,6 +35,20 @@ export function importState(
     `pulumi has a state of stack ${stack.name} that is not the second copy's, and it stays: move it away ` +
       `(mv .pulumi-state .pulumi-state.other), or look at the backend you are logged in to; then again`,
   );
+}
+
+/** Where the salt was never committed pulumi would make another, and take any passphrase for it. */
+function makeStack(stack: Stack, salt: string | undefined, env: NodeJS.ProcessEnv): void {
+  const file = join(projectFolder, `Pulumi.${stack.name}.yaml`);
+  const text = readFileSync(file, "utf8");
+  const isMissing = salt !== undefined && !/^encryptionsalt:/m.test(text);
+  if (isMissing) writeFileSync(file, `${text.replace(/\n?$/, "\n")}encryptionsalt: ${salt}\n`);
+  try {
+    pulumi(stack, env, ["stack", "select", "--create", stack.name]);
+  } catch (error) {
+    if (isMissing) writeFileSync(file, text);
+    throw error;
+  }
 }
 
 /** What a restore to a point in time needs of the platform. Both nodes are there as a restore leaves them: stopped. */

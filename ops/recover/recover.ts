@@ -29,7 +29,7 @@ export async function recover(stack: Stack, from: string | undefined, say: Say):
   const state = parseState(copy.state);
   const flaw = stateFlaw(state, stack);
   if (state === undefined || flaw !== undefined) {
-    throw new OperatorError(`--from: state/${stack.name}.json in ${printable(folder)}: ${flaw ?? "it cannot be read"}`);
+    throw new OperatorError(`${printable(folder)}/state/${stack.name}.json: ${flaw ?? "it cannot be read"}`);
   }
   const own = pulumiEnvironment();
   const typed = saltOf(state) !== undefined && lacksPassphrase(own) ? await askPassphrase(stack) : undefined;

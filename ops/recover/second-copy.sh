@@ -31,7 +31,7 @@ case $1 in
     parts=()
     # The backups come last: where they are, all is.
     for part in wal backups; do [ ! -d "$part" ] || parts+=("$part"); done
-    as_owner backups tar --mode=u=rwX,go= -cf - "${parts[@]}" | gosu postgres tar -C /backups/unfinished -xf -
+    as_owner backups tar --format=posix --mode=u=rwX,go= -cf - "${parts[@]}" | gosu postgres tar -C /backups/unfinished -xf -
     sync -f /backups
     for part in "${parts[@]}"; do
       rm -rf "/backups/$part"

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { remoteOf } from "../../components/backup/settings-rules";
+import { backupRules, remoteOf } from "../../components/backup/settings-rules";
 import { docker } from "../../components/cluster/docker-cli";
 import { findVolumes } from "../../components/cluster/survey";
 import { dockerNames, nodeNames } from "../../components/naming";
@@ -26,9 +26,9 @@ export interface SecondCopy {
  */
 export function copyFolder({ name, settings: { backupCopy } }: Stack, given: string | undefined): string {
   const [where, folder] = given === undefined ? ["centraldb:backupCopy", backupCopy] : ["--from", given];
-  if (/^\/[^:,"\\]+$/.test(folder)) return folder;
-  const remote = remoteOf(folder);
-  if (remote !== undefined && remote !== "") {
+  const isCopy = folder !== "" && backupRules.backupCopy.parse(folder) !== undefined;
+  if (isCopy && remoteOf(folder) === undefined) return folder;
+  if (isCopy) {
     throw new OperatorError(
       `${where}: ${show(folder)} is a remote of rclone, and the second copy is read from a folder: ` +
         `rclone copy ${printable(folder)} FOLDER, then npm run ops -- recover --from FOLDER --stack ${name}`,
@@ -55,7 +55,7 @@ export function readCopy(stack: Stack, folder: string): SecondCopy {
     const others =
       states.length > 0 && !states.includes(stack.name) ? `; it has the state of ${states.join(", ")}` : "";
     throw new OperatorError(
-      `--from: ${printable(folder)} is no second copy of stack ${stack.name}: it has no ${lacks.join(", no ")}${printable(others)} (is it mounted?)`,
+      `${printable(folder)} is no second copy of stack ${stack.name}: it has no ${lacks.join(", no ")}${printable(others)} (is it mounted?)`,
     );
   }
   return { folder, backups, state: inContainer(stack, [copyMount(folder)], "state", stack.name) };
@@ -102,6 +102,6 @@ function inContainer(
   if (status === 0) return stdout;
   const missing = /bind source path does not exist: (\S+)/.exec(stderr)?.[1];
   if (missing !== undefined)
-    throw new OperatorError(`--from: the engine's machine has no folder ${printable(missing)}`);
+    throw new OperatorError(`the engine's machine has no folder ${printable(missing)} (is it mounted?)`);
   throw new OperatorError(`recover ${action[0]}: ${printable(stderr.trim())}`);
 }

@@ -14,7 +14,7 @@ import { waitFor } from "../support/wait";
 let copy: string;
 let stack: TestStack;
 let passphrase: string;
-let before: { readonly list: BackupList; readonly password: string };
+let before: { readonly list: BackupList; readonly times: readonly string[]; readonly password: string };
 beforeAll(async () => {
   buildStandInRcloneImage();
   copy = mkdtempSync(join(tmpdir(), "centraldb-copy-"));
@@ -76,6 +76,10 @@ function sums(where: string): string {
   return ok(run("docker", ["exec", `${stack.prefix}-backup`, "sh", "-c", files]));
 }
 
+const times = ["-path", "*/wal/*", "-name", "*.gz", "-printf", "%f %T@\\n"];
+/** When each segment of WAL came in: a point in time is refused after the last. */
+const walTimes = (found: Ran) => ok(found).split("\n").filter(Boolean);
+
 /** The commands of the README's section, for this stack. */
 function documented(): readonly string[] {
   const [, section = ""] = readFileSync(join(__dirname, "..", "..", "README.md"), "utf8").split(
@@ -102,7 +106,7 @@ describe("a stack whose machine is lost", () => {
     ask("SELECT pg_switch_wal()");
     const stretch = () => list().wal.length > 0 && run("find", [copy, "-name", `${segment}.gz`]).stdout !== "";
     await waitFor(() => stretch() && isCopied(), 180);
-    before = { list: list(), password: passwordOf("gtapp") };
+    before = { list: list(), times: walTimes(run("find", [copy, ...times])), password: passwordOf("gtapp") };
     passphrase = readFileSync(join(stack.folder, ".pulumi-state", "passphrase"), "utf8");
     expect(run("grep", ["-rlF", passphrase, copy]).stdout).toBe("");
   });
@@ -138,6 +142,8 @@ describe("a stack whose machine is lost", () => {
     expect(recovered).toContain(restore);
     expect(recovered).not.toContain(passphrase);
     ok(type(restore, ""));
+    const inLook = ["exec", `${stack.prefix}-primary-restore`, "find", "/backups", ...times];
+    expect(walTimes(run("docker", inLook)).sort()).toEqual(before.times.toSorted());
     // Once more would overwrite what is being restored.
     expect(type(recover, passphrase).output).toContain("this machine has data of stack dev");
     expect(ok(type(finish, "appdb"))).toContain("stack dev is what the plan says");
