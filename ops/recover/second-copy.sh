@@ -2,13 +2,14 @@
 # What `recover` does with a second copy and a new machine's volumes, in a container without network, as root: bash -c … ACTION …
 # The copy is mounted on /copy, read-only; volumes below /volumes, the backups' on /backups.
 set -euo pipefail
+umask 077
 # Its files are for their owner only, and a share may let no other user of this machine read them, root neither.
 as_owner() { gosu "$(stat -c %u "$1")" "${@:2}"; }
 
 case $1 in
   look) # prints a line for each state and each whole backup
     cd /copy
-    if [ -d state ]; then find state -maxdepth 1 -name '*.json'; fi
+    if [ -d state ]; then as_owner state find state -maxdepth 1 -name '*.json'; fi
     if [ -d backups ]; then as_owner backups find backups -mindepth 2 -maxdepth 2 -name manifest.json; fi
     ;;
   state) # STACK
@@ -28,15 +29,15 @@ case $1 in
     [ ! -e /backups/backups ] || exit 0
     gosu postgres mkdir /backups/unfinished
     cd /copy
-    parts=()
-    # The backups come last: where they are, all is.
-    for part in wal backups; do [ ! -d "$part" ] || parts+=("$part"); done
+    # What was being copied when its machine was lost has no manifest.
+    mapfile -t parts < <(as_owner backups find backups -mindepth 2 -maxdepth 2 -name manifest.json -printf '%h\n')
+    [ ! -d wal ] || parts+=(wal)
     as_owner backups tar --format=posix --mode=u=rwX,go= -cf - "${parts[@]}" | gosu postgres tar -C /backups/unfinished -xf -
     sync -f /backups
-    for part in "${parts[@]}"; do
-      rm -rf "/backups/$part"
-      mv -T "/backups/unfinished/$part" "/backups/$part"
-    done
+    rm -rf /backups/wal
+    [ ! -d wal ] || mv -T /backups/unfinished/wal /backups/wal
+    # Last: where they are, all is.
+    mv -T /backups/unfinished/backups /backups/backups
     rmdir /backups/unfinished
     ;;
 esac
