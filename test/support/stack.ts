@@ -98,8 +98,10 @@ export function loseMachine(lost: TestStack): TestStack {
   const name = "dev";
   const stackFile = readFileSync(join(folder, `Pulumi.${name}.yaml`), "utf8");
   lost.clean();
-  const images = spawnSync("docker", ["image", "ls", "--quiet", `${prefix}-backup`], { encoding: "utf8" }).stdout;
-  for (const image of new Set(images.split("\n").filter(Boolean))) spawnSync("docker", ["image", "rm", "-f", image]);
+  // By name: another stack's may be the same image.
+  const list = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", `${prefix}-backup`];
+  const images = spawnSync("docker", list, { encoding: "utf8" }).stdout.split("\n").filter(Boolean);
+  for (const image of images) spawnSync("docker", ["image", "rm", image]);
   const fresh = checkOut(name);
   writeFileSync(join(fresh, `Pulumi.${name}.yaml`), stackFile);
   return stackIn(fresh, { name, prefix, port });
