@@ -22,6 +22,7 @@ import { startNodes, stopNodes } from "./lifecycle/nodes";
 import { wipe } from "./lifecycle/wipe";
 import { explain } from "./operator-error";
 import { readRegistry } from "./registry-file";
+import { addRecoverCommand } from "./recover/commands";
 import { addRestoreCommands } from "./restore/commands";
 import { parseFolder } from "./sandbox/folder";
 import { addRetireCommands } from "./retire/commands";
@@ -157,6 +158,7 @@ program
 addBackupCommands(program, stackOption);
 addRestoreCommands(program, stackOption);
 addRetireCommands(program, stackOption);
+addRecoverCommand(program);
 
 program
   .command("stop")

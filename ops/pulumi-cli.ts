@@ -64,6 +64,33 @@ export function prepareLocalState(stack: string): void {
   );
 }
 
+/** Whether pulumi would have to ask for the passphrase, which it does on a terminal only. */
+export function lacksPassphrase(env: NodeJS.ProcessEnv): boolean {
+  const { PULUMI_CONFIG_PASSPHRASE: passphrase, PULUMI_CONFIG_PASSPHRASE_FILE: file } = env;
+  return passphrase === undefined && (file === undefined || (file === passphraseFile && !existsSync(file)));
+}
+
+/** The environment with a passphrase that somebody has typed. */
+export function withPassphrase(env: NodeJS.ProcessEnv, passphrase: string): NodeJS.ProcessEnv {
+  return { ...env, PULUMI_CONFIG_PASSPHRASE: passphrase, PULUMI_CONFIG_PASSPHRASE_FILE: undefined };
+}
+
+/** Makes the folder of a state of our own, where it is to be used; pulumi does not. */
+export function prepareStateFolder(env: NodeJS.ProcessEnv): void {
+  if (env["PULUMI_BACKEND_URL"] === pathToFileURL(stateFolder).href)
+    mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
+}
+
+/**
+ * Keeps a passphrase that was typed beside a state of our own, where every later command finds it.
+ * @returns the file; undefined where the state is elsewhere
+ */
+export function keepPassphrase(env: NodeJS.ProcessEnv, passphrase: string): string | undefined {
+  if (env["PULUMI_CONFIG_PASSPHRASE_FILE"] !== passphraseFile) return undefined;
+  writeFileSync(passphraseFile, passphrase, { mode: 0o600, flag: "wx" });
+  return passphraseFile;
+}
+
 /** PATH with the folder Pulumi's installer uses, where the CLI and its plugins may be. */
 function pathWithPulumi(): NodeJS.ProcessEnv {
   const path = process.env["PATH"] ?? "";

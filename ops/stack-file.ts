@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
+import { remoteOf } from "../components/backup/settings-rules";
 import { parseSettings, type Settings } from "../components/settings-rules";
 import { isPrintable, printable, show } from "../services/printable";
 import { OperatorError } from "./operator-error";
@@ -48,6 +49,7 @@ export function readStack(stack: string, folder = projectFolder): Stack {
       const path = prefix + key;
       // Encrypted in the file, and nothing an operator's command needs.
       const override = key === "certificates" ? undefined : overrides[path];
+      if (key === "backupCopyConfig" && isEncrypted(override)) return asEncrypted(overrides["centraldb:backupCopy"]);
       const value = override ?? project.config[path]?.default;
       return value === undefined ? undefined : typeof value === "string" ? value : JSON.stringify(value);
     },
@@ -69,6 +71,16 @@ export function readStack(stack: string, folder = projectFolder): Stack {
 /** It becomes part of a file's name and a word of commands, in which a dash begins an option. */
 function isStackName(name: string): boolean {
   return /^\w[\w-]{0,99}$/.test(name);
+}
+
+/** As pulumi writes a secret. */
+function isEncrypted(value: unknown): boolean {
+  return isMap(value) && typeof value["secure"] === "string";
+}
+
+/** Stands for an rclone.conf that cannot be read here: whether the copy's remote is in it `up` sees. */
+function asEncrypted(copy: unknown): string {
+  return `[${remoteOf(typeof copy === "string" ? copy : "") ?? "encrypted"}]`;
 }
 
 function isMap(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -116,6 +116,12 @@ describe("a stack's file", () => {
     );
   });
 
+  it("is read with an rclone.conf that only its passphrase opens", () => {
+    const encrypted = { "centraldb:backupCopy": "vault:", "centraldb:backupCopyConfig": { secure: "v1:abc" } };
+    const { settings } = readStack("fuzz", write(stringify({ config: encrypted })));
+    expect(settings.backupCopy).toBe("vault:");
+  });
+
   it("is found by a name that is no path and no option, and no other", () => {
     mkdirSync(join(folder, "Pulumi..."), { recursive: true });
     for (const decoy of ["Pulumi.../x.yaml", "Pulumi.-x.yaml", "Pulumi.a.b.yaml"])

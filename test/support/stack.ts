@@ -65,13 +65,52 @@ export async function prepareStack(
   extra: Readonly<Record<string, unknown>> = {},
   name: "dev" | "prod" = "dev",
 ): Promise<TestStack> {
-  const path = [process.env["PATH"], join(homedir(), ".pulumi", "bin")].join(delimiter);
-  if (!path.split(delimiter).some((folder) => existsSync(join(folder, "pulumi")))) {
+  if (
+    !searchPath()
+      .split(delimiter)
+      .some((folder) => existsSync(join(folder, "pulumi")))
+  ) {
     throw new Error("this ring needs the pulumi CLI on PATH or in ~/.pulumi/bin");
   }
   buildStandInImage();
   buildStandInNodeImage();
 
+  const prefix = `ct${process.pid}-${Math.floor(Math.random() * 1e6)}`;
+  const port = await freePort();
+  const stack = stackIn(checkOut(name), { name, prefix, port });
+  const own = {
+    "centraldb:image": standInImage,
+    "centraldb:backupNodeImage": standInNodeImage,
+    "centraldb:namePrefix": prefix,
+    "centraldb:primaryPort": port,
+    "centraldb:replicaPort": port + 1,
+  };
+  for (const [key, value] of Object.entries({ ...own, ...extra })) stack.setConfig(key, value);
+  return stack;
+}
+
+/**
+ * Loses the machine stack dev is on: containers, volumes, network, the image that was built there, the state, its passphrase, the checkout.
+ * @returns the same stack on a machine that has the repository and in it the stack's file
+ */
+export function loseMachine(lost: TestStack): TestStack {
+  const { folder, prefix, port } = lost;
+  const name = "dev";
+  const stackFile = readFileSync(join(folder, `Pulumi.${name}.yaml`), "utf8");
+  lost.clean();
+  // By name: another stack's may be the same image.
+  const list = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", `${prefix}-backup`];
+  const images = spawnSync("docker", list, { encoding: "utf8" }).stdout.split("\n").filter(Boolean);
+  for (const image of images) spawnSync("docker", ["image", "rm", image]);
+  const fresh = checkOut(name);
+  writeFileSync(join(fresh, `Pulumi.${name}.yaml`), stackFile);
+  return stackIn(fresh, { name, prefix, port });
+}
+
+const searchPath = () => [process.env["PATH"], join(homedir(), ".pulumi", "bin")].join(delimiter);
+
+/** A copy of the program; its folder. */
+function checkOut(name: string): string {
   const folder = mkdtempSync(join(tmpdir(), "centraldb-e2e-"));
   for (const file of [
     "index.ts",
@@ -87,29 +126,31 @@ export async function prepareStack(
     cpSync(join(root, file), join(folder, file), { recursive: true });
   }
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
-  const prefix = `ct${process.pid}-${Math.floor(Math.random() * 1e6)}`;
-  const port = await freePort();
+  return folder;
+}
+
+interface StackNames extends Pick<TestStack, "prefix" | "port"> {
+  readonly name: string;
+}
+
+function stackIn(folder: string, { name, prefix, port }: StackNames): TestStack {
   const stackFile = join(folder, `Pulumi.${name}.yaml`);
   const setConfig = (key: string, value: unknown) => {
     const content = parse(readFileSync(stackFile, "utf8")) as { config: Record<string, unknown> };
     content.config[key] = value;
     writeFileSync(stackFile, stringify(content));
   };
-  const own = {
-    "centraldb:image": standInImage,
-    "centraldb:backupNodeImage": standInNodeImage,
-    "centraldb:namePrefix": prefix,
-    "centraldb:primaryPort": port,
-    "centraldb:replicaPort": port + 1,
-  };
-  for (const [key, value] of Object.entries({ ...own, ...extra })) setConfig(key, value);
-
   const passphraseFile = join(folder, ".pulumi-state", "passphrase");
   const backend = {
     PULUMI_BACKEND_URL: `file://${join(folder, ".pulumi-state")}`,
     PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile,
   };
-  const base = { ...process.env, PATH: path, PULUMI_SKIP_UPDATE_CHECK: "1", PULUMI_HOME: join(folder, ".pulumi-home") };
+  const base = {
+    ...process.env,
+    PATH: searchPath(),
+    PULUMI_SKIP_UPDATE_CHECK: "1",
+    PULUMI_HOME: join(folder, ".pulumi-home"),
+  };
   const pulumi = (...args: string[]) =>
     run("pulumi", [...args, "--stack", name, "--non-interactive"], { cwd: folder, env: { ...base, ...backend } });
   const start = (command: string, args: readonly string[], env: NodeJS.ProcessEnv): RunningPulumi => {
