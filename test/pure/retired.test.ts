@@ -109,7 +109,9 @@ describe("up drops a retired service", () => {
     { type: serviceType, name: "ledger", called: "", id: "", labels: {}, lifecycle },
   ];
   const here = (changes: Partial<SurveyedRetired> = {}) =>
-    new Map([["lg", { isThere: true, hasSchema: true, obstacles: [], flaws: [], ...changes }]]);
+    new Map<string, SurveyedRetired>([
+      ["lg", { isThere: true, hasSchema: true, begun: null, obstacles: [], flaws: [], ...changes }],
+    ]);
   const ask = (state: OwnState, found: ReadonlyMap<string, SurveyedRetired> | undefined, stack = "dev") =>
     retiredRefusals(stack, plan.retired, state, found);
 
@@ -196,7 +198,8 @@ describe("up drops a retired service", () => {
     const survey: Survey = {
       nodes: {},
       data: { primary: noData, replica: noData },
-      ...{ network: undefined, volumes: [{ name: "pg16-primary-data", stack: "dev" }], ownSettings: [] },
+      ...{ network: undefined, volumes: [{ name: "pg16-primary-data", stack: "dev" }], begunDrops: [] },
+      ownSettings: [],
       schemas: services.map(({ code }) => code),
     };
     const refused = (of: readonly Service[], state: OwnState, schemas = survey.schemas) =>
