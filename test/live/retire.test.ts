@@ -126,7 +126,7 @@ const crowd: readonly string[] = [
   "CREATE TYPE gt.span AS RANGE (subtype = int)",
   "CREATE DOMAIN gt.checked AS int",
   each(
-    150,
+    120,
     "CREATE TABLE gt.gt_t# (id serial PRIMARY KEY, t text, m gt.mood, s gt.span)",
     "CREATE SEQUENCE gt.gt_s#",
     "CREATE TYPE gt.c# AS (a gt.mood)",
@@ -139,13 +139,13 @@ const crowd: readonly string[] = [
   ),
   "CREATE TABLE gt.gt_parts (id int PRIMARY KEY, t text) PARTITION BY LIST (id)",
   "CREATE INDEX ON gt.gt_parts (t)",
-  each(150, "CREATE TABLE gt.gt_part# PARTITION OF gt.gt_parts FOR VALUES IN (#)"),
+  each(120, "CREATE TABLE gt.gt_part# PARTITION OF gt.gt_parts FOR VALUES IN (#)"),
   "CREATE TABLE gt.gt_wide (id int, t text)",
   "CREATE FUNCTION gt.of_wide(gt.gt_wide) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true'",
   "ALTER TABLE gt.gt_wide ADD CHECK (gt.of_wide(gt_wide))",
   "CREATE FUNCTION gt.fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
   each(
-    150,
+    120,
     'CREATE INDEX "gt odd ""#" ON gt.gt_wide (id)',
     'CREATE TRIGGER "odd ""#" BEFORE INSERT ON gt.gt_wide FOR EACH ROW EXECUTE FUNCTION gt.fire()',
   ),
@@ -154,7 +154,7 @@ const crowd: readonly string[] = [
   `DO $do$ BEGIN FOR i IN REVERSE 99..1 LOOP
      EXECUTE format('CREATE OR REPLACE VIEW gt.gt_v%s AS SELECT one FROM gt.gt_v%s', i, i + 1);
    END LOOP; END $do$`,
-  each(1500, "CREATE FUNCTION gt.f#(a int DEFAULT 1, m gt.mood DEFAULT NULL) RETURNS int LANGUAGE sql RETURN 1"),
+  each(800, "CREATE FUNCTION gt.f#(a int DEFAULT 1, m gt.mood DEFAULT NULL) RETURNS int LANGUAGE sql RETURN 1"),
   "CREATE PROCEDURE gt.alike(IN a int, OUT b int) LANGUAGE sql AS 'SELECT 1'",
   "CREATE PROCEDURE gt.alike(IN a int, IN b int) LANGUAGE sql AS ''",
   "CREATE AGGREGATE gt.all_of(int) (SFUNC = int4pl, STYPE = int)",
@@ -219,15 +219,16 @@ describe("one that has more than the server has locks", () => {
     );
     await superuser.query("ROLLBACK");
     expect(await objects()).toBe(left);
-    for (const role of ["agown", "agapp", "aguser"]) {
+    for (const role of ["gtown", "gtapp", "gtuser", "agown"]) {
       for (const forged of [
         "INSERT INTO platform.begun_drop VALUES ('ag', 'ag'::regnamespace, 'forged', now())",
         "UPDATE platform.begun_drop SET backup = 'forged'",
         "DELETE FROM platform.begun_drop",
         "DROP TABLE platform.begun_drop",
-        "CREATE TABLE platform.begun_drops ()",
+        "CREATE TABLE platform.forged ()",
       ]) {
-        await expect(crowded.as(role, forged), `${role}: ${forged}`).rejects.toThrow(/permission denied|must be owner/);
+        const tried = superuser.query(`SET LOCAL ROLE ${role}; ${forged}`);
+        await expect(tried, `${role}: ${forged}`).rejects.toThrow(/permission denied|must be owner/);
       }
     }
   });
