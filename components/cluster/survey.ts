@@ -2,7 +2,7 @@ import { agentFile } from "../backup/agent-file";
 import { containerKeys, dockerNames, nodeNames, type ContainerKey, type NodeName } from "../naming";
 import { database, type Settings } from "../settings-rules";
 import { platformRole } from "../access/plan-items";
-import { ownSettingsQuery } from "../access/sql";
+import { begunDropsQuery, ownSettingsQuery } from "../access/sql";
 import type { FoundSettings } from "../lifecycle/own-settings";
 import { answerTimeoutMs, docker } from "./docker-cli";
 import { stackLabel } from "./labels";
@@ -38,6 +38,8 @@ export interface Survey {
   readonly volumes: readonly FoundVolume[];
   /** Schemas of services on the running primary; undefined where none answers. */
   readonly schemas: readonly string[] | undefined;
+  /** Code and backup of services of which `up` has dropped a part, a line each; empty where none answers. */
+  readonly begunDrops: readonly string[];
   /** Of all roles on the running primary; empty where none answers. */
   readonly ownSettings: readonly FoundSettings[];
 }
@@ -68,6 +70,7 @@ export function surveyEngine(settings: Settings, dockerHost: string | undefined)
     network: network[0] === names.network ? network[1] : undefined,
     volumes,
     schemas: ask(`SELECT nspname FROM pg_namespace WHERE pg_get_userbyid(nspowner) = '${platformRole}'`),
+    begunDrops: ask(begunDropsQuery()) ?? [],
     ownSettings: (ask(ownSettingsQuery()) ?? []).map((line) => JSON.parse(line) as FoundSettings),
   };
 }

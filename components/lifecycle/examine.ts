@@ -1,5 +1,4 @@
 import * as pulumi from "@pulumi/pulumi";
-import { printable } from "../../services/printable";
 import type { ResolvedService } from "../../services/service";
 import { superuserRole, type Plan } from "../access/plan-items";
 import { renderSettingsBack } from "../access/sql";
@@ -11,9 +10,9 @@ import { asInState, compare, type Differences } from "./existing";
 import { settingsBack } from "./own-settings";
 import { readOwnState } from "./read-state";
 import { refusals } from "./refusals";
-import { retiredNotices, retiredRefusals } from "./retired";
+import { dropFailure, retiredNotices, retiredRefusals } from "./retired";
 import type { OwnState } from "./state";
-import { dropRetired, primaryContainer, surveyRetired } from "./survey-retired";
+import { dropRetired, findRetired, primaryContainer, surveyRetired, type Asked } from "./survey-retired";
 
 /** What there is before anything is planned. */
 export interface Existing extends Differences {
@@ -52,7 +51,9 @@ export async function examine(plan: Plan, settings: Settings, dockerHost: string
     differences.inTheWay.forEach((container) => remove(container, dockerHost));
     if (statements.length > 0 && primary !== undefined) setBack(statements, primary, dockerHost);
     const isThere = ({ code }: ResolvedService) => retired?.get(code)?.isThere === true;
-    if (primary !== undefined) plan.retired.filter(isThere).forEach((service) => drop(service, primary, dockerHost));
+    if (primary !== undefined) {
+      plan.retired.filter(isThere).forEach((service) => drop(service, stack, primary, { settings, dockerHost }));
+    }
   }
   return { ...differences, state };
 }
@@ -69,13 +70,10 @@ function unasked({ adoptedVolumes }: Differences): string[] {
 }
 
 /** Before anything is planned: the provider takes back no right of a role that is gone, and pulumi only forgets them. */
-function drop(service: ResolvedService, container: string, dockerHost: string | undefined): void {
-  const { status, stderr } = dropRetired(service, container, dockerHost);
+function drop(service: ResolvedService, stack: string, container: string, asked: Asked): void {
+  const { status, stderr } = dropRetired(service, service.retiredBackups[stack] ?? "", container, asked.dockerHost);
   if (status === 0) return;
-  throw new pulumi.RunError(
-    `${service.name} cannot be dropped, and is what it was: ${printable(stderr.trim())}; ` +
-      "where a lock is in its way, a dump may read it: again when that has ended",
-  );
+  throw new pulumi.RunError(dropFailure(service, stack, stderr, findRetired(service, container, asked)));
 }
 
 /** Before the provider looks at a role, and before anybody tries its login. */

@@ -73,5 +73,13 @@ export function asInState(state: OwnState, settings: Settings): Survey {
     .map((node) => ({ name: names[node].volume, stack: undefined }))
     .filter(({ name }) => state.some(({ type, called }) => type === volumeType && called === name));
   const data = { primary: noData, replica: noData };
-  return { nodes: Object.fromEntries(nodes), data, network, volumes, schemas: undefined, ownSettings: [] };
+  return {
+    nodes: Object.fromEntries(nodes),
+    data,
+    network,
+    volumes,
+    schemas: undefined,
+    begunDrops: [],
+    ownSettings: [],
+  };
 }

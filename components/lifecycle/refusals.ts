@@ -59,6 +59,7 @@ export function refusals(
     ...takenOver(stack, state, names, survey),
     ...lostServices(plan, names, state),
     ...unknownSchemas(plan, state, survey),
+    ...halves(stack, plan, survey),
     ...(contradiction === undefined ? [] : [contradiction]),
   ];
 }
@@ -158,6 +159,20 @@ function unknownSchemas(plan: Plan, state: OwnState, { schemas = [] }: Survey): 
       (schema) =>
         `services: the server has the schema "${schema}" and services/registry.ts no service of that code: put its line back`,
     );
+}
+
+/** A service of which `up` has dropped a part rests, or goes whole, and comes back from its backup. */
+function halves(stack: string, { services }: Plan, { begunDrops }: Survey): string[] {
+  return begunDrops.flatMap((line) => {
+    const [code = "", backup = ""] = line.split(" ");
+    return services
+      .filter((service) => service.code === code && service.lifecycle !== "frozen")
+      .map(
+        ({ name, lifecycle }) =>
+          `services.${name}.lifecycle: it is "${lifecycle}", and up has begun to drop it: "retired" again with ` +
+          `retiredBackups.${stack} ${backup}, npm run up -- ${stack}, and npm run ops -- unretire ${name} brings it back`,
+      );
+  });
 }
 
 /** What has a name of this stack, and the state does not know, must have been made by this stack. */

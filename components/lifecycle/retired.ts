@@ -10,6 +10,8 @@ export interface FoundRetired {
   /** Whether there is anything of it. */
   readonly isThere: boolean;
   readonly hasSchema: boolean;
+  /** The backup of a drop that has begun, of which a part is left; null where all is there. */
+  readonly begun: string | null;
   /** What speaks against dropping it, a sentence each; see retired.sql. */
   readonly obstacles: readonly string[];
 }
@@ -26,14 +28,22 @@ export interface ProofList {
   readonly drills: readonly Pick<Drill, "backups">[];
 }
 
-/** Why a backup does not prove that a service can be brought back from it, a sentence each. Pure. */
-export function proofFlaws({ code }: Pick<ResolvedService, "code">, id: string, list: ProofList): readonly string[] {
+/** Why a backup is none to go on with, where a part of a service is gone already. Pure. */
+export function keptFlaws({ code }: Pick<ResolvedService, "code">, id: string, list: ProofList): readonly string[] {
   const backup = list.backups.find((one) => one.id === id);
   if (backup === undefined) return [`there is no backup ${id}`];
-  const drill = list.drills.flatMap(({ backups }) => backups).findLast((one) => one.backup === id);
   return [
     ...(backup.pinned ? [] : [`${id} is not pinned, and would be deleted with others of its age`]),
     ...(backup.logical?.services.includes(code) === true ? [] : [`${id} has no ${code}`]),
+  ];
+}
+
+/** Why a backup does not prove that a service can be brought back from it, a sentence each. Pure. */
+export function proofFlaws(service: Pick<ResolvedService, "code">, id: string, list: ProofList): readonly string[] {
+  if (!list.backups.some((one) => one.id === id)) return keptFlaws(service, id, list);
+  const drill = list.drills.flatMap(({ backups }) => backups).findLast((one) => one.backup === id);
+  return [
+    ...keptFlaws(service, id, list),
     ...(drill === undefined ? [`${id} was never restored by a drill`] : drillFlaws(drill)),
   ];
 }
@@ -76,7 +86,15 @@ export function retiredRefusals(
       return isKnown ? [`${path}.lifecycle: it is "retired", and no primary answers that could drop it`] : [];
     }
     if (!here.isThere) return [];
-    const again = `npm run ops -- retire ${name} --stack ${stack}`;
+    if (here.begun !== null && retiredBackups[stack] !== here.begun) {
+      return [
+        `${path}.retiredBackups.${stack}: up has begun to drop it, and what is gone is in ${here.begun} alone: put that there`,
+      ];
+    }
+    const again =
+      here.begun === null
+        ? `npm run ops -- retire ${name} --stack ${stack}`
+        : `up has begun to drop it, and goes on when that is mended; "frozen" keeps what is left`;
     if (retiredBackups[stack] === undefined) {
       return [`${path}.retiredBackups: there is none of stack ${stack}: ${again} makes and proves it`];
     }
@@ -120,7 +138,36 @@ export function retiredNotices(
     .filter(({ code }) => found?.get(code)?.isThere === true)
     .map(
       ({ name, code, retiredBackups }) =>
-        `${name} is retired: up drops the schema ${code} with all there is in it, and its roles; they are in ` +
+        `${name} is retired: up ${found?.get(code)?.begun === null ? "drops" : "goes on to drop"} the schema ${code} with all there is in it, and its roles; they are in ` +
         `${retiredBackups[stack] ?? "no backup"}, and npm run ops -- unretire ${name} brings them back`,
     );
+}
+
+/**
+ * What a drop that failed has left, and what to do.
+ * @param stderr psql's
+ * @param found afterwards; undefined: nobody answers
+ */
+export function dropFailure(
+  { name }: Pick<ResolvedService, "name">,
+  stack: string,
+  stderr: string,
+  found: FoundRetired | undefined,
+): string {
+  const cures: readonly (readonly [RegExp, string])[] = [
+    [/lock timeout|deadlock/, "a dump may read it: again when that has ended"],
+    [
+      /out of shared memory|not locks enough/,
+      'the server has not locks enough for others and this: lifecycle: "frozen" again, more max_locks_per_transaction in ' +
+        `centraldb:postgresqlSettings, npm run up -- ${stack}, and then "retired" again`,
+    ],
+  ];
+  const cure = cures.find(([when]) => when.test(stderr))?.[1] ?? "again when that is mended";
+  const left =
+    found === undefined
+      ? "the primary does not say what is left of it"
+      : found.begun === null
+        ? "is what it was"
+        : `a part of it is gone, which ${found.begun} has; the next up goes on`;
+  return `${name} cannot be dropped, and ${left}: ${printable(stderr.trim())}; ${cure}`;
 }

@@ -7,7 +7,7 @@ import { answerTimeoutMs, docker, type DockerRun } from "../cluster/docker-cli";
 import type { Survey } from "../cluster/survey";
 import { dockerNames, nodeNames } from "../naming";
 import { database, type Settings } from "../settings-rules";
-import { proofFlaws, type FoundRetired, type ProofList, type SurveyedRetired } from "./retired";
+import { keptFlaws, proofFlaws, type FoundRetired, type ProofList, type SurveyedRetired } from "./retired";
 
 /** Where to ask. */
 export interface Asked {
@@ -37,7 +37,7 @@ export function surveyRetired(
     const here = findRetired(service, container, asked);
     if (here === undefined) return undefined;
     const backup = service.retiredBackups[stack];
-    const flaws = backup === undefined || !here.hasSchema ? [] : provenFlaws(service, backup, asked);
+    const flaws = backup === undefined || !here.hasSchema ? [] : provenFlaws(service, backup, here, asked);
     found.set(service.code, { ...here, flaws });
   }
   return found;
@@ -55,13 +55,23 @@ export function findRetired(
   return { ...found, obstacles: found.obstacles.map(printable) }; // names in them are as their owners like
 }
 
-/** Against the backup itself, and by what it has against what is there now: nothing was written since. */
-function provenFlaws(service: ResolvedService, id: string, { settings, dockerHost: host }: Asked): readonly string[] {
+/**
+ * Against the backup itself, and by what it has against what is there now: nothing was written since. A drop that has begun with a backup
+ * was compared with it before, and cannot be again.
+ */
+function provenFlaws(
+  service: ResolvedService,
+  id: string,
+  { begun }: FoundRetired,
+  { settings, dockerHost: host }: Asked,
+): readonly string[] {
   const { container } = dockerNames(settings.namePrefix).backup;
   const agent = (...args: string[]) => docker(["exec", container, "node", agentFile, ...args], { host });
   const list = agent("list");
   if (list.status !== 0) return [`${container} cannot be asked for it (${printable(list.stderr.trim())})`];
-  const flaws = proofFlaws(service, id, JSON.parse(list.stdout) as ProofList);
+  const known = JSON.parse(list.stdout) as ProofList;
+  if (begun === id) return keptFlaws(service, id, known);
+  const flaws = proofFlaws(service, id, known);
   if (flaws.length > 0) return flaws;
   const compared = agent("compare", id, "--database", database, "--services", service.code);
   if (compared.status !== 0)
@@ -71,12 +81,25 @@ function provenFlaws(service: ResolvedService, id: string, { settings, dockerHos
   return [`${id} is not what is there: ${printable(first)}${more.length > 0 ? `, and ${more.length} more` : ""}`];
 }
 
-/** Longer than it waits for any lock. */
+/** Of one transaction: longer than it waits for any lock. */
 const dropTimeoutMs = 600_000;
 
-/** Drops a service; a second time it does nothing. The exit status is the caller's to judge. */
-export function dropRetired(service: ResolvedService, container: string, host: string | undefined): DockerRun {
-  return psql(container, renderDrop(service), { host, timeoutMs: dropTimeoutMs });
+/**
+ * Drops a service, in as many transactions as it takes; a second time it does nothing, and one that was killed is gone on with. The exit
+ * status is the caller's to judge.
+ * @param backup that was compared with what is there, or with which the drop has begun
+ */
+export function dropRetired(
+  service: Pick<ResolvedService, "code">,
+  backup: string,
+  container: string,
+  host: string | undefined,
+): DockerRun {
+  const input = renderDrop(service, backup);
+  for (;;) {
+    const ran = psql(container, input, { host, timeoutMs: dropTimeoutMs });
+    if (ran.status !== 0 || ran.stdout.trim().split("\n").at(-1) !== "t") return ran;
+  }
 }
 
 function psql(

@@ -33,6 +33,12 @@ export function requireRetirable(stack: Stack, service: ResolvedService): void {
         (lifecycle === "retired" ? "it is dropped, and the line may go" : `npm run up -- ${stack.name} makes it`),
     );
   }
+  if (found.begun !== null) {
+    throw new OperatorError(
+      `a part of ${name} is gone, which ${found.begun} alone has: retired with it in services/registry.ts, npm run up -- ${stack.name} ` +
+        `drops the rest, and npm run ops -- unretire ${name} --stack ${stack.name} brings all of it back`,
+    );
+  }
   refuseDifferences(`${name} on stack ${stack.name}`, found.obstacles);
 }
 

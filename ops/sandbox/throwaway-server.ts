@@ -18,8 +18,11 @@ export interface ThrowawayServer {
   stop(): Promise<void>;
 }
 
-/** @throws OperatorError where no server can run here */
-export async function startThrowawayServer(): Promise<ThrowawayServer> {
+/**
+ * @param settings of the server, beside or in place of its own
+ * @throws OperatorError where no server can run here
+ */
+export async function startThrowawayServer(settings: Readonly<Record<string, string>> = {}): Promise<ThrowawayServer> {
   const folder = mkdtempSync(join(tmpdir(), "centraldb-throwaway-"));
   chmodSync(folder, 0o755); // the server's user is another one where root runs this
   const port = await freePort();
@@ -29,7 +32,7 @@ export async function startThrowawayServer(): Promise<ThrowawayServer> {
     port,
     superuserPassword,
     logFile: join(folder, "server.log"),
-    settings: { max_connections: "200", fsync: "off", log_min_messages: "fatal" },
+    settings: { max_connections: "200", fsync: "off", log_min_messages: "fatal", ...settings },
   }).catch((error: unknown) => {
     rmSync(folder, { recursive: true, force: true });
     throw error;

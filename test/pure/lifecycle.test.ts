@@ -32,6 +32,7 @@ const nothing: Survey = {
   network: undefined,
   volumes: [],
   schemas: undefined,
+  begunDrops: [],
   ownSettings: [],
 };
 const running: Survey = {
@@ -46,6 +47,7 @@ const running: Survey = {
     { name: "pg16-replica-data", stack: "dev" },
   ],
   schemas: registry.map(({ code }) => code),
+  begunDrops: [],
   ownSettings: [],
 };
 

@@ -4,7 +4,14 @@ import { renderPlan } from "../../components/access/sql";
 import { noData } from "../../components/cluster/primary-check";
 import type { Survey } from "../../components/cluster/survey";
 import { declaredKept, refusals } from "../../components/lifecycle/refusals";
-import { proofFlaws, retiredNotices, retiredRefusals, type SurveyedRetired } from "../../components/lifecycle/retired";
+import {
+  dropFailure,
+  keptFlaws,
+  proofFlaws,
+  retiredNotices,
+  retiredRefusals,
+  type SurveyedRetired,
+} from "../../components/lifecycle/retired";
 import { roleType, serviceType, type OwnState } from "../../components/lifecycle/state";
 import { dockerNames } from "../../components/naming";
 import { formatPage } from "../../ops/access/page";
@@ -109,7 +116,9 @@ describe("up drops a retired service", () => {
     { type: serviceType, name: "ledger", called: "", id: "", labels: {}, lifecycle },
   ];
   const here = (changes: Partial<SurveyedRetired> = {}) =>
-    new Map([["lg", { isThere: true, hasSchema: true, obstacles: [], flaws: [], ...changes }]]);
+    new Map<string, SurveyedRetired>([
+      ["lg", { isThere: true, hasSchema: true, begun: null, obstacles: [], flaws: [], ...changes }],
+    ]);
   const ask = (state: OwnState, found: ReadonlyMap<string, SurveyedRetired> | undefined, stack = "dev") =>
     retiredRefusals(stack, plan.retired, state, found);
 
@@ -192,11 +201,62 @@ describe("up drops a retired service", () => {
     expect(found).toEqual(expected);
   });
 
-  it("and then its line may go; before, or under another name, it may not", () => {
+  it("to its end where a part of it is gone, with the backup that was compared and no other", () => {
+    const begun = here({ begun: id });
+    expect(ask(stateOf("frozen"), begun)).toEqual([]);
+    expect(retiredNotices("dev", plan.retired, begun)[0]).toContain("up goes on to drop the schema lg");
+    const other = "20261127T170000Z-logical";
+    expect(ask(stateOf("frozen"), here({ begun: other }))).toEqual([
+      `services.ledger.retiredBackups.dev: up has begun to drop it, and what is gone is in ${other} alone: put that there`,
+    ]);
+    expect(ask(stateOf("frozen"), here({ begun: id, flaws: [`there is no backup ${id}`] }))).toEqual([
+      `services.ledger.retiredBackups.dev: there is no backup ${id}: up has begun to drop it, and goes on when that is mended; ` +
+        '"frozen" keeps what is left',
+    ]);
+    // A drill of it tells nothing of what is gone.
+    const logical = { services: ["lg"], dumps: [], tables: {}, sequences: {}, roles: [], leftOut: [] };
+    expect(keptFlaws({ code: "lg" }, id, { backups: [{ id, pinned: true, logical }], drills: [] })).toEqual([]);
+  });
+
+  it("and says what a drop that failed has left, and what to do", () => {
+    const [ledger] = plan.retired;
+    if (ledger === undefined) throw new Error("no ledger");
+    const found = { isThere: true, hasSchema: true, begun: null, obstacles: [] };
+    expect(dropFailure(ledger, "dev", "ERROR:  canceling statement due to lock timeout\n", found)).toBe(
+      "ledger cannot be dropped, and is what it was: ERROR:  canceling statement due to lock timeout; " +
+        "a dump may read it: again when that has ended",
+    );
+    expect(dropFailure(ledger, "dev", "ERROR:  out of shared memory", { ...found, begun: id })).toBe(
+      `ledger cannot be dropped, and a part of it is gone, which ${id} has; the next up goes on: ERROR:  out of shared memory; ` +
+        'the server has not locks enough for others and this: lifecycle: "frozen" again, more max_locks_per_transaction in ' +
+        'centraldb:postgresqlSettings, npm run up -- dev, and then "retired" again',
+    );
+  });
+
+  it("and is not in use again where a part of it is gone; it may rest", () => {
     const survey: Survey = {
       nodes: {},
       data: { primary: noData, replica: noData },
       ...{ network: undefined, volumes: [{ name: "pg16-primary-data", stack: "dev" }], ownSettings: [] },
+      schemas: services.map(({ code }) => code),
+      begunDrops: [`lg ${id}`],
+    };
+    const refused = (of: readonly Service[]) =>
+      refusals("dev", planOf(of), readStackSettings("dev"), stateOf("frozen"), survey);
+    expect(refused(retired)).toEqual([]);
+    expect(refused(ledgerIs({ lifecycle: "frozen" }))).toEqual([]);
+    expect(refused(services)).toEqual([
+      `services.ledger.lifecycle: it is "active", and up has begun to drop it: "retired" again with retiredBackups.dev ${id}, ` +
+        "npm run up -- dev, and npm run ops -- unretire ledger brings it back",
+    ]);
+  });
+
+  it("and then its line may go; before, or under another name, it may not", () => {
+    const survey: Survey = {
+      nodes: {},
+      data: { primary: noData, replica: noData },
+      ...{ network: undefined, volumes: [{ name: "pg16-primary-data", stack: "dev" }], begunDrops: [] },
+      ownSettings: [],
       schemas: services.map(({ code }) => code),
     };
     const refused = (of: readonly Service[], state: OwnState, schemas = survey.schemas) =>

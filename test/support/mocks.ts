@@ -115,6 +115,7 @@ export async function runProgram(
     network: undefined,
     volumes: [],
     schemas: undefined,
+    begunDrops: [],
     ownSettings: [],
   };
   vi.doMock("../../components/cluster/survey", () => ({ surveyEngine: () => survey }));

@@ -26,8 +26,11 @@ export interface TestServer extends LoginTarget {
 export const testExtensions = ["citext"];
 
 /** Starts a server with an empty appdb; the passwords of `plan`'s roles are made here. */
-export async function startTestServer(plan: Plan): Promise<TestServer> {
-  const server = await startThrowawayServer();
+export async function startTestServer(
+  plan: Plan,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<TestServer> {
+  const server = await startThrowawayServer(settings);
   const { port, superuser } = server;
   const passwords = new Map(rolesWithPassword(plan).map((role) => [role, password()]));
   const verifiers = new Map([...passwords].map(([role, secret]) => [role, scramVerifier(role, secret)]));

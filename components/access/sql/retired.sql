@@ -17,6 +17,8 @@ WITH RECURSIVE dependent (classid, objid, objsubid) AS (
          pg_identify_object(d.classid, d.objid, d.objsubid) i,
          pg_identify_object_as_address(d.classid, d.objid, d.objsubid) a
    WHERE i.type <> 'default acl'
+     -- A range is cast to its multirange, which is made with it.
+     AND NOT (i.type = 'cast' AND EXISTS (SELECT FROM pg_depend p WHERE p.classid = d.classid AND p.objid = d.objid AND p.deptype = 'i'))
 ), owned AS (
   SELECT r.rolname, s.*
     FROM retired_role t JOIN pg_roles r ON r.rolname = t.role
