@@ -17,15 +17,43 @@ const tools: Readonly<Record<BackupKind, string>> = {
     '--manifest-checksums=SHA256 --dbname="host=$HOST user=repl"',
 };
 
-/**
- * What a proof costs: the agent's tool phase against the bare tools into the same volume, its proof beside it; and what a workload
- * loses meanwhile. On a database of more than 1 GB.
- */
-export async function benchBackup(runs: number): Promise<void> {
+/** A stack with more than 1 GB in it, and its backup's container. */
+interface Source {
+  readonly prefix: string;
+  readonly inside: (command: string, env?: readonly string[]) => string;
+  readonly list: () => BackupList;
+}
+
+async function withGigabyte(work: (source: Source) => Promise<void>): Promise<void> {
   const stack = await prepareStack();
   const container = `${stack.prefix}-backup`;
-  const inside = (command: string, env: readonly string[] = []) => inContainer(container, ["sh", "-ec", command], env);
+  const inside: Source["inside"] = (command, env = []) => inContainer(container, ["sh", "-ec", command], env);
   const list = () => JSON.parse(inside(`node ${agentFile} list`)) as BackupList;
+  try {
+    const { status, output } = stack.up("--skip-preview");
+    if (status !== 0) throw new Error(output);
+    await waitFor(() => list().backups.length === 2, 120);
+    // Its first drill is no backup's work.
+    run("docker", ["stop", `${stack.prefix}-drill`]);
+    fillWithGigabyte(stack);
+    await work({ prefix: stack.prefix, inside, list });
+  } finally {
+    stack.pulumi("destroy", "--yes", "--skip-preview");
+    stack.clean();
+  }
+}
+
+/** What a proof costs: the agent's tool phase against the bare tools into the same volume, its proof beside it. */
+export function benchBackup(runs: number): Promise<void> {
+  return withGigabyte((source) => measureTools(source, runs));
+}
+
+/** What a workload loses while a dump is made. */
+export function benchBackupWorkload(runs: number): Promise<void> {
+  return withGigabyte((source) => measureWorkload(source, runs));
+}
+
+async function measureTools({ prefix, inside, list }: Source, runs: number): Promise<void> {
   /** The agent's own seconds of the last run. */
   let last: Manifest | undefined;
   const agent = (kind: BackupKind) => () => {
@@ -47,49 +75,41 @@ export async function benchBackup(runs: number): Promise<void> {
     );
     return (performance.now() - start) / 1000;
   };
-  try {
-    const { status, output } = stack.up("--skip-preview");
-    if (status !== 0) throw new Error(output);
-    await waitFor(() => list().backups.length === 2, 120);
-    // Its first drill is no backup's work.
-    run("docker", ["stop", `${stack.prefix}-drill`]);
-    fillWithGigabyte(stack);
-    for (const kind of ["logical", "physical"] as const) {
-      const host = `${stack.prefix}-${kind === "logical" ? "primary" : "replica"}`;
-      process.stdout.write(`\n${kind}\n`);
-      await measurePaired(
-        [
-          { name: "the bare tools", run: bare(kind, host) },
-          { name: "the agent's tool phase", run: agent(kind) },
-          { name: "its proof", run: () => last?.seconds.proof ?? NaN },
-        ],
-        runs,
-      );
-    }
-    const script =
-      "printf 'UPDATE gt.gt_counter SET n = n + 1;' > /tmp/count.sql && pgbench -nU postgres -c 2 -T 10 -f /tmp/count.sql appdb";
-    const perThousand = () =>
-      1000 / Number(/tps = ([\d.]+)/.exec(inContainer(`${stack.prefix}-primary`, ["sh", "-ec", script]))?.[1]);
-    process.stdout.write("\n1,000 transactions of two clients\n");
+  for (const kind of ["logical", "physical"] as const) {
+    const host = `${prefix}-${kind === "logical" ? "primary" : "replica"}`;
+    process.stdout.write(`\n${kind}\n`);
     await measurePaired(
       [
-        { name: "nothing else", run: perThousand },
-        {
-          name: "while a dump is made",
-          run: async () => {
-            const making = `node ${agentFile} now logical`;
-            run("docker", ["exec", "--detach", container, "sh", "-c", making]);
-            await waitFor(() => inside("ls /backups/backups").includes(".partial"));
-            const seconds = perThousand();
-            await waitFor(() => !inside("ls /backups/backups").includes(".partial"), 600);
-            return seconds;
-          },
-        },
+        { name: "the bare tools", run: bare(kind, host) },
+        { name: "the agent's tool phase", run: agent(kind) },
+        { name: "its proof", run: () => last?.seconds.proof ?? NaN },
       ],
       runs,
     );
-  } finally {
-    stack.pulumi("destroy", "--yes", "--skip-preview");
-    stack.clean();
   }
+}
+
+async function measureWorkload({ prefix, inside }: Source, runs: number): Promise<void> {
+  const script =
+    "printf 'UPDATE gt.gt_counter SET n = n + 1;' > /tmp/count.sql && pgbench -nU postgres -c 2 -T 10 -f /tmp/count.sql appdb";
+  const perThousand = () =>
+    1000 / Number(/tps = ([\d.]+)/.exec(inContainer(`${prefix}-primary`, ["sh", "-ec", script]))?.[1]);
+  process.stdout.write("\n1,000 transactions of two clients\n");
+  await measurePaired(
+    [
+      { name: "nothing else", run: perThousand },
+      {
+        name: "while a dump is made",
+        run: async () => {
+          const making = `node ${agentFile} now logical`;
+          run("docker", ["exec", "--detach", `${prefix}-backup`, "sh", "-c", making]);
+          await waitFor(() => inside("ls /backups/backups").includes(".partial"));
+          const seconds = perThousand();
+          await waitFor(() => !inside("ls /backups/backups").includes(".partial"), 600);
+          return seconds;
+        },
+      },
+    ],
+    runs,
+  );
 }

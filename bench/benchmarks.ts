@@ -6,7 +6,7 @@ import { projectFolder } from "../ops/stack-file";
 import { freePort } from "../test/support/server";
 import { prepareStack } from "../test/support/stack";
 import { benchAudit } from "./audit";
-import { benchBackup } from "./backup";
+import { benchBackup, benchBackupWorkload } from "./backup";
 import { measurePaired } from "./paired";
 import { benchRestore } from "./restore";
 
@@ -35,6 +35,7 @@ export const benchmarks: Readonly<Record<string, (runs: number) => Promise<void>
 
   audit: benchAudit,
   backup: benchBackup,
+  "backup-workload": benchBackupWorkload,
   restore: benchRestore,
 
   /** The no-change preview of the twelve services against an empty TypeScript program's, with the same runtime options. */
