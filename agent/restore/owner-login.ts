@@ -30,6 +30,11 @@ export class ServerTaken extends BackupFailure {
   }
 }
 
+/** How the names of a service's logins begin; nobody else's does. */
+export function beginOfLogins(service: string): string {
+  return `${tierRole(service, "owner")}_restore_`;
+}
+
 /** What pg_restore is told of a service's schema, beside where it is: only what is the owner's, as the owner. */
 export function restoreOptions(service: string, owner: string): readonly string[] {
   return [
@@ -54,7 +59,7 @@ export async function asOwner<T>(
 ): Promise<T> {
   const owner = tierRole(service, "owner");
   // A name of its own each time: somebody may make an object depend on the last one, and so keep it.
-  const begin = `${owner}_restore_`;
+  const begin = beginOfLogins(service);
   const login = { role: begin + randomBytes(4).toString("hex"), owner };
   const [role, here] = [escapeIdentifier(login.role), escapeIdentifier(database)];
   const { rows } = await superuser.query<{ left: string }>(
