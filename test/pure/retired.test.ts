@@ -1,11 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { verdictsOf, type DrillFinding } from "../../agent/drills/findings";
+import type { BackupDrill } from "../../agent/drills/results";
 import { planAccess } from "../../components/access/plan";
 import { renderPlan } from "../../components/access/sql";
 import { noData } from "../../components/cluster/primary-check";
 import type { Survey } from "../../components/cluster/survey";
 import { declaredKept, refusals } from "../../components/lifecycle/refusals";
-import { proofFlaws, retiredNotices, retiredRefusals, type SurveyedRetired } from "../../components/lifecycle/retired";
+import {
+  proofFlaws,
+  retiredNotices,
+  retiredRefusals,
+  type ProofList,
+  type SurveyedRetired,
+} from "../../components/lifecycle/retired";
 import { roleType, serviceType, type OwnState } from "../../components/lifecycle/state";
 import { dockerNames } from "../../components/naming";
 import { formatPage } from "../../ops/access/page";
@@ -48,13 +55,16 @@ describe("a retired service", () => {
 
 describe("a backup proves that a service can be brought back", () => {
   const found = (service: string | null, ...wrong: readonly string[]) => wrong.map((what) => ({ service, what }));
-  const drill = (backup: string, wrong: readonly DrillFinding[] = [], seconds: number | null = 3) => ({
-    backups: [
-      {
-        ...{ kind: "logical" as const, backup, startedAt: "2026-11-26T17:10:00Z", seconds, lostSeconds: null },
-        ...{ wrong: wrong.map(({ what }) => what), verdicts: verdictsOf(wrong) },
-      },
-    ],
+  const olderDrill = (
+    backup: string,
+    wrong: readonly DrillFinding[] = [],
+    seconds: number | null = 3,
+  ): BackupDrill => ({
+    ...{ kind: "logical", backup, startedAt: "2026-11-26T17:10:00Z", seconds, lostSeconds: null },
+    wrong: wrong.map(({ what }) => what),
+  });
+  const drill = (...[backup, wrong = [], seconds]: Parameters<typeof olderDrill>): ProofList["drills"][number] => ({
+    backups: [{ ...olderDrill(backup, wrong, seconds), verdicts: verdictsOf(wrong) }],
   });
   const list = (
     changes: { readonly pinned?: boolean; readonly inside?: readonly string[] } = {},
@@ -112,13 +122,7 @@ describe("a backup proves that a service can be brought back", () => {
     ],
     [
       "its drill is from before what was found was kept of each service",
-      proofFlaws(
-        ledger,
-        id,
-        list({}, [
-          { backups: drill(id).backups.map((one) => ({ ...one, verdicts: undefined })) } as ReturnType<typeof drill>,
-        ]),
-      ),
+      proofFlaws(ledger, id, list({}, [{ backups: [olderDrill(id)] }])),
       [
         `the drill of ${id} says nothing of each service: it is of an older agent (where that one still runs, first lifecycle "frozen" and npm run up)`,
       ],
