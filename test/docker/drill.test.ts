@@ -336,6 +336,8 @@ describe("a drill of the newest dump", () => {
     ];
 
     beforeAll(async () => {
+      // A new stack's own would read them for two hours.
+      await waitFor(() => agent.list().drills.length > 0, 300);
       const superuser = await cluster.login("primary", superuserRole);
       others = `${(await tablesOf(superuser)).length} tables are read`;
       await superuser.end();
