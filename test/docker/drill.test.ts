@@ -339,6 +339,10 @@ describe("a drill of the newest dump", () => {
       // A new stack's own would read them for two hours.
       await waitFor(() => agent.list().drills.length > 0, 300);
       const superuser = await cluster.login("primary", superuserRole);
+      // More than is read in no time.
+      await superuser.query(
+        "SET ROLE scown; CREATE TABLE sc.sc_rows AS SELECT i FROM generate_series(1, 200000) i; RESET ROLE",
+      );
       others = `${(await tablesOf(superuser)).length} tables are read`;
       await superuser.end();
       const owner = await cluster.login("primary", "agown");
@@ -349,7 +353,7 @@ describe("a drill of the newest dump", () => {
       expect(agent.run("now", "physical").output).toContain("is proven");
     });
     afterAll(() => {
-      cluster.ask("primary", "DROP TABLE ag.ag_long, ag.ag_more");
+      cluster.ask("primary", "DROP TABLE ag.ag_long, ag.ag_more, sc.sc_rows");
     });
 
     it("names the service's table, and reads all others", async () => {
