@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { planAccess } from "../components/access/plan";
 import type { Plan } from "../components/access/plan-items";
 import { renderPlan } from "../components/access/sql";
@@ -8,25 +9,26 @@ import { audit } from "../ops/audit/audit";
 import { describeFinding } from "../ops/audit/finding";
 import type { Client } from "pg";
 import { fetchWalFile } from "../components/backup/agent-file";
+import { serviceOf, type DrillFinding } from "./drills/findings";
 import { BackupFailure, inALine } from "./failure";
 import type { LogicalContents } from "./manifest";
 import { tablesOf } from "./proof/tables";
 import { unpackBase } from "./restore/base";
-import { differencesOf, readTables } from "./restore/compare";
+import { differencesOf, readTables, type ReadLimit } from "./restore/compare";
 import { ServerTaken } from "./restore/owner-login";
 import { restoreServices } from "./restore/services";
 import { initialize, withServer, type Throwaway } from "./restore/throwaway";
 import type { AgentSettings } from "./settings";
 import { differences, type Stored } from "./store";
-import { within } from "./limits";
+import { takesLonger, within } from "./limits";
 import type { ToolOptions } from "./tool";
 import { receivedAt, type Stretch } from "./wal-archive";
 
 /** What a drill has found of one backup. */
 export interface DrillResult {
   readonly backup: string;
-  /** Empty where it is what it was: each a sentence. */
-  readonly wrong: readonly string[];
+  /** Empty where it is what it was. */
+  readonly wrong: readonly DrillFinding[];
   /** From the empty disk to the audit of what is restored: the recovery time. */
   readonly seconds: number;
   /** Of a physical one: from the last WAL that was received to now; what a loss of both servers would cost. */
@@ -58,10 +60,10 @@ export async function drillLogical(
   const began = performance.now();
   const seconds = () => (performance.now() - began) / 1000;
   const flaws = await differences(backup, options.signal);
-  if (flaws.length > 0) return { backup: backup.id, wrong: flaws, seconds: seconds() };
+  if (flaws.length > 0) return { backup: backup.id, wrong: flaws.map(ofNone), seconds: seconds() };
   const plan = planOf(settings);
   // Where nothing ends a service's code, the server is ended, and the others are restored in another.
-  const restore = async (without: readonly string[]): Promise<readonly string[]> => {
+  const restore = async (without: readonly string[]): Promise<readonly DrillFinding[]> => {
     const restoring = inScratch(options.scratch, async (folder) => {
       await initialize(join(folder, "data"), options);
       return withServer(folder, {}, options, (server) =>
@@ -70,7 +72,7 @@ export async function drillLogical(
     });
     return restoring.catch(async (error: unknown) => {
       if (!(error instanceof ServerTaken) || without.includes(error.service)) throw error;
-      return [error.message, ...(await restore([...without, error.service]))];
+      return [{ service: error.service, what: error.message }, ...(await restore([...without, error.service]))];
     });
   };
   return { backup: backup.id, wrong: await restore([]), seconds: seconds() };
@@ -82,7 +84,7 @@ async function restoreAndCompare(
   logical: LogicalContents,
   { plan, dumpMinutes, without }: DrillSettings & { readonly plan: Plan; readonly without: readonly string[] },
   options: DrillOptions,
-): Promise<readonly string[]> {
+): Promise<readonly DrillFinding[]> {
   const postgres = await server.connect("postgres", "postgres");
   await postgres.query(`CREATE DATABASE "${plan.database}"`);
   await postgres.end();
@@ -97,20 +99,19 @@ async function restoreAndCompare(
   options.say(`${inside.length - failed.length} of ${inside.length} services are restored`);
   await apply(server, plan);
 
-  const differing = await reading(server, plan.database, dumpMinutes, options, (reader, signal) =>
-    differencesOf(reader, logical, inside, dumpMinutes, signal),
+  const differing = await reading(server, plan.database, inside, dumpMinutes, options, (reader, service, limit) =>
+    differencesOf(reader, logical, service === null ? [] : [service], limit),
   );
-  const superuser = await server.connect("postgres", plan.database);
-  const findings = await audit(plan, superuser, undefined).finally(() => superuser.end());
+  const findings = await audited(server, plan, options);
   const absent = known.filter(
     (code) => ![...logical.services, ...logical.leftOut.map(({ service }) => service)].includes(code),
   );
   return [
-    ...logical.leftOut.map(({ service, why }) => `it has no ${service}: ${why}`),
-    ...absent.map((code) => `it has no ${code}, which was no service then`),
-    ...failed.map(({ service, why }) => `${service} cannot be restored: ${why}`),
+    ...logical.leftOut.map(({ service, why }) => ({ service, what: `it has no ${service}: ${why}` })),
+    ...absent.map((service) => ({ service, what: `it has no ${service}, which was no service then` })),
+    ...failed.map(({ service, why }) => ({ service, what: `${service} cannot be restored: ${why}` })),
     ...differing,
-    ...findings.map(describeFinding),
+    ...findings,
   ];
 }
 
@@ -134,7 +135,8 @@ export async function drillPhysical(
     ...(await differences(backup, options.signal)),
     ...(stretch === undefined ? ["no WAL follows it"] : []),
   ];
-  if (stretch === undefined || flaws.length > 0) return { backup: backup.id, wrong: flaws, seconds: seconds() };
+  if (stretch === undefined || flaws.length > 0)
+    return { backup: backup.id, wrong: flaws.map(ofNone), seconds: seconds() };
   const plan = planOf(settings);
   // Now: WAL comes in while it is recovered.
   const received = receivedAt(stretch) ?? new Date(backup.manifest.finishedAt);
@@ -164,62 +166,134 @@ async function readRecovered(
   plan: Plan,
   dumpMinutes: number,
   options: DrillOptions,
-): Promise<readonly string[]> {
-  const superuser = await server.connect("postgres", plan.database);
-  try {
-    const { rows } = await superuser.query<{ segment: string }>(
-      "SELECT pg_walfile_name(pg_current_wal_lsn()) AS segment",
-    );
-    const reached = rows[0]?.segment ?? "";
-    // Without its timeline, which the end of the recovery has changed.
-    const isShort = reached.slice(8) < lastSegment.slice(8);
-    const unread = await reading(server, plan.database, dumpMinutes, options, async (reader, signal) => {
-      const { contents, wrong } = await readTables(reader, await tablesOf(reader), dumpMinutes, signal);
-      options.say(`${contents.size} tables are read`);
+): Promise<readonly DrillFinding[]> {
+  const { database, services } = plan;
+  const superuser = await server.connect("postgres", database);
+  const { rows } = await superuser
+    .query<{ segment: string }>("SELECT pg_walfile_name(pg_current_wal_lsn()) AS segment")
+    .finally(() => superuser.end());
+  const reached = rows[0]?.segment ?? "";
+  // Without its timeline, which the end of the recovery has changed.
+  const isShort = reached.slice(8) < lastSegment.slice(8);
+  const codes = services.map(({ code }) => code);
+  let tables = 0;
+  const unread = await reading(
+    server,
+    database,
+    [...codes, null],
+    dumpMinutes,
+    options,
+    async (reader, service, limit) => {
+      const its = await tablesOf(reader, service === null ? await schemasBeside(reader, codes) : [service]);
+      const { contents, wrong } = await readTables(reader, its, limit);
+      tables += contents.size;
       return wrong;
-    });
-    const findings = await audit(plan, superuser, undefined);
-    return [
-      ...(isShort ? [`the recovery ends in ${reached}, and ${lastSegment} was received`] : []),
-      ...unread,
-      ...findings.map(describeFinding),
-    ];
-  } finally {
-    await superuser.end();
-  }
+    },
+  );
+  options.say(`${tables} tables are read`);
+  const findings = await audited(server, plan, options);
+  return [
+    ...(isShort ? [ofNone(`the recovery ends in ${reached}, and ${lastSegment} was received`)] : []),
+    ...unread,
+    ...findings,
+  ];
 }
 
+/** The platform's own, and whatever else is there. */
+async function schemasBeside(reader: Client, services: readonly string[]): Promise<readonly string[]> {
+  const { rows } = await reader.query<{ name: string }>(
+    "SELECT nspname::text AS name FROM pg_namespace WHERE nspname <> ALL ($1)",
+    [services],
+  );
+  return rows.map(({ name }) => name);
+}
+
+async function audited(server: Throwaway, plan: Plan, options: DrillOptions): Promise<readonly DrillFinding[]> {
+  const superuser = await connectAgain(server, "postgres", plan.database, options);
+  const findings = await audit(plan, superuser, undefined).finally(() => superuser.end());
+  return findings.map((finding) => ({ service: serviceOf(finding, plan.services), what: describeFinding(finding) }));
+}
+
+/** Longer than a statement that is cancelled takes to end. */
+const graceMinutes = 0.5;
+
 /**
- * Reads restored tables as who reads everything and owns nothing, no longer than a dump may take: the session is ended then. What
- * cannot be read keeps nobody from the rest.
+ * Reads what is restored as who reads everything and owns nothing, in a session for each service, no longer than its dump may take. What
+ * one of them has keeps nobody from the others: where no cancellation ends it, its session is ended.
+ * @param services null: what is of none
  */
 async function reading(
   server: Throwaway,
   database: string,
+  services: readonly (string | null)[],
   minutes: number,
   options: DrillOptions,
-  read: (reader: Client, signal: AbortSignal | undefined) => Promise<readonly string[]>,
-): Promise<readonly string[]> {
-  const reader = await server.connect("app", database);
-  const { rows } = await reader.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
-  const ended = (limited: DrillOptions) => {
-    const end = async () => {
-      const superuser = await server.connect("postgres", database);
-      await superuser.query("SELECT pg_terminate_backend($1)", [rows[0]?.pid]).finally(() => superuser.end());
-    };
-    // Where the server itself has ended, so has the session.
-    limited.signal?.addEventListener("abort", () => void end().catch(() => undefined), { once: true });
-    return read(reader, limited.signal);
-  };
-  try {
-    return await within(minutes, options, ended);
-  } catch (error) {
+  read: (reader: Client, service: string | null, limit: ReadLimit) => Promise<readonly string[]>,
+): Promise<readonly DrillFinding[]> {
+  const found: DrillFinding[] = [];
+  for (const service of services) {
+    const until = performance.now() + minutes * 60_000;
+    const work = (limited: DrillOptions) =>
+      withReader(server, database, limited, (reader) =>
+        read(reader, service, { minutes, until, signal: limited.signal }),
+      );
+    const wrong = await within(minutes + graceMinutes, options, work).catch((error: unknown) => {
+      const why = performance.now() >= until ? takesLonger(minutes) : inALine(error);
+      return [`${service ?? "what is of no service"} cannot be read: ${why}`];
+    });
     options.signal?.throwIfAborted();
-    return [`the tables cannot be read: ${inALine(error)}`];
+    found.push(...wrong.map((what) => ({ service, what })));
+  }
+  return found;
+}
+
+/** The signal ends the session, on both sides. */
+async function withReader<T>(
+  server: Throwaway,
+  database: string,
+  options: DrillOptions,
+  work: (reader: Client) => Promise<T>,
+): Promise<T> {
+  const reader = await connectAgain(server, "app", database, options);
+  const { processID: pid } = reader as Client & { readonly processID: number };
+  const end = async () => {
+    const superuser = await server.connect("postgres", database);
+    await superuser.query("SELECT pg_terminate_backend($1)", [pid]).finally(() => superuser.end());
+  };
+  // Where the server itself has ended, so has the session.
+  const onAbort = () =>
+    void end()
+      .catch(() => undefined)
+      .finally(() => reader.end());
+  options.signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await work(reader);
   } finally {
+    options.signal?.removeEventListener("abort", onAbort);
     await reader.end();
   }
 }
+
+/** A server that one session has ended with all others lets nobody in for a while. */
+const againMs = 60_000;
+
+async function connectAgain(
+  server: Throwaway,
+  user: string,
+  database: string,
+  { signal }: DrillOptions,
+): Promise<Client> {
+  for (const deadline = performance.now() + againMs; ;) {
+    try {
+      return await server.connect(user, database);
+    } catch (error) {
+      if (signal?.aborted === true || performance.now() >= deadline) throw error;
+      await sleep(1000);
+    }
+  }
+}
+
+const ofNone = (what: string): DrillFinding => ({ service: null, what });
 
 /** A dump of everything has those that have none of their own. */
 function withoutOwnDump(services: readonly string[], { dumps }: LogicalContents): readonly string[] {

@@ -1,5 +1,10 @@
 import { BackupFailure } from "./failure";
 
+/** As whoever has a limit says it. */
+export function takesLonger(minutes: number): string {
+  return `it takes more than ${minutes} minutes`;
+}
+
 /**
  * Does something with tools, and ends them when it takes too long.
  * @throws BackupFailure
@@ -9,12 +14,12 @@ export async function within<O extends { readonly signal?: AbortSignal }, T>(
   options: O,
   work: (limited: O) => Promise<T>,
 ): Promise<T> {
-  const limit = AbortSignal.timeout(minutes * 60_000);
+  const limit = AbortSignal.timeout(Math.ceil(minutes * 60_000));
   const { signal } = options;
   try {
     return await work({ ...options, signal: AbortSignal.any([limit, ...(signal === undefined ? [] : [signal])]) });
   } catch (error) {
-    if (limit.aborted && signal?.aborted !== true) throw new BackupFailure(`it takes more than ${minutes} minutes`);
+    if (limit.aborted && signal?.aborted !== true) throw new BackupFailure(takesLonger(minutes));
     throw error;
   }
 }

@@ -8,6 +8,7 @@ import { backupKinds, type BackupKind } from "../schedule";
 import { readSettings, type AgentSettings } from "../settings";
 import { Store, type Stored } from "../store";
 import { stretchOf, WalArchive } from "../wal-archive";
+import { verdictsOf } from "./findings";
 import type { BackupDrill, Drill } from "./results";
 import { isWell } from "./schedule";
 
@@ -62,13 +63,19 @@ async function drillOne(
     return drillPhysical(backup, stretch, settings, options);
   };
   // One that cannot be tried at all keeps nobody from the other.
-  const { wrong, seconds, lostSeconds } = await drilling().catch((error: unknown): Partial<DrillResult> => {
+  const {
+    wrong = [],
+    seconds,
+    lostSeconds,
+  } = await drilling().catch((error: unknown): Partial<DrillResult> => {
     options.signal?.throwIfAborted();
-    return { wrong: [inALine(error)] };
+    return { wrong: [{ service: null, what: inALine(error) }] };
   });
   options.signal?.throwIfAborted();
   const result: BackupDrill = {
-    ...{ kind, backup: backup.id, startedAt, wrong: wrong ?? [] },
+    ...{ kind, backup: backup.id, startedAt },
+    wrong: wrong.map(({ what }) => what),
+    verdicts: verdictsOf(wrong),
     seconds: seconds ?? null,
     lostSeconds: lostSeconds === undefined ? null : Math.max(0, lostSeconds),
   };

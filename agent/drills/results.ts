@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { backupKinds, type BackupKind } from "../schedule";
+import type { Verdict } from "./findings";
 
 /** Where the drill's volume is, in its own container and, to be read, in the backup's. */
 export const drillFolder = "/drill";
@@ -27,8 +28,10 @@ export interface BackupDrill {
   readonly seconds: number | null;
   /** Of a physical one that is what it was: what a loss of both servers would have cost. null elsewhere. */
   readonly lostSeconds: number | null;
-  /** Empty where it is what it was: each a sentence. */
+  /** Empty where it is what it was: each a sentence. Where they are many, the last says how many are left out. */
   readonly wrong: readonly string[];
+  /** The same of each service, and of what is of none; those of whom nothing was found are left out. None from before they were kept. */
+  readonly verdicts?: readonly Verdict[];
 }
 
 /** A drill of the newest backup of each kind, as it is kept. */
@@ -50,7 +53,12 @@ const maxBytes = 4 * 1024 ** 2;
 export function keepDrill(folder: string, drill: Drill): void {
   const results = resultsOf(folder);
   mkdirSync(results, { recursive: true, mode: 0o700 });
-  const backups = drill.backups.map((one) => ({ ...one, wrong: shortened(one.wrong) }));
+  const backups = drill.backups.map(({ verdicts, ...one }) => ({
+    ...{ ...one, wrong: shortened(one.wrong) },
+    ...(verdicts && {
+      verdicts: verdicts.map((verdict) => ({ ...verdict, first: verdict.first.slice(0, kept.characters) })),
+    }),
+  }));
   write(join(results, `${nameOf(drill)}.json`), { ...drill, backups });
   for (const name of namesIn(results).slice(0, -keptDrills)) rmSync(join(results, name));
 }
@@ -137,7 +145,23 @@ function isOfOne(value: unknown): value is BackupDrill {
     isSeconds(of.seconds) &&
     isSeconds(of.lostSeconds) &&
     Array.isArray(of.wrong) &&
-    of.wrong.every((sentence) => typeof sentence === "string")
+    of.wrong.every((sentence) => typeof sentence === "string") &&
+    (of.verdicts === undefined || areVerdicts(of.verdicts, of.wrong.length > 0))
+  );
+}
+
+/** @param isWrong whether anything was found: it is somebody's, or nobody's */
+function areVerdicts(value: unknown, isWrong: boolean): boolean {
+  return Array.isArray(value) && value.length > 0 === isWrong && value.every(isVerdict);
+}
+
+function isVerdict(value: unknown): boolean {
+  const { service, findings, first } = (value ?? {}) as Partial<Record<keyof Verdict, unknown>>;
+  return (
+    (service === null || typeof service === "string") &&
+    typeof findings === "number" &&
+    findings > 0 &&
+    typeof first === "string"
   );
 }
 

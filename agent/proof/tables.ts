@@ -8,8 +8,14 @@ export interface TableParts {
   readonly triggers: number;
 }
 
-/** What is in a dump; the parts of a partitioned table are tables themselves. */
-export async function tablesOf(client: ClientBase): Promise<readonly (DumpedTable & TableParts)[]> {
+/**
+ * What is in a dump; the parts of a partitioned table are tables themselves.
+ * @param schemas @default all
+ */
+export async function tablesOf(
+  client: ClientBase,
+  schemas: readonly string[] | null = null,
+): Promise<readonly (DumpedTable & TableParts)[]> {
   const { rows } = await client.query<DumpedTable & TableParts>(
     `SELECT n.nspname AS schema, c.relname AS name, pg_get_userbyid(c.relowner) AS owner, format('%I.%I', n.nspname, c.relname) AS quoted,
             -- Where its rows may be in the dump: of a hash by an enum pg_dump loads a partition by way of its root.
@@ -21,6 +27,7 @@ export async function tablesOf(client: ClientBase): Promise<readonly (DumpedTabl
             (SELECT count(*) FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)::int AS triggers
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+        AND ($1::text[] IS NULL OR n.nspname = ANY ($1))
         -- What a restore has kept of a service is in the backups of its time.
         AND n.nspname !~ '_(before|failed)_\\d{8}t\\d{6}$'
         -- Of an extension's own tables pg_dump writes those it declares as configuration.
@@ -28,6 +35,7 @@ export async function tablesOf(client: ClientBase): Promise<readonly (DumpedTabl
                          WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
                            AND d.refclassid = 'pg_extension'::regclass AND NOT c.oid = ANY (coalesce(e.extconfig, '{}')))
       ORDER BY 1, 2`,
+    [schemas],
   );
   return rows;
 }

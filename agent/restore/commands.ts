@@ -27,7 +27,7 @@ export function addRestoreCommands(program: Command): void {
       const reader = await connectAsApp(host, { ...settings, database }, places);
       const differing =
         table === undefined
-          ? differencesOf(reader, logical, services.split(","), settings.dumpMinutes)
+          ? differencesOf(reader, logical, services.split(","), { minutes: settings.dumpMinutes })
           : tableDifferences(reader, logical, table, settings.dumpMinutes);
       const wrong = await differing.finally(() => reader.end());
       process.stdout.write(`${JSON.stringify(wrong)}\n`);

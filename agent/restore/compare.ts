@@ -1,5 +1,6 @@
 import { DatabaseError, type Client } from "pg";
-import { BackupFailure, inALine } from "../failure";
+import { inALine } from "../failure";
+import { takesLonger } from "../limits";
 import type { LogicalContents } from "../manifest";
 import { byRoot, type SequenceValue } from "../proof/dump-contents";
 import type { TableContents } from "../proof/row-sum";
@@ -9,33 +10,48 @@ import { tablesOf } from "../proof/tables";
 const beginReading = (minutes: number) =>
   `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${textSettings}; SET LOCAL statement_timeout = '${minutes}min'`;
 
+/** How long tables may be read. */
+export interface ReadLimit {
+  /** For each of them; where there is an end, the time there was until then. */
+  readonly minutes: number;
+  /** Of all together, in milliseconds as performance.now() has it. @default none */
+  readonly until?: number;
+  /** Ends it before the next table. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
- * Reads every row of tables, in a transaction of its own. One that cannot be read, or takes too long, keeps nobody from the others.
+ * Reads every row of tables, in a transaction of its own. One that cannot be read, or takes too long, keeps nobody from the others, until
+ * the end or the session's: then it is said which one that was, and how many are behind it.
  * @param client of a role that reads everything and owns nothing
- * @param minutes a table may take
- * @param signal ends it before the next table
  * @returns contents by the table's name as SQL has it, and in words what could not be read
  */
 export async function readTables(
   client: Client,
   tables: readonly { readonly quoted: string }[],
-  minutes: number,
-  signal?: AbortSignal,
+  { minutes, until = Infinity, signal }: ReadLimit,
 ): Promise<{ readonly contents: ReadonlyMap<string, TableContents>; readonly wrong: readonly string[] }> {
   const contents = new Map<string, TableContents>();
   const wrong: string[] = [];
   await client.query(beginReading(minutes));
   try {
-    for (const table of tables) {
+    for (const [index, { quoted }] of tables.entries()) {
       signal?.throwIfAborted();
-      await client.query("SAVEPOINT one");
+      const ms = Math.min(minutes * 60_000, until - performance.now());
+      // Zero would be no limit.
+      await client.query(`SAVEPOINT one; SET LOCAL statement_timeout = ${Math.max(1, Math.ceil(ms))}`);
       try {
-        for (const [name, read] of await contentsOf(client, [table])) contents.set(name, read);
+        for (const [name, read] of await contentsOf(client, [{ quoted }])) contents.set(name, read);
       } catch (error) {
-        if (!(error instanceof DatabaseError)) {
-          throw new BackupFailure(`the server is gone while ${table.quoted} is read: ${inALine(error)}`);
+        const isOver = performance.now() >= until;
+        const tooLong = isOver || (error instanceof DatabaseError && error.code === queryCanceled);
+        wrong.push(`${quoted} cannot be read: ${tooLong ? takesLonger(minutes) : inALine(error)}`);
+        if (isOver || !(error instanceof DatabaseError) || error.severity === "FATAL") {
+          const behind = tables.length - index - 1;
+          if (behind > 0)
+            wrong.push(`${behind} ${behind === 1 ? "table" : "tables"} behind ${quoted} cannot be read then`);
+          break;
         }
-        wrong.push(`${table.quoted} cannot be read: ${inALine(error)}`);
       }
       await client.query("ROLLBACK TO SAVEPOINT one");
     }
@@ -45,6 +61,8 @@ export async function readTables(
   }
 }
 
+const queryCanceled = "57014";
+
 /**
  * How a restored database differs from what was dumped, in words: tables, their rows by number and by contents, constraints, indexes,
  * triggers, sequences. Of the given schemas; reads as a role that reads everything and owns nothing.
@@ -53,17 +71,20 @@ export async function differencesOf(
   client: Client,
   { tables, sequences }: Pick<LogicalContents, "tables" | "sequences">,
   schemas: readonly string[],
-  minutes: number,
-  signal?: AbortSignal,
+  limit: ReadLimit,
 ): Promise<readonly string[]> {
-  const found = (await tablesOf(client)).filter(({ schema }) => schemas.includes(schema));
+  const found = await tablesOf(client, schemas);
   const expected = new Map(Object.entries(tables).filter(([name]) => isIn(name, schemas)));
   const parts = new Map(found.map((table) => [table.quoted, table]));
   const wrong = [
     ...[...expected.keys()].filter((name) => !parts.has(name)).map((name) => `${name} is missing`),
     ...[...parts.keys()].filter((name) => !expected.has(name)).map((name) => `${name} was not in the dump's snapshot`),
   ];
-  const read = await readTables(client, found, minutes, signal);
+  // Before the rows: their end may be the session's.
+  await client.query(beginReading(limit.minutes));
+  const ofSequences = await sequenceDifferences(client, sequences, schemas);
+  await client.query("ROLLBACK");
+  const read = await readTables(client, found, limit);
   wrong.push(...read.wrong);
   // Rows of partitions that are loaded by way of their root may have come into another.
   const roots = new Map(found.map(({ quoted, root }) => [quoted, root]));
@@ -76,9 +97,6 @@ export async function differencesOf(
       wrong.push(`${name} has ${its[part]} ${part}, and had ${then[part]}`);
     }
   }
-  await client.query(beginReading(minutes));
-  const ofSequences = await sequenceDifferences(client, sequences, schemas);
-  await client.query("ROLLBACK");
   return [...wrong, ...ofSequences];
 }
 
@@ -95,7 +113,7 @@ export async function tableDifferences(
   const then = byRoot(new Map(Object.entries(tables)), roots).get(name);
   if (then === undefined) return [`${name} was not in the dump's snapshot`];
   if (parts.length === 0) return [`${name} is missing`];
-  const { contents, wrong } = await readTables(client, parts, minutes);
+  const { contents, wrong } = await readTables(client, parts, { minutes });
   return [...wrong, ...rowDifferences(name, then, byRoot(contents, roots).get(name))];
 }
 

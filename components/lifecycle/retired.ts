@@ -38,19 +38,30 @@ export function keptFlaws({ code }: Pick<ResolvedService, "code">, id: string, l
   ];
 }
 
-/** Why a backup does not prove that a service can be brought back from it, a sentence each. Pure. */
+/**
+ * Why a backup does not prove that a service can be brought back from it, a sentence each. What its drill has found of other services
+ * does not count: each of them could keep it from being retired. What is of none does. Pure.
+ */
 export function proofFlaws(service: Pick<ResolvedService, "code">, id: string, list: ProofList): readonly string[] {
   if (!list.backups.some((one) => one.id === id)) return keptFlaws(service, id, list);
   const drill = list.drills.flatMap(({ backups }) => backups).findLast((one) => one.backup === id);
   return [
     ...keptFlaws(service, id, list),
-    ...(drill === undefined ? [`${id} was never restored by a drill`] : drillFlaws(drill)),
+    ...(drill === undefined ? [`${id} was never restored by a drill`] : drillFlaws(service.code, drill)),
   ];
 }
 
-function drillFlaws({ backup, wrong, seconds }: BackupDrill): readonly string[] {
-  const [first = "it could not be tried to its end"] = wrong;
-  return wrong.length === 0 && seconds !== null ? [] : [`the drill of ${backup} failed: ${printable(first)}`];
+function drillFlaws(code: string, { backup, verdicts, seconds }: BackupDrill): readonly string[] {
+  if (verdicts === undefined) {
+    return [
+      `the drill of ${backup} says nothing of each service: it is of an older agent (where that one still runs, ` +
+        'first lifecycle "frozen" and npm run up)',
+    ];
+  }
+  const failed = (why: string) => `the drill of ${backup} failed: ${printable(why)}`;
+  const against = verdicts.filter(({ service }) => service === code || service === null);
+  if (against.length === 0 && seconds === null) return [failed("it could not be tried to its end")];
+  return against.map(({ first, findings }) => failed(findings > 1 ? `${first}, and ${findings - 1} more` : first));
 }
 
 /**

@@ -31,7 +31,7 @@ export async function audit(
       ["roles", () => auditRoles(plan, superuser)],
       ["privileges", () => auditPrivileges(plan, superuser)],
       ["default privileges", () => auditDefaultPrivileges(plan, superuser)],
-      ["guard", () => auditGuard(superuser)],
+      ["guard", () => auditGuard(plan, superuser)],
     ];
     const looked: Finding[] = [];
     for (const [what, look] of parts) looked.push(...(await orWhyNot(what, look, superuser)));

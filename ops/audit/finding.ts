@@ -6,6 +6,10 @@ export interface Finding {
   readonly kind: string;
   /** Whose it is: a role, PUBLIC, or "" for what is nobody's. */
   readonly role: string;
+  /** Where the object is. @default in none, or it is not asked for */
+  readonly schema?: string;
+  /** Role that owns the object, or what it says: not {@link role} where that one may do something with it. @default the role */
+  readonly owner?: string;
   /** The very object: `SELECT on table gt.gt_raw_data`. */
   readonly what: string;
   readonly expected: string;

@@ -1,5 +1,6 @@
 import type { ClientBase } from "pg";
 import { identifier } from "../../components/access/describe";
+import type { Plan } from "../../components/access/plan-items";
 import { guardFiles } from "../../components/access/sql";
 import type { Finding } from "./finding";
 import { sqlFile } from "./sql-file";
@@ -17,7 +18,7 @@ interface GuardRow {
 }
 
 /** The guard: there, enabled, unchanged; and what it refuses but is there all the same. */
-export async function auditGuard(superuser: ClientBase): Promise<readonly Finding[]> {
+export async function auditGuard(plan: Plan, superuser: ClientBase): Promise<readonly Finding[]> {
   const { rows } = await superuser.query<GuardRow>(sqlFile("guard"));
   const files = guardFiles();
   const text = files.join("\n");
@@ -52,24 +53,30 @@ export async function auditGuard(superuser: ClientBase): Promise<readonly Findin
         destroys: true,
       })),
   ];
-  return [...wrong, ...(await auditRefusedObjects(superuser))];
+  return [...wrong, ...(await auditRefusedObjects(plan, superuser))];
 }
 
 /** Came in before the guard, or past it. */
-async function auditRefusedObjects(superuser: ClientBase): Promise<readonly Finding[]> {
+async function auditRefusedObjects({ services }: Plan, superuser: ClientBase): Promise<readonly Finding[]> {
   // Where it is missing, that is a finding of its own.
   const { rowCount } = await superuser.query(
     "SELECT WHERE to_regprocedure('platform.refused_objects(oid[])') IS NOT NULL",
   );
   if (rowCount === 0) return [];
-  const { rows } = await superuser.query<{ kind: string; name: string; uses: string; cure: string }>(
-    `SELECT kind, name, uses, cure
-       FROM platform.refused_objects(platform.objects_of(ARRAY(SELECT oid FROM pg_namespace)) || ARRAY(SELECT oid FROM pg_cast))
-      ORDER BY 1, 2, 3`,
+  const { rows } = await superuser.query<Record<"schema" | "kind" | "name" | "uses" | "cure", string>>(
+    // Names are not all of a schema: each service's by themselves, and all others, with casts, which are in none.
+    `SELECT asked.schema, r.kind, r.name, r.uses, r.cure
+       FROM (SELECT CASE WHEN nspname = ANY ($1) THEN nspname ELSE '' END AS schema, array_agg(oid) AS schemas
+               FROM pg_namespace GROUP BY 1) AS asked
+      CROSS JOIN LATERAL platform.refused_objects(
+              platform.objects_of(asked.schemas) || CASE asked.schema WHEN '' THEN ARRAY(SELECT oid FROM pg_cast) END) AS r
+      ORDER BY 2, 3, 4`,
+    [services.map(({ code }) => code)],
   );
-  return rows.map(({ kind, name, uses, cure }) => ({
+  return rows.map(({ schema, kind, name, uses, cure }) => ({
     kind: "refused object",
     role: "",
+    schema,
     what: `${kind} ${name}`,
     expected: "none: the guard refuses it",
     found: `uses ${uses}`,

@@ -31,6 +31,7 @@ export async function auditObjects(plan: Plan, superuser: ClientBase): Promise<r
   return rows.map((row) => ({
     kind: row.kind,
     what: `${row.type.toLowerCase()} ${row.target}`,
+    schema: row.schema,
     ...(kinds[row.kind] ?? unknown)(row, plan),
   }));
 }

@@ -50,7 +50,7 @@
   UNION ALL
   SELECT id, grantee, privilege, 'missing', NULL FROM owned
 )
-SELECT d.grantee AS role, d.privilege, i.type, i.name, d.state,
+SELECT d.grantee AS role, i.schema::text AS schema, pg_get_userbyid(i.owner)::text AS owner, d.privilege, i.type, i.name, d.state,
        format('%s%s ON %s', d.privilege, i.columns, i.target) AS clause,
        coalesce(d.grantors, '{}') AS grantors
   FROM deviation d JOIN item i ON i.id = d.id

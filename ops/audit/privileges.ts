@@ -9,6 +9,8 @@ type State = "missing" | "extra" | "grantable";
 
 interface PrivilegeRow {
   readonly role: string;
+  readonly schema: string;
+  readonly owner: string;
   readonly privilege: string;
   readonly type: string;
   readonly name: string;
@@ -42,9 +44,9 @@ export async function auditPrivileges(plan: Plan, superuser: ClientBase): Promis
     plan.services.map(({ code }) => code),
     platformSchema,
   ]);
-  return rows.map(({ role, privilege, type, name, state, clause, grantors }) => ({
+  return rows.map(({ role, schema, owner, privilege, type, name, state, clause, grantors }) => ({
     kind: state === "grantable" ? "grant option" : "privilege",
-    role,
+    ...{ role, schema, owner },
     what: `${privilege} on ${type} ${name}`,
     expected: found[state][0],
     found: found[state][1],
@@ -107,7 +109,7 @@ export async function auditDefaultPrivileges(plan: Plan, superuser: ClientBase):
       state === "missing" ? ["GRANT", "TO"] : [state === "extra" ? "REVOKE" : "REVOKE GRANT OPTION FOR", "FROM"];
     return {
       kind: "default privilege",
-      role,
+      ...{ role, owner },
       what: `${privilege} on future ${objects.toLowerCase()} of ${owner}${schema === "" ? "" : ` in schema ${schema}`}`,
       expected: found[state][0],
       found: found[state][1],

@@ -84,7 +84,10 @@ export async function proveRetirement(stack: Stack, service: ResolvedService, st
       );
     }
     refuseDifferences(backup, proofFlaws(service, backup, list));
-    return Promise.resolve([`restored in ${duration(drilled.seconds ?? 0)}, every row and right as it was`, undefined]);
+    return Promise.resolve([
+      `restored in ${duration(drilled.seconds ?? 0)}, every row and right of ${code} as it was`,
+      undefined,
+    ]);
   });
   return backup;
 }

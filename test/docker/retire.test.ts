@@ -57,6 +57,10 @@ const planWith = (service: Service): Plan =>
     extensions: cluster.settings.extensions,
   });
 
+/** A function that the guard lets by, and the audit names. */
+const loose = (code: string) =>
+  `CREATE FUNCTION ${code}.${code}_f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'`;
+
 async function asSuperuser(sql: string): Promise<void> {
   const superuser = await cluster.login("primary", superuserRole);
   await superuser.query(sql).finally(() => superuser.end());
@@ -82,11 +86,29 @@ it("a service that is frozen in the registry only is not retired", () => {
   }).toThrow(/gtapp may log in: the service is not frozen here/);
 });
 
-it("a frozen one is backed up, the backup kept for ever, and restored by a drill", async () => {
+it("one is not in which the drill has found something", async () => {
+  const owner = await cluster.login("primary", "gtown");
+  await owner.query(loose("gt"));
+  await expect(proveRetirement(stack, frozen, steps(3, say))).rejects.toThrow(
+    /-logical is not what it should be:\n {2}the drill of \S+ failed: gtown: function gt\.gt_f\(\): expected SECURITY INVOKER, or [^\n]*$/,
+  );
+  await owner.query("DROP FUNCTION gt.gt_f()");
+  await owner.end();
+});
+
+it("a frozen one is backed up, the backup kept for ever, and restored by a drill, whatever that finds of others", async () => {
+  const other = await cluster.login("primary", "scown");
+  await other.query(loose("sc"));
+  await other.end();
   await asSuperuser(renderPlan(planWith(frozen), verifiers));
   requireRetirable(stack, frozen);
   backup = await proveRetirement(stack, frozen, steps(3, say));
   expect(agent.list().backups.find(({ id }) => id === backup)).toMatchObject({ pinned: true, kind: "logical" });
+  const drilled = agent
+    .list()
+    .drills.at(-1)
+    ?.backups.find((one) => one.backup === backup);
+  expect(drilled?.verdicts).toMatchObject([{ service: "sc", findings: 1 }]);
   expect(said.join("\n")).toMatch(/tables of gt with \d{4} rows/);
   expect(survey()).toEqual({ isThere: true, hasSchema: true, begun: null, obstacles: [], flaws: [] });
 });
@@ -118,6 +140,7 @@ it("it is dropped with its roles on both servers, a second time nothing is, and 
 });
 
 it("it comes back into an empty schema as it was, from the pinned backup and not from a newer one of the empty schema", async () => {
+  await asSuperuser("DROP FUNCTION sc.sc_f()");
   await asSuperuser(renderPlan(cluster.plan, verifiers));
   expect(agent.run("now", "logical").output).toContain("is proven");
   const platform = platformOn(cluster);

@@ -2,6 +2,7 @@ import { Client } from "pg";
 import fc from "fast-check";
 import { escapeIdentifier } from "pg";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { serviceOf } from "../../agent/drills/findings";
 import { audit } from "../../ops/audit/audit";
 import { describeFinding, type Finding } from "../../ops/audit/finding";
 import { renderFixes } from "../../ops/audit/render";
@@ -82,6 +83,23 @@ describe("the audit", () => {
     expect(await described()).toHaveLength(2);
     await repair(await look());
     expect(await described()).toEqual([]);
+  });
+
+  it("tells whose doing it is, whomever it names, so that a drill holds it against nobody else", async () => {
+    await server.superuser.query(
+      `CREATE INDEX gt_i ON gt.gt_t (gt.gt_f(id)); ALTER TABLE gt.gt_t ADD CONSTRAINT sc_k CHECK ('sc.sc_t'::regclass <> id);
+       GRANT SELECT ON gt.gt_t TO PUBLIC; GRANT INSERT (note) ON gt.gt_t TO scapp; GRANT EXECUTE ON FUNCTION gt.gt_f(int) TO scuser;
+       REVOKE SELECT ON gt.gt_v FROM app; ALTER DEFAULT PRIVILEGES FOR ROLE gtown GRANT SELECT ON TABLES TO scapp, PUBLIC;
+       ALTER PROCEDURE gt.gt_c() SECURITY DEFINER; ALTER TABLE gt.gt_p1 RENAME TO p1; ALTER ROLE gtapp SET work_mem = '1MB';
+       CREATE ROLE gtown_restore_1a2b3c4d LOGIN`,
+    );
+    const findings = await look();
+    await server.superuser.query("ALTER TABLE gt.gt_t DROP CONSTRAINT sc_k");
+    await repair(findings);
+    const named = (await look()).map(describeFinding);
+    expect(findings.filter((finding) => serviceOf(finding, plan.services) !== "gt").map(describeFinding)).toEqual([]);
+    expect(new Set(findings.map(({ kind }) => kind)).size).toBe(7);
+    expect(named).toEqual([]);
   });
 
   it("says what a person must do where no SQL repairs it", async () => {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Gauge, Registry } from "prom-client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { serviceOf, verdictsOf, type DrillFinding } from "../../agent/drills/findings";
 import { setDrillMetrics } from "../../agent/drills/metrics";
 import { renderResult } from "../../agent/drills/newest";
 import {
@@ -15,6 +16,7 @@ import {
 } from "../../agent/drills/results";
 import { isDrillDue } from "../../agent/drills/schedule";
 import type { BackupKind } from "../../agent/schedule";
+import { proofFlaws } from "../../components/lifecycle/retired";
 
 const seoul = "Asia/Seoul";
 const minute = 60_000;
@@ -31,6 +33,52 @@ function drill(startedAt: string, wrong: readonly string[] = []): Drill {
     backups: [{ ...one("logical", 0), wrong }, physical],
   };
 }
+
+/** The same as an agent makes it that keeps what was found of each service. */
+function drillThatFound(startedAt: string, found: readonly DrillFinding[]): Drill {
+  const { backups, ...rest } = drill(
+    startedAt,
+    found.map(({ what }) => what),
+  );
+  const [logical, physical] = backups.map((one) => ({
+    ...one,
+    verdicts: one.kind === "logical" ? verdictsOf(found) : [],
+  }));
+  return { ...rest, backups: [logical, physical].flatMap((one) => one ?? []) };
+}
+
+describe("what a drill has found is of", () => {
+  const known = [{ code: "gt" }, { code: "lg" }];
+  const of = (finding: Partial<Parameters<typeof serviceOf>[0]>) => serviceOf({ role: "", ...finding }, known);
+
+  it.each<[string, string | null, string | null]>([
+    ["the service whose schema it is in, whoever got a right there", of({ role: "lguser", schema: "gt" }), "gt"],
+    ["that one also where it is everybody's", of({ role: "PUBLIC", schema: "gt", owner: "gtown" }), "gt"],
+    ["the service whose schema it is in, whoever owns it", of({ role: "lgown", schema: "gt", owner: "lgown" }), "gt"],
+    ["who owns it elsewhere", of({ role: "PUBLIC", schema: "public", owner: "gtown" }), "gt"],
+    ["who would grant it in future", of({ role: "lgapp", owner: "gtown" }), "gt"],
+    ["the role's service", of({ role: "lgapp" }), "lg"],
+    ["the service whose restore it has kept from being forgotten", of({ role: "gtown_restore_1a2b3c4d" }), "gt"],
+    ["nobody where it is the platform's", of({ role: "gtapp", schema: "pg_catalog", owner: "postgres" }), null],
+    ["nobody where it is of no role", of({ role: "" }), null],
+    ["nobody where a role only looks like it", of({ role: "gtowner" }), null],
+  ])("%s", (_, found, expected) => {
+    expect(found).toBe(expected);
+  });
+
+  it("each with how much it is, and one of it", () => {
+    expect(verdictsOf([])).toEqual([]);
+    const found = [
+      { service: "gt", what: "a" },
+      { service: null, what: "b" },
+      { service: "gt", what: "c" },
+    ];
+    expect(verdictsOf(found)).toEqual([
+      { service: "gt", findings: 2, first: "a" },
+      { service: null, findings: 1, first: "b" },
+    ]);
+  });
+});
 
 describe("a drill is due", () => {
   // 2026-11-29 is a Sunday; its 06:00 in Seoul is 21:00 of the day before.
@@ -118,6 +166,37 @@ describe("what drills have found", () => {
     expect(kept.at(-1)).toBe("and 150 more");
   });
 
+  it("of one service is kept however much is found of another before it, and is what its proof goes by", () => {
+    const of = (service: string, length: number) =>
+      Array.from({ length }, (_, table) => ({ service, what: `${service}.${service}_${table} ${"x".repeat(5_000)}` }));
+    const found = [...of("gt", 5_000), ...of("lg", 2)];
+    keepDrill(folder, drillThatFound("2026-11-29T06:00:00.000Z", found));
+    const [kept] = readDrills(folder);
+    expect(kept?.backups[0]?.wrong.some((sentence) => sentence.startsWith("lg."))).toBe(false);
+    expect(kept?.backups[0]?.verdicts).toEqual([
+      { service: "gt", findings: 5_000, first: found[0]?.what.slice(0, 1_000) },
+      { service: "lg", findings: 2, first: found[5_000]?.what.slice(0, 1_000) },
+    ]);
+    const logical = { services: ["lg", "ag"], dumps: [], tables: {}, sequences: {}, roles: [], leftOut: [] };
+    const backup = kept?.backups[0]?.backup ?? "";
+    const list = { backups: [{ id: backup, pinned: true, logical }], drills: kept === undefined ? [] : [kept] };
+    expect(proofFlaws({ code: "lg" }, backup, list)).toEqual([
+      expect.stringMatching(/^the drill of \S+ failed: lg\.lg_0 x+, and 1 more$/),
+    ]);
+    expect(proofFlaws({ code: "ag" }, backup, list)).toEqual([]);
+  });
+
+  it("is readable also from before it was kept of each service, and proves nothing of one then", () => {
+    keepDrill(folder, drill("2026-11-29T06:00:00.000Z"));
+    const drills = readDrills(folder);
+    expect(drills).toEqual([drill("2026-11-29T06:00:00.000Z")]);
+    const logical = { services: ["lg"], dumps: [], tables: {}, sequences: {}, roles: [], leftOut: [] };
+    const id = drills[0]?.backups[0]?.backup ?? "";
+    expect(proofFlaws({ code: "lg" }, id, { backups: [{ id, pinned: true, logical }], drills })).toEqual([
+      `the drill of ${id} says nothing of each service: it is of an older agent (where that one still runs, first lifecycle "frozen" and npm run up)`,
+    ]);
+  });
+
   it("is nothing else: no half of one, no link to a file of somebody's, nothing that another has written", () => {
     keepDrill(folder, drill("2026-11-29T06:00:00.000Z"));
     const whole = readDrills(folder);
@@ -130,6 +209,16 @@ describe("what drills have found", () => {
     put(2, JSON.stringify({ ...whole[0], format: 2 }));
     put(3, JSON.stringify({ ...whole[0], startedAt: "yesterday" }));
     put(4, JSON.stringify({ ...whole[0], backups: [{ kind: "logical", backup: { toString: 1 } }] }));
+    const one = (changes: object) => ({ ...whole[0], backups: [{ ...whole[0]?.backups[0], ...changes }] });
+    const bad = [{ service: "gt" }, { service: 1, findings: 1, first: "" }, { service: null, findings: 0, first: "" }];
+    for (const [index, verdict] of bad.entries()) {
+      writeFileSync(
+        join(results(), `20261129T05010${index}000Z.json`),
+        JSON.stringify(one({ wrong: ["a"], verdicts: [verdict] })),
+      );
+    }
+    put(8, JSON.stringify(one({ wrong: ["gt.gt_raw is missing"], verdicts: [] })));
+    put(9, JSON.stringify(one({ wrong: [], verdicts: [{ service: "gt", findings: 1, first: "" }] })));
     put(5, `${JSON.stringify(whole[0])}${" ".repeat(5 * 1024 ** 2)}`);
     writeFileSync(join(results(), `${name}.new`), "");
     mkdirSync(join(results(), "20261129T050006000Z.json"));

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { verdictsOf, type DrillFinding } from "../../agent/drills/findings";
+import type { BackupDrill } from "../../agent/drills/results";
 import { planAccess } from "../../components/access/plan";
 import { renderPlan } from "../../components/access/sql";
 import { noData } from "../../components/cluster/primary-check";
@@ -10,6 +12,7 @@ import {
   proofFlaws,
   retiredNotices,
   retiredRefusals,
+  type ProofList,
   type SurveyedRetired,
 } from "../../components/lifecycle/retired";
 import { roleType, serviceType, type OwnState } from "../../components/lifecycle/state";
@@ -53,10 +56,17 @@ describe("a retired service", () => {
 });
 
 describe("a backup proves that a service can be brought back", () => {
-  const drill = (backup: string, wrong: readonly string[] = [], seconds: number | null = 3) => ({
-    backups: [
-      { kind: "logical" as const, backup, startedAt: "2026-11-26T17:10:00Z", seconds, lostSeconds: null, wrong },
-    ],
+  const found = (service: string | null, ...wrong: readonly string[]) => wrong.map((what) => ({ service, what }));
+  const olderDrill = (
+    backup: string,
+    wrong: readonly DrillFinding[] = [],
+    seconds: number | null = 3,
+  ): BackupDrill => ({
+    ...{ kind: "logical", backup, startedAt: "2026-11-26T17:10:00Z", seconds, lostSeconds: null },
+    wrong: wrong.map(({ what }) => what),
+  });
+  const drill = (...[backup, wrong = [], seconds]: Parameters<typeof olderDrill>): ProofList["drills"][number] => ({
+    backups: [{ ...olderDrill(backup, wrong, seconds), verdicts: verdictsOf(wrong) }],
   });
   const list = (
     changes: { readonly pinned?: boolean; readonly inside?: readonly string[] } = {},
@@ -75,7 +85,15 @@ describe("a backup proves that a service can be brought back", () => {
 
   it("where it is pinned, has it, and was what it was when a drill restored it", () => {
     expect(proofFlaws(ledger, id, list())).toEqual([]);
-    expect(proofFlaws(ledger, id, list({}, [drill(id, ["broken"]), drill(id)]))).toEqual([]);
+    expect(proofFlaws(ledger, id, list({}, [drill(id, found("lg", "broken")), drill(id)]))).toEqual([]);
+  });
+
+  it("also where it was not what it was of others", () => {
+    const others = [
+      ...found("gt", "gtown: function gt.f(): …", "gt.gt_a is missing"),
+      ...found("ag", "it has no ag: …"),
+    ];
+    expect(proofFlaws(ledger, id, list({}, [drill(id, others)]))).toEqual([]);
   });
 
   it.each<[string, readonly string[], readonly string[]]>([
@@ -92,8 +110,24 @@ describe("a backup proves that a service can be brought back", () => {
     ],
     [
       "its last drill failed",
-      proofFlaws(ledger, id, list({}, [drill(id), drill(id, ["lg.lg_a has 1 rows, and had 2"])])),
+      proofFlaws(ledger, id, list({}, [drill(id), drill(id, found("lg", "lg.lg_a has 1 rows, and had 2"))])),
       [`the drill of ${id} failed: lg.lg_a has 1 rows, and had 2`],
+    ],
+    [
+      "its drill found something of it, of another, and of nobody",
+      proofFlaws(
+        ledger,
+        id,
+        list({}, [drill(id, [...found("gt", "x"), ...found("lg", "a", "b"), ...found(null, "not audited")])]),
+      ),
+      [`the drill of ${id} failed: a, and 1 more`, `the drill of ${id} failed: not audited`],
+    ],
+    [
+      "its drill is from before what was found was kept of each service",
+      proofFlaws(ledger, id, list({}, [{ backups: [olderDrill(id)] }])),
+      [
+        `the drill of ${id} says nothing of each service: it is of an older agent (where that one still runs, first lifecycle "frozen" and npm run up)`,
+      ],
     ],
     [
       "its drill came to no end",
