@@ -8,8 +8,8 @@ const ring = (name: string, options: { readonly seconds: number; readonly setup?
     testTimeout: options.seconds * 1000,
     hookTimeout: options.seconds * 1000,
     setupFiles: [...(options.setup ?? [])],
-    // Containers that are killed, frozen and timed want the engine for themselves; a stack of its own waits more than it works.
-    fileParallelism: name === "e2e" || options.seconds <= 120,
+    // A cluster and a stack of its own wait more than they work. What runs by night is timed, and wants the machine for itself.
+    fileParallelism: name !== "nightly",
   },
 });
 

@@ -11,7 +11,7 @@ import { OperatorError } from "../operator-error";
 import { auditRestored, verdict } from "./audit";
 import { originOf, originStatement, takenPlace, takenStatement, type TakenPlace } from "./databases";
 import { asSuperuser, findNodes, type Platform } from "./platform";
-import { endSessions } from "./sessions";
+import { endSessions, tellToEnd } from "./sessions";
 import { secondsSince, stamp, type Steps } from "./steps";
 
 /** In which nobody of a service is. */
@@ -100,9 +100,10 @@ async function exchange(
   const allow = (names: readonly string[], allowed: boolean) =>
     superuser.query(names.map((name) => `ALTER DATABASE ${identifier(name)} ALLOW_CONNECTIONS ${allowed}`).join("; "));
   let ended = 0;
-  // Whoever has changed the database's row in an open transaction, or is being let in, is in nobody's way for long.
+  // Whoever has changed the database's row in an open transaction, or is being let in, is in nobody's way for long. That all have ended
+  // is waited for when nobody is let in any more: others come as fast as they go.
   for (let left = 10; ; left--) {
-    ended += endRoles() + (await endSessions(superuser, "datname", both));
+    ended += endRoles() + (await tellToEnd(superuser, "datname", both));
     try {
       await superuser.query("SET lock_timeout = '1s'");
       await allow(both, false);
@@ -112,8 +113,7 @@ async function exchange(
     }
   }
   try {
-    endRoles();
-    await endSessions(superuser, "datname", both);
+    ended += endRoles() + (await endSessions(superuser, "datname", both));
     await superuser.query("SET lock_timeout = '10s'");
     // What the plan grants on the one goes with the name: whoever waits is let in at once.
     const moved = grants.flatMap(({ on, privileges, to }) => {
