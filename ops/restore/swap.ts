@@ -7,6 +7,7 @@ import { renderLogins, renderPlan } from "../../components/access/sql";
 import { answerTimeoutMs, docker } from "../../components/cluster/docker-cli";
 import { endSessionsScript } from "../../components/cluster/node-script";
 import { database as live } from "../../components/settings-rules";
+import { uninterrupted } from "../interrupted";
 import { OperatorError } from "../operator-error";
 import { auditRestored, verdict } from "./audit";
 import { originOf, originStatement, takenPlace, takenStatement, type TakenPlace } from "./databases";
@@ -72,21 +73,20 @@ export async function swapDatabases(platform: Platform, database: string, steps:
 /** The part of a swap in which nobody is let in. */
 async function exchangeAlone(platform: Platform, database: string, kept: string, steps: Steps): Promise<void> {
   await requireWhole(platform, database);
-  await steps.run(`swap ${live} and ${database}`, async () => {
-    // A person at the keyboard who is in doubt must not leave the services without a database.
-    const ignore = () => steps.say("it is done in a moment");
-    process.on("SIGINT", ignore);
-    try {
-      const endRoles = () => endProcesses(platform);
-      const began = performance.now();
-      const ended = await asSuperuser(platform, elsewhere, (superuser) =>
-        exchange(superuser, platform.plan.grants, database, kept, endRoles),
-      );
-      return [`${ended} sessions were ended; nobody was let in for ${secondsSince(began)} s`, undefined];
-    } finally {
-      process.off("SIGINT", ignore);
-    }
-  });
+  // A person at the keyboard who is in doubt must not leave the services without a database.
+  const swapping = () =>
+    uninterrupted(
+      (line) => steps.say(line),
+      async () => {
+        const endRoles = () => endProcesses(platform);
+        const began = performance.now();
+        const ended = await asSuperuser(platform, elsewhere, (superuser) =>
+          exchange(superuser, platform.plan.grants, database, kept, endRoles),
+        );
+        return [`${ended} sessions were ended; nobody was let in for ${secondsSince(began)} s`, undefined] as const;
+      },
+    );
+  await steps.run(`swap ${live} and ${database}`, swapping);
 }
 
 async function exchange(

@@ -1,6 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Manifest } from "../../agent/manifest";
 import { planAccess } from "../../components/access/plan";
+import { interrupted, uninterrupted } from "../../ops/interrupted";
 import { serviceOfKept } from "../../ops/restore/in-place";
 import { stamp, steps } from "../../ops/restore/steps";
 import { choose, isWhole } from "../../ops/restore/wanted";
@@ -54,6 +55,13 @@ describe("the dump that is restored", () => {
     expect(() => choose([dump(20, without("gt"))], plan, { service: "gt" })).toThrow("they were no services then");
   });
 
+  it("is never a file that somebody has brought, unless it is named", () => {
+    const brought = { ...dump(23), id: "20261123T170000Z-imported", kind: "imported" } as const;
+    expect(choose([dump(20), brought], plan).backup.id).toBe("20261120T170000Z-logical");
+    expect(choose([dump(20), brought], plan, { id: brought.id }).backup).toBe(brought);
+    expect(() => choose([brought], plan)).toThrow("there is no dump to restore");
+  });
+
   it("is told where there is none", () => {
     expect(() => choose([], plan)).toThrow("there is no dump to restore: npm run ops -- backup list has all there is");
     expect(() => choose([dump(20)], plan, { id: "20261121T170000Z-logical" })).toThrow(
@@ -72,6 +80,33 @@ describe("services", () => {
     expect(serviceOfKept(plan, `gt_before_${stamp(new Date("2026-11-27T10:15:00Z"))}`)).toBe(one);
     for (const name of ["appdb_before_20261127t101500", "gt", "gt_before_x", "xgt_before_20261127t101500"]) {
       expect(serviceOfKept(plan, name)).toBeUndefined();
+    }
+  });
+});
+
+describe("Ctrl-C", () => {
+  it("stops what is done, but for what is worse half done", async () => {
+    const others = process.listeners("SIGINT");
+    process.removeAllListeners("SIGINT");
+    const printed = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+    try {
+      const signal = interrupted();
+      const said: string[] = [];
+      const press = () => process.emit("SIGINT");
+      await uninterrupted(
+        (line) => said.push(line),
+        () => Promise.resolve(press()),
+      );
+      expect([signal.aborted, said]).toEqual([false, ["it is done in a moment"]]);
+      press();
+      press();
+      expect(() => signal.throwIfAborted()).toThrow("stopped");
+      expect(printed.mock.calls).toEqual([["is stopped: what is half done is undone\n"]]);
+      expect(said).toHaveLength(1);
+    } finally {
+      printed.mockRestore();
+      process.removeAllListeners("SIGINT");
+      for (const other of others) process.on("SIGINT", other);
     }
   });
 });
