@@ -74,11 +74,13 @@ export async function importBackup(stack: Stack, file: string, signal: AbortSign
   });
 }
 
+const expected = "expected one that pg_dump (SQL) or pg_basebackup (one tar) has written, such as backup_20261127.sql";
+
 function sizeOf(file: string): number {
   const found = statSync(file, { throwIfNoEntry: false });
-  if (found === undefined) throw new OperatorError(`there is no file ${show(file)}`);
-  if (!found.isFile()) throw new OperatorError(`${show(file)} is no file`);
-  if (found.size === 0) throw new OperatorError(`${show(file)} is empty`);
+  if (found === undefined) throw new OperatorError(`there is no file ${show(file)}: ${expected}`);
+  if (!found.isFile()) throw new OperatorError(`${show(file)} is no file: ${expected}`);
+  if (found.size === 0) throw new OperatorError(`${show(file)} is empty: ${expected}`);
   return found.size;
 }
 

@@ -7,6 +7,11 @@
 set -euo pipefail
 
 binary=$1 name=$2 tag=$3
+
+# Two tests may want it at once: the second waits, and finds it built.
+exec 9> "${TMPDIR:-/tmp}/centraldb-stand-in.lock"
+flock 9
+
 docker image inspect "$tag" > /dev/null 2>&1 && exit 0
 [ -x "$binary" ] || {
   echo "$binary is not there: apt-get install $name" >&2

@@ -6,6 +6,11 @@ set -euo pipefail
 
 base=$1 tag=$2 version=$3
 here=$(cd "$(dirname "$0")" && pwd)
+
+# Two tests may want it at once: the second waits, and finds it built.
+exec 9> "${TMPDIR:-/tmp}/centraldb-stand-in.lock"
+flock 9
+
 content=$(docker image inspect -f '{{.Id}}' "$base" | cat - "$here/build-minor.sh" <(echo "$version") | sha256sum | cut -c1-16)
 if [ "$(docker image inspect -f '{{index .Config.Labels "stand-in.content"}}' "$tag" 2>/dev/null)" = "$content" ]; then
   echo "$tag is up to date"

