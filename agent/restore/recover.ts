@@ -33,7 +33,7 @@ export type Told = Shown | { readonly failed: string };
 
 /** What is shown of a restore that can be looked at. */
 export interface Shown {
-  /** false where it was made a primary already, or is a directory that was kept. */
+  /** false where its recovery is over: PostgreSQL lets nobody in before, it was promoted, or is a directory that was kept. */
   readonly paused: boolean;
   readonly lsn: string | null;
   /** Of the last transaction that is in; null where none was replayed. */
@@ -56,7 +56,7 @@ const reached = "/tmp/centraldb-reached";
 const unfinished = `${restored}.unfinished`;
 
 /**
- * Restores to a target beside the current data directory, and runs it, paused there. Goes on with what is there of an earlier run.
+ * Restores to a target beside the current data directory, and runs it, paused there where PostgreSQL can. Goes on with what is there of an earlier run.
  * @returns the server, when it can be looked at
  * @throws BackupFailure where the target cannot be reached, with what can; nothing of it is left then
  */
@@ -105,6 +105,7 @@ export async function runRestored(
     const found = await askReplay();
     if (found !== undefined && (!found.recovering || found.pause === "paused"))
       return { server, shown: shownOf(found) };
+    if (found === undefined && letsNobodyIn(server)) await server.promote();
     // One that was held at the end of the WAL.
     if (found?.waits === true) {
       await pauseReplay();
@@ -163,6 +164,9 @@ async function replay(
     const found = await askReplay();
     // Where its primary had more of a setting than it has, PostgreSQL holds it too, and says so.
     if (found?.pause === "paused") return server.held() === "" ? found : server.held();
+    // Where it lets nobody in yet, PostgreSQL does not pause at a target: it ends the recovery there.
+    if (found?.recovering === false) return found;
+    if (found === undefined && letsNobodyIn(server)) return unseenEnd(server, target, way);
     if (!server.isRunning()) return endedBecause(server.fault());
     if (options.signal?.aborted === true) return "it was stopped";
     if (found?.waits === true && before?.waits === true && found.lsn === before.lsn) {
@@ -175,26 +179,54 @@ async function replay(
   }
 }
 
+/** Enough of them, and nothing was said meanwhile. */
+const waitsAtEnd = 5;
+
+/**
+ * Whether a server is at the end of its WAL and still lets nobody in. PostgreSQL does so while a transaction with more written savepoints
+ * than it keeps in memory (64) is open since the base backup, whose parts it does not know.
+ */
+function letsNobodyIn(server: RestoredServer): boolean {
+  return server.waited() >= waitsAtEnd;
+}
+
+/** The end of the WAL, where nobody can be let in before the recovery is ended too. */
+async function unseenEnd(server: RestoredServer, target: RecoveryTarget, way: Followed): Promise<Replay | string> {
+  if (!server.isConsistent())
+    return "the WAL ends before the base backup is whole: npm run ops -- backup verify names what is wrong";
+  if (target.kind === "lsn" || target.kind === "xid")
+    return `nobody can look for it while a transaction of the base backup's time is open: ${isOlder}, or --to-latest`;
+  await server.promote();
+  const found = await askReplay();
+  if (found === undefined) return "the restored server does not answer any more";
+  return shortness(found, way) ?? found;
+}
+
 function endedBecause(fault: string): string {
   return fault.includes("before consistent recovery point") ? `it is in the base backup already: ${isOlder}` : fault;
 }
 
 /** All that was received is replayed: for a time later than its last transaction, and for all of it, that is the target. */
-async function atEndOfWal(found: Replay, target: RecoveryTarget, { to, range }: Followed): Promise<Replay | string> {
-  // The newest segment may have been begun and hold nothing whole yet.
+async function atEndOfWal(found: Replay, target: RecoveryTarget, way: Followed): Promise<Replay | string> {
+  const short = shortness(found, way);
   const { lsn } = found;
-  const isShort = lsn === null || segmentNumber(lsn) < to.segment - 1;
-  if (isShort)
-    return `the WAL cannot be read beyond LSN ${lsn ?? "0/0"}: npm run ops -- backup verify names what is wrong`;
+  if (short !== undefined || lsn === null) return short ?? "nothing was replayed";
   // Exactly there it ends: what would be the next record is none.
   const isThere = target.kind === "lsn" && parseLsn(lsn) >= parseLsn(target.at);
   if (target.kind === "lsn" && !isThere) return `the last record that was received ends at LSN ${lsn}`;
   if (target.kind === "xid") {
     const end = `its end is in no WAL to LSN ${lsn}`;
-    return precedes(shortXid(target.at), range.next) ? `${end}: ${isOlder}` : end;
+    return precedes(shortXid(target.at), way.range.next) ? `${end}: ${isOlder}` : end;
   }
   await pauseReplay();
   return (await askReplay()) ?? "the restored server does not answer any more";
+}
+
+/** Why it is not all that was received, where it is not. */
+function shortness({ lsn }: Replay, { to }: Followed): string | undefined {
+  // The newest segment may have been begun and hold nothing whole yet.
+  if (lsn !== null && segmentNumber(lsn) >= to.segment - 1) return undefined;
+  return `the WAL cannot be read beyond LSN ${lsn ?? "0/0"}: npm run ops -- backup verify names what is wrong`;
 }
 
 function describeReplay({ lsn, committedAt }: Replay): string {

@@ -15,6 +15,9 @@ const socket = "/var/run/postgresql";
 /** Of this container itself. */
 const hbaFile = join(tmpdir(), "centraldb-pg_hba.conf");
 
+/** Its first checkpoint writes what the recovery has in memory. */
+const promoteSeconds = 3600;
+
 /** A server on a data directory that is to become a node's: with the stack's configuration, and durable. */
 export interface RestoredServer {
   /** Resolves when it has ended. */
@@ -25,6 +28,12 @@ export interface RestoredServer {
   fault(): string;
   /** Why it has held its recovery by itself; "" where it did not. */
   held(): string;
+  /** How often in a row it has found no more WAL than is replayed. */
+  waited(): number;
+  /** Whether all is replayed that makes a base backup whole. */
+  isConsistent(): boolean;
+  /** Ends its recovery where it is, also where nobody is let in; resolves when it can be asked. */
+  promote(): Promise<void>;
   isRunning(): boolean;
 }
 
@@ -71,13 +80,20 @@ export async function startRestored(data: string, node: string, options: ToolOpt
     // Of its own process group: who ends the agent leaves the server's end to it.
     detached: true,
   });
-  const ofServer = new RegExp(`^[^[]*\\[\\d+\\] ${own} (FATAL|PANIC|WARNING): +(.*)$`);
-  let [fault, held] = ["", ""];
+  const ofServer = new RegExp(`^[^[]*\\[\\d+\\] ${own} (FATAL|PANIC|WARNING|LOG): +(.*)$`);
+  let [fault, held, waitedAt] = ["", "", ""];
+  let waited = 0;
+  let isConsistent = false;
   createInterface({ input: running.stderr }).on("line", (line) => {
     process.stderr.write(`${line}\n`);
     const [, severity = "", what = ""] = ofServer.exec(line) ?? [];
     if (severity === "FATAL" || severity === "PANIC") fault = what;
     if (what.includes("insufficient parameter settings")) held = what;
+    if (what.startsWith("consistent recovery state reached")) isConsistent = true;
+    if (what.startsWith("waiting for WAL to become available at ")) {
+      waited = what === waitedAt ? waited + 1 : 1;
+      waitedAt = what;
+    }
   });
   return {
     ended: running,
@@ -87,6 +103,11 @@ export async function startRestored(data: string, node: string, options: ToolOpt
     },
     fault: () => fault,
     held: () => held,
+    waited: () => waited,
+    isConsistent: () => isConsistent,
+    promote: async () => {
+      await runTool("pg_ctl", ["promote", "--pgdata", data, "--wait", "--timeout", String(promoteSeconds)], options);
+    },
     isRunning: () => running.exitCode === null && running.signalCode === null,
   };
 }
@@ -108,14 +129,17 @@ const needed = {
   max_locks_per_transaction: "max_locks_per_xact",
 };
 
+/** Locks are replayed too, and where others need little a primary has room for more of them than its settings say. */
+const lockTimes = 4;
+
 async function atLeastAsThen(data: string, options: ToolOptions): Promise<Readonly<Record<string, string>>> {
   const control = await controlData(data, options);
-  const rows = Object.entries(needed).map(async ([setting, label]): Promise<[string, string][]> => {
+  const rows = Object.entries(needed).map(async ([setting, label]): Promise<[string, string]> => {
     const then = Number(new RegExp(`^${label} setting: +(\\d+)$`, "m").exec(control)?.[1]);
     const now = Number(await runTool("postgres", [...configured(data, options), "-C", setting], options));
-    return then > now ? [[setting, String(then)]] : [];
+    return [setting, String(Math.max(then, setting === "max_locks_per_transaction" ? lockTimes * now : now))];
   });
-  return Object.fromEntries((await Promise.all(rows)).flat());
+  return Object.fromEntries(await Promise.all(rows));
 }
 
 export function controlData(data: string, options: ToolOptions): Promise<string> {

@@ -11,7 +11,7 @@ import { uninterrupted } from "../interrupted";
 import { OperatorError } from "../operator-error";
 import { auditRestored, verdict } from "./audit";
 import { originOf, originStatement, takenPlace, takenStatement, type TakenPlace } from "./databases";
-import { asSuperuser, findNodes, type Platform } from "./platform";
+import { asSuperuser, findNodes, planBeside, type Platform } from "./platform";
 import { endSessions, tellToEnd } from "./sessions";
 import { secondsSince, stamp, type Steps } from "./steps";
 
@@ -73,6 +73,7 @@ export async function swapDatabases(platform: Platform, database: string, steps:
 /** The part of a swap in which nobody is let in. */
 async function exchangeAlone(platform: Platform, database: string, kept: string, steps: Steps): Promise<void> {
   await requireWhole(platform, database);
+  await asThePlanSays(platform, database);
   // A person at the keyboard who is in doubt must not leave the services without a database.
   const swapping = () =>
     uninterrupted(
@@ -89,6 +90,41 @@ async function exchangeAlone(platform: Platform, database: string, kept: string,
   await steps.run(`swap ${live} and ${database}`, swapping);
 }
 
+/**
+ * Takes away what a database gave when it was kept, before anybody is let into it.
+ * @throws OperatorError where somebody keeps a lock it needs
+ */
+async function asThePlanSays(platform: Platform, database: string): Promise<void> {
+  const plan = renderPlan(planBeside(platform.plan, database), new Map());
+  await asSuperuser(platform, elsewhere, async (superuser) => {
+    const shut = "SELECT FROM pg_database WHERE datname = $1 AND NOT datallowconn";
+    const { rowCount } = await superuser.query(shut, [database]);
+    // By a swap that was killed.
+    if (rowCount === 1) await againAndAgain(superuser, () => allow(superuser, [database], true));
+  });
+  await asSuperuser(platform, database, (superuser) => againAndAgain(superuser, () => superuser.query(plan)));
+}
+
+/** Whoever has changed the database's row in an open transaction is in nobody's way for long. */
+async function againAndAgain(superuser: Client, attempt: () => Promise<unknown>): Promise<void> {
+  for (let left = 5; ; left--) {
+    try {
+      await attempt();
+      return;
+    } catch (error) {
+      await superuser.query("ROLLBACK");
+      if (left === 1)
+        throw new OperatorError(`nothing was swapped: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+}
+
+function allow(superuser: Client, names: readonly string[], allowed: boolean): Promise<unknown> {
+  return superuser.query(
+    names.map((name) => `ALTER DATABASE ${identifier(name)} ALLOW_CONNECTIONS ${allowed}`).join("; "),
+  );
+}
+
 async function exchange(
   superuser: Client,
   grants: Platform["plan"]["grants"],
@@ -97,8 +133,6 @@ async function exchange(
   endRoles: () => number,
 ): Promise<number> {
   const both = [live, database];
-  const allow = (names: readonly string[], allowed: boolean) =>
-    superuser.query(names.map((name) => `ALTER DATABASE ${identifier(name)} ALLOW_CONNECTIONS ${allowed}`).join("; "));
   let ended = 0;
   // Whoever has changed the database's row in an open transaction, or is being let in, is in nobody's way for long. That all have ended
   // is waited for when nobody is let in any more: others come as fast as they go.
@@ -106,7 +140,7 @@ async function exchange(
     ended += endRoles() + (await tellToEnd(superuser, "datname", both));
     try {
       await superuser.query("SET lock_timeout = '1s'");
-      await allow(both, false);
+      await allow(superuser, both, false);
       break;
     } catch (error) {
       if (left === 1) throw error;
@@ -136,7 +170,7 @@ async function exchange(
     return ended;
   } catch (error) {
     await superuser.query("ROLLBACK");
-    await allow(both, true);
+    await allow(superuser, both, true);
     throw new OperatorError(`nothing was swapped: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

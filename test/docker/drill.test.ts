@@ -379,9 +379,10 @@ describe("a drill of the newest dump", () => {
   });
 
   it("finds that WAL is missing between the base and the end", async () => {
-    const compressed = () => agent.shell("ls /backups/wal/*/*.gz").split("\n");
+    const compressed = () => agent.shell("find /backups/wal -name '*.gz' | sort").split("\n").filter(Boolean);
+    const before = compressed().length;
     completeSegments(cluster, "primary", 3);
-    await waitFor(() => compressed().length >= 3, 60);
+    await waitFor(() => compressed().length >= before + 3, 60);
     const file = compressed().at(-2) ?? "";
     agent.shell(`mv ${file} /tmp/segment.gz`);
     const { status, output } = drill();

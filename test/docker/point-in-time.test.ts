@@ -13,6 +13,7 @@ import { fakePassword } from "../support/mocks";
 import { pointInTime, type PointInTime } from "../support/point-in-time";
 import { run } from "../support/run";
 import { waitFor } from "../support/wait";
+import { allReceived } from "../support/wal";
 import type { Noted } from "../support/workload";
 
 // A whole server brought back to where it was, by the commands an operator gives; each step on what the one before left.
@@ -52,14 +53,6 @@ async function step(name: string, primary: NodeName = "primary"): Promise<Step> 
   const [time = "", lsn = ""] = cluster.ask(primary, "SELECT now(), pg_current_wal_insert_lsn()").split("|");
   await sleep(20);
   return { time, lsn, xid };
-}
-
-/** Resolves when the archive has all that was written so far; a time after it can be asked for. */
-async function received(primary: NodeName = "primary"): Promise<void> {
-  cluster.ask(primary, "SELECT pg_logical_emit_message(true, 'test', 'so that something is newer')");
-  const written = cluster.ask(primary, "SELECT pg_current_wal_lsn()");
-  const has = `SELECT bool_or(write_lsn >= '${written}') FROM pg_stat_replication WHERE application_name = 'centraldb-backup'`;
-  await waitFor(() => cluster.ask(primary, has) === "t");
 }
 
 const allSteps = "SELECT string_agg(step, ' ') FROM gt.gt_steps";
@@ -116,7 +109,7 @@ describe("a restore to a time", () => {
     const { passwords } = cluster.target("primary");
     cluster.ask("primary", `ALTER ROLE gtapp PASSWORD '${passwords.get("gtapp") ?? ""}'`);
     two = await step("two");
-    await received();
+    await allReceived(cluster);
     const knocking = knockAt(looking("primary"));
     const lines = await point.restore({ toTime: one.time }).finally(() => knocking.stop());
     expect(knocking.answered()).toBeGreaterThan(0);
@@ -209,7 +202,7 @@ describe("a restore to a time", () => {
 
   it("can be on the timeline that was left, and gives the new one a number of its own", async () => {
     three = await step("three");
-    await received();
+    await allReceived(cluster);
     await point.restore({ toTime: two.time });
     expect([shown(), steps()]).toEqual(["one two", "one three"]);
     await expect(point.finish("promoted")).rejects.toThrow("killed");
@@ -246,7 +239,7 @@ describe("a restore to a position or a transaction", () => {
     expect(agent.run("now", "physical").output).toContain("is proven");
     const five = await step("five");
     const six = await step("six");
-    await received();
+    await allReceived(cluster);
     const newest = agent.list().backups.at(-1)?.id ?? "";
     for (const [target, found, base] of [
       [{ toLsn: five.lsn }, "one three four five", newest],
@@ -357,14 +350,14 @@ describe("a restore after a failover", () => {
   it("is of the node that is the primary now, before and after the promotion", async () => {
     const seven = await step("seven");
     await cluster.caughtUp("primary");
-    await received();
+    await allReceived(cluster);
     run("docker", ["stop", cluster.names.primary.container]);
     expect(cluster.ask("replica", "SELECT pg_promote()")).toBe("t");
     expect(await cluster.up({ primaryNode: "replica" })).toMatchObject({ status: 0 });
     const eight = await step("eight", "replica");
     await step("nine", "replica");
     await waitFor(() => agent.isHealthy());
-    await received("replica");
+    await allReceived(cluster, "replica");
     await point.restore({ toTime: eight.time });
     expect(shown("replica")).toMatch(/ seven eight$/);
     point.discard();

@@ -182,7 +182,10 @@ describe("a swap", () => {
       if (line.includes(`appdb is ${name} now`)) throw new Error("killed");
     });
     const before = rowsOf("gt_rows");
+    // As the plan had it when this one was kept.
+    inDatabase(name, "GRANT USAGE ON SCHEMA sc TO gtapp");
     await expect(swapDatabases(platform, name, killed)).rejects.toThrow("killed");
+    expect(cluster.ask("primary", "SELECT has_schema_privilege('gtapp', 'sc', 'USAGE')")).toBe("f");
     expect(rowsOf("gt_rows")).not.toBe(before);
     const kept = /what it was is (appdb_before_\w+)/.exec(said.join("\n"))?.[1] ?? "";
     // What the end of the swap would have brought in order.

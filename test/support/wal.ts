@@ -1,5 +1,6 @@
 import type { NodeName } from "../../components/naming";
 import type { TestCluster } from "./cluster";
+import { waitFor } from "./wait";
 
 /** Writes about this much WAL, with a checkpoint after each part, which must not hang. */
 export async function writeWal(cluster: TestCluster, primary: NodeName, mebibytes: number): Promise<void> {
@@ -26,4 +27,12 @@ export function completeSegments(cluster: TestCluster, primary: NodeName, count:
 /** MiB of WAL a server has. */
 export function walMiB(cluster: TestCluster, node: NodeName): number {
   return Number(cluster.ask(node, "SELECT sum(size) / 1048576 FROM pg_ls_waldir()"));
+}
+
+/** Resolves when the archive has all that was written so far; a time after it can be asked for. */
+export async function allReceived(cluster: TestCluster, primary: NodeName = "primary"): Promise<void> {
+  cluster.ask(primary, "SELECT pg_logical_emit_message(true, 'test', 'so that something is newer')");
+  const written = cluster.ask(primary, "SELECT pg_current_wal_lsn()");
+  const has = `SELECT bool_or(write_lsn >= '${written}') FROM pg_stat_replication WHERE application_name = 'centraldb-backup'`;
+  await waitFor(() => cluster.ask(primary, has) === "t");
 }

@@ -3,7 +3,7 @@ import type { Shown } from "../../../agent/restore/recover";
 import { database } from "../../../components/settings-rules";
 import { OperatorError } from "../../operator-error";
 import type { Stack } from "../../stack-file";
-import { addressOf, followLook, hasLook, removeLook, startLook, VainRestore } from "./look";
+import { addressOf, followLook, hasLook, isolateLook, removeLook, startLook, VainRestore } from "./look";
 import {
   containerOf,
   findPlace,
@@ -37,8 +37,9 @@ export async function restoreToPoint(
   const begun: RestoreNote = { phase: "recovering", target: words, from: null, keepAs: null };
   if (note === undefined) writeNote(place, begun);
   const shown = await show({ ...place, note: begun }, target, port, say);
+  if (!shown.paused) isolateLook(place);
   say(`${lookContainer(place)} is at ${words}: ${describeShown(shown)}`);
-  for (const line of howToLook(place)) say(line);
+  for (const line of howToLook(place, shown)) say(line);
 }
 
 /** @throws OperatorError where it fails; of one that cannot reach its target nothing is left then */
@@ -61,17 +62,24 @@ async function show(place: RestorePlace, target: RecoveryTarget, port: number | 
   });
 }
 
-function describeShown({ lsn, committedAt }: Shown): string {
+function describeShown({ paused, lsn, committedAt }: Shown): string {
   const last =
     committedAt === null ? "no transaction after the base backup's end" : `its last transaction is of ${committedAt}`;
-  return `${last}, LSN ${lsn ?? "unknown"}; it is paused and can only be read`;
+  const state = paused
+    ? "it is paused and can only be read"
+    : "it is not paused, which PostgreSQL cannot do while a transaction of the base backup's time is open: only read it";
+  return `${last}, LSN ${lsn ?? "unknown"}; ${state}`;
 }
 
-function howToLook(place: RestorePlace): readonly string[] {
+function howToLook(place: RestorePlace, { paused }: Shown): readonly string[] {
   const [finish, discard] = choices(place.stack);
   return [
     `  look at it:           docker exec -it ${lookContainer(place)} psql -U postgres -d ${database}`,
-    `                        or on ${addressOf(place)}, as app or postgres with the password of then; nobody else gets in`,
+    ...(paused
+      ? [
+          `                        or on ${addressOf(place)}, as app or postgres with the password of then; nobody else gets in`,
+        ]
+      : []),
     `  make it the primary:  ${finish}`,
     `  throw it away:        ${discard}`,
   ];
