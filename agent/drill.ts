@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { planAccess } from "../components/access/plan";
 import type { Plan } from "../components/access/plan-items";
 import { renderPlan } from "../components/access/sql";
@@ -10,17 +9,17 @@ import { describeFinding } from "../ops/audit/finding";
 import type { Client } from "pg";
 import { fetchWalFile } from "../components/backup/agent-file";
 import { serviceOf, type DrillFinding } from "./drills/findings";
-import { BackupFailure, inALine } from "./failure";
+import { connectAgain, readEach } from "./drills/reading";
+import { BackupFailure } from "./failure";
 import type { LogicalContents } from "./manifest";
 import { tablesOf } from "./proof/tables";
 import { unpackBase } from "./restore/base";
-import { differencesOf, readTables, type ReadLimit } from "./restore/compare";
+import { differencesOf, readTables } from "./restore/compare";
 import { ServerTaken } from "./restore/owner-login";
 import { restoreServices } from "./restore/services";
 import { initialize, withServer, type Throwaway } from "./restore/throwaway";
 import type { AgentSettings } from "./settings";
 import { differences, type Stored } from "./store";
-import { takesLonger, within } from "./limits";
 import type { ToolOptions } from "./tool";
 import { receivedAt, type Stretch } from "./wal-archive";
 
@@ -99,7 +98,7 @@ async function restoreAndCompare(
   options.say(`${inside.length - failed.length} of ${inside.length} services are restored`);
   await apply(server, plan);
 
-  const differing = await reading(server, plan.database, inside, dumpMinutes, options, (reader, service, limit) =>
+  const differing = await readEach(server, plan.database, inside, dumpMinutes, options, (reader, service, limit) =>
     differencesOf(reader, logical, service === null ? [] : [service], limit),
   );
   const findings = await audited(server, plan, options);
@@ -177,7 +176,7 @@ async function readRecovered(
   const isShort = reached.slice(8) < lastSegment.slice(8);
   const codes = services.map(({ code }) => code);
   let tables = 0;
-  const unread = await reading(
+  const unread = await readEach(
     server,
     database,
     [...codes, null],
@@ -212,85 +211,6 @@ async function audited(server: Throwaway, plan: Plan, options: DrillOptions): Pr
   const superuser = await connectAgain(server, "postgres", plan.database, options);
   const findings = await audit(plan, superuser, undefined).finally(() => superuser.end());
   return findings.map((finding) => ({ service: serviceOf(finding, plan.services), what: describeFinding(finding) }));
-}
-
-/** Longer than a statement that is cancelled takes to end. */
-const graceMinutes = 0.5;
-
-/**
- * Reads what is restored as who reads everything and owns nothing, in a session for each service, no longer than its dump may take. What
- * one of them has keeps nobody from the others: where no cancellation ends it, its session is ended.
- * @param services null: what is of none
- */
-async function reading(
-  server: Throwaway,
-  database: string,
-  services: readonly (string | null)[],
-  minutes: number,
-  options: DrillOptions,
-  read: (reader: Client, service: string | null, limit: ReadLimit) => Promise<readonly string[]>,
-): Promise<readonly DrillFinding[]> {
-  const found: DrillFinding[] = [];
-  for (const service of services) {
-    const until = performance.now() + minutes * 60_000;
-    const work = (limited: DrillOptions) =>
-      withReader(server, database, limited, (reader) =>
-        read(reader, service, { minutes, until, signal: limited.signal }),
-      );
-    const wrong = await within(minutes + graceMinutes, options, work).catch((error: unknown) => {
-      const why = performance.now() >= until ? takesLonger(minutes) : inALine(error);
-      return [`${service ?? "what is of no service"} cannot be read: ${why}`];
-    });
-    options.signal?.throwIfAborted();
-    found.push(...wrong.map((what) => ({ service, what })));
-  }
-  return found;
-}
-
-/** The signal ends the session, on both sides. */
-async function withReader<T>(
-  server: Throwaway,
-  database: string,
-  options: DrillOptions,
-  work: (reader: Client) => Promise<T>,
-): Promise<T> {
-  const reader = await connectAgain(server, "app", database, options);
-  const { processID: pid } = reader as Client & { readonly processID: number };
-  const end = async () => {
-    const superuser = await server.connect("postgres", database);
-    await superuser.query("SELECT pg_terminate_backend($1)", [pid]).finally(() => superuser.end());
-  };
-  // Where the server itself has ended, so has the session.
-  const onAbort = () =>
-    void end()
-      .catch(() => undefined)
-      .finally(() => reader.end());
-  options.signal?.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await work(reader);
-  } finally {
-    options.signal?.removeEventListener("abort", onAbort);
-    await reader.end();
-  }
-}
-
-/** A server that one session has ended with all others lets nobody in for a while. */
-const againMs = 60_000;
-
-async function connectAgain(
-  server: Throwaway,
-  user: string,
-  database: string,
-  { signal }: DrillOptions,
-): Promise<Client> {
-  for (const deadline = performance.now() + againMs; ;) {
-    try {
-      return await server.connect(user, database);
-    } catch (error) {
-      if (signal?.aborted === true || performance.now() >= deadline) throw error;
-      await sleep(1000);
-    }
-  }
 }
 
 const ofNone = (what: string): DrillFinding => ({ service: null, what });

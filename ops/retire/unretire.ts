@@ -21,7 +21,8 @@ export function requireBack({ name: stack }: Stack, { name, lifecycle }: Resolve
 }
 
 /**
- * The backup a service is brought back from. The newest that has it is a dump of the empty schema by now; it was pinned before.
+ * The backup a service is brought back from. The newest that has it is a dump of the empty schema by now; it was pinned before. An imported
+ * one is taken where it is named.
  * @throws OperatorError where there is none
  */
 export function chooseKept(stack: Stack, service: ResolvedService, id: string | undefined): Wanted {
@@ -37,7 +38,8 @@ export function keptBackup(
   id: string | undefined,
 ): Listed {
   const having = backups.filter(({ logical }) => logical?.services.includes(code) === true);
-  const pinned = having.filter((backup) => backup.pinned);
+  // What was imported is pinned too, and may be of any time.
+  const pinned = having.filter((backup) => backup.pinned && backup.kind === "logical");
   const found = id === undefined ? pinned.at(-1) : having.find((backup) => backup.id === id);
   if (found !== undefined) return found;
   const known = pinned.map((backup) => backup.id).join(", ") || "none";

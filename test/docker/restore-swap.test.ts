@@ -67,9 +67,9 @@ function serviceOf(code: string): ResolvedService {
 }
 
 /** Puts the other database in the place of the services' own, which is the other one then. */
-async function swap(): Promise<void> {
+async function swap(progressing = progress): Promise<void> {
   const before = rowsOf("gt_rows");
-  other = await swapDatabases(platform, other, progress);
+  other = await swapDatabases(platform, other, progressing);
   expect([before, rowsOf("gt_rows")].sort()).toEqual([10, 100]);
   expect(rowsOf("gt_rows", other)).toBe(before);
 }
@@ -148,19 +148,24 @@ describe("a swap", () => {
   });
 
   it("waits for who has changed the database's row and not committed yet", async () => {
-    const holder = await cluster.login("primary", "postgres", undefined, "postgres");
-    await holder.query(`BEGIN; ALTER DATABASE appdb CONNECTION LIMIT -1`);
+    const held = "BEGIN; ALTER DATABASE appdb CONNECTION LIMIT -1; SELECT pg_sleep(5); ROLLBACK";
+    const holding = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = 'postgres'";
+    // Not before: the plan is applied first, and waits as long.
+    const beginning = steps(9, (line) => {
+      if (!line.includes("swap appdb and")) return;
+      const psql = ["psql", "-U", "postgres", "-d", "postgres", "-c", held];
+      run("docker", ["exec", "--detach", cluster.names.primary.container, ...psql]);
+      while (inDatabase("postgres", holding) === "0");
+    });
     const waiting = `SELECT query_start FROM pg_stat_activity WHERE application_name = 'centraldb-restore' AND wait_event_type = 'Lock'`;
     const attempts = new Set<string>();
-    const swapped = swap();
+    const swapped = swap(beginning);
     const seen = waitFor(() => {
       attempts.add(inDatabase("postgres", waiting)).delete("");
       return attempts.size > 1;
     });
     await Promise.race([seen, swapped]);
     expect(attempts.size).toBe(2);
-    await holder.query("ROLLBACK");
-    await holder.end();
     await swapped;
   });
 

@@ -19,7 +19,7 @@ import { roleType, serviceType, type OwnState } from "../../components/lifecycle
 import { dockerNames } from "../../components/naming";
 import { formatPage } from "../../ops/access/page";
 import { fieldsOf } from "../../ops/retire/retire";
-import { requireBack } from "../../ops/retire/unretire";
+import { keptBackup, requireBack } from "../../ops/retire/unretire";
 import { readStackSettings } from "../../ops/stack-file";
 import { connectionBudget } from "../../services/connection-budget";
 import { services } from "../../services/registry";
@@ -33,6 +33,23 @@ const planOf = (of: readonly Service[]) => planAccess(of, { database: "appdb", e
 const retired = ledgerIs({ lifecycle: "retired", retiredBackups: { dev: id } });
 const without = services.filter(({ name }) => name !== "ledger");
 const plan = planOf(retired);
+
+describe("the backup a service is brought back from", () => {
+  const listed = (kind: "logical" | "imported", day: number, pinned: boolean) =>
+    ({ id: `2026112${day}T170000Z-${kind}`, kind, pinned, logical: { services: ["ld"] } }) as unknown as Kept;
+  type Kept = Parameters<typeof keptBackup>[0][number];
+  const of = { name: "ledger", code: "ld" };
+
+  it("is the newest pinned dump; one that was imported since only where it is named", () => {
+    const backups = [listed("logical", 4, true), listed("logical", 5, true), listed("imported", 6, true)];
+    const newer = [...backups, listed("logical", 7, false)];
+    expect(keptBackup(newer, of, undefined).id).toBe("20261125T170000Z-logical");
+    expect(keptBackup(newer, of, "20261126T170000Z-imported").id).toBe("20261126T170000Z-imported");
+    expect(() => keptBackup(backups.slice(2), of, undefined)).toThrow(
+      "no backup with ledger is pinned; --backup names",
+    );
+  });
+});
 
 describe("a retired service", () => {
   it("is valid, and takes no connections", () => {
