@@ -2,7 +2,7 @@ import { statfs } from "node:fs/promises";
 import type { Client } from "pg";
 import { BackupFailure, inALine } from "./failure";
 import type { ToolOptions } from "./tool";
-import { segmentBytes } from "./wal-archive";
+import { segmentBytes } from "./wal-position";
 
 /** A dump while it is made. */
 export interface Dumping {

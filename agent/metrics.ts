@@ -4,7 +4,7 @@ import type { Agent } from "./agent";
 import { readCopyState } from "./copy/state";
 import { setDrillMetrics } from "./drills/metrics";
 import { drillFolder, readDrills } from "./drills/results";
-import { parseLsn } from "./wal-archive";
+import { parseLsn } from "./wal-position";
 
 /** Prometheus' text of what the agent knows; values that nobody knows yet are left out. */
 export async function metricsOf(agent: Agent): Promise<string> {

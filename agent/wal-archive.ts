@@ -4,9 +4,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import type { Stored } from "./store";
-
-/** PostgreSQL's default, which initdb was not told otherwise. */
-export const segmentBytes = 16 * 1024 ** 2;
+import { segmentBytes, segmentNumber, segmentsPerHigh } from "./wal-position";
 
 /** A complete segment of WAL in the archive. */
 export interface Segment {
@@ -33,17 +31,6 @@ export interface Stretch {
   readonly segments: readonly Segment[];
   /** Base backups, by id, that do not lead to it though timeline and place in the log might. */
   readonly foreign: readonly string[];
-}
-
-/** `0/3000028` in bytes. */
-export function parseLsn(lsn: string): bigint {
-  const [high = "0", low = "0"] = lsn.split("/");
-  return (BigInt(`0x${high}`) << 32n) + BigInt(`0x${low}`);
-}
-
-/** The number of the segment a position is in. */
-export function segmentNumber(lsn: string): number {
-  return Number(parseLsn(lsn) / BigInt(segmentBytes));
 }
 
 /** The archive of WAL: stretches, of which the last one grows. */
@@ -194,19 +181,11 @@ function leadsOnFrom(received: Stretch["received"], timeline: number, end: numbe
   return received.every((segment) => segment.number > end || segment.timeline <= timeline);
 }
 
-/** Segments in what the middle of a name counts. */
-const perHigh = 2 ** 32 / segmentBytes;
-
-export function segmentName(timeline: number, number: number): string {
-  const parts = [timeline, Math.floor(number / perHigh), number % perHigh];
-  return parts.map((part) => part.toString(16).toUpperCase().padStart(8, "0")).join("");
-}
-
 function receivedIn(folder: string): Stretch["received"] {
   const found = readdirSync(folder).flatMap((entry) => {
     const [, timeline, high, low] = /^([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.gz|\.partial)?$/.exec(entry) ?? [];
     if (timeline === undefined || high === undefined || low === undefined) return [];
-    return [{ timeline: parseInt(timeline, 16), number: parseInt(high, 16) * perHigh + parseInt(low, 16) }];
+    return [{ timeline: parseInt(timeline, 16), number: parseInt(high, 16) * segmentsPerHigh + parseInt(low, 16) }];
   });
   return found.sort((a, b) => a.number - b.number || a.timeline - b.timeline);
 }
@@ -237,7 +216,7 @@ function segmentsOf(folder: string): readonly Segment[] {
         {
           name,
           timeline: parseInt(timeline, 16),
-          number: parseInt(high, 16) * perHigh + parseInt(low, 16),
+          number: parseInt(high, 16) * segmentsPerHigh + parseInt(low, 16),
           file: join(folder, entry),
           compressed: gz !== undefined,
         },

@@ -3,7 +3,8 @@ import { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { inALine } from "../failure";
-import { segmentBytes, segmentName, type Segment, type Stretch } from "../wal-archive";
+import { type Segment, type Stretch } from "../wal-archive";
+import { segmentBytes, segmentName } from "../wal-position";
 
 /** What is wrong with a stretch, in words: a segment that is missing, or is not what was received. */
 export async function flawsOf({ segments }: Stretch): Promise<readonly string[]> {

@@ -2,7 +2,8 @@ import { Argument, type Command } from "commander";
 import { inALine } from "../failure";
 import { places } from "../settings";
 import { Store } from "../store";
-import { lastReceived, receivedAt, segmentBytes, segmentNumber, stretchOf, WalArchive } from "../wal-archive";
+import { lastReceived, receivedAt, stretchOf, WalArchive } from "../wal-archive";
+import { segmentBytes, segmentNumber } from "../wal-position";
 import type { RecoveryTarget, Way } from "./point";
 import { recoverTo, runRestored, type Told } from "./recover";
 

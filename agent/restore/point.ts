@@ -1,5 +1,5 @@
 import { fetchWalFile } from "../../components/backup/agent-file";
-import { parseLsn, segmentBytes, segmentNumber } from "../wal-archive";
+import { parseLsn, segmentBytes, segmentNumber } from "../wal-position";
 
 /** Where a recovery ends, as PostgreSQL's recovery_target_… have it; with what it names still in. */
 export type RecoveryTarget =

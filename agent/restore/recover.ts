@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { dataMount, restoredFolder } from "../../components/backup/restore-files";
 import { BackupFailure } from "../failure";
 import { runTool, type ToolOptions } from "../tool";
-import { parseLsn, segmentNumber } from "../wal-archive";
+import { parseLsn, segmentNumber } from "../wal-position";
 import { lacksRoom, mib, unpackBase, unpackedBytes } from "./base";
 import {
   describeTarget,

@@ -15,7 +15,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Manifest } from "../../agent/manifest";
 import { differences, filesOf, Store } from "../../agent/store";
 import { flawsOf } from "../../agent/proof/wal-flaws";
-import { receivedAt, segmentBytes, WalArchive, stretchOf } from "../../agent/wal-archive";
+import { receivedAt, WalArchive, stretchOf } from "../../agent/wal-archive";
+import { segmentBytes } from "../../agent/wal-position";
 
 // Files as the tools leave them, in a folder of the test's own.
 let folder: string;
