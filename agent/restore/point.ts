@@ -52,6 +52,13 @@ export function waysTo(target: RecoveryTarget, ways: readonly Way[]): readonly W
   }
 }
 
+/** What to know of a target that more than one history has, as after a restore to a point in time; undefined where it is in one. */
+export function severalHistories(target: RecoveryTarget, ways: readonly Way[]): string | undefined {
+  if (target.kind === "time" || target.kind === "latest") return undefined;
+  if (new Set(waysTo(target, ways).map(({ stretch }) => stretch)).size < 2) return undefined;
+  return `${describeTarget(target)} may be in more than one history: the newest that has it is taken, and --to-time says which`;
+}
+
 /** `2026-11-26 17:00:00.25+00`, `transaction 1234`, `LSN 0/3000028`, `the last WAL that was received`. */
 export function describeTarget(target: RecoveryTarget): string {
   switch (target.kind) {

@@ -12,6 +12,7 @@ import {
   precedes,
   recoverySettings,
   refusal,
+  severalHistories,
   shortXid,
   transactionRange,
   waysTo,
@@ -70,6 +71,8 @@ export async function recoverTo(
   await rm(restored, { recursive: true, force: true });
   const [first, ...others] = waysTo(target, ways);
   if (first === undefined) throw new BackupFailure(refusal(target, ways));
+  const histories = severalHistories(target, ways);
+  if (histories !== undefined) options.say(histories);
   let why = "";
   // Stretches of WAL that do not lead there, from whatever base.
   const vain = new Set<string>();

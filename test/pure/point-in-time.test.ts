@@ -5,6 +5,7 @@ import {
   precedes,
   recoverySettings,
   refusal,
+  severalHistories,
   shortXid,
   transactionRange,
   waysTo,
@@ -45,6 +46,23 @@ describe("the ways to a target", () => {
     ["all there is: the newest", { kind: "latest" }, ["c"]],
   ])("%s", (_, target, expected) => {
     expect(waysTo(target, ways).map(({ base }) => base)).toEqual(expected);
+  });
+
+  it("are said to be of several histories where a position or a transaction may be in each", () => {
+    const [a, b, c] = ways;
+    const restored = way("d", "3", ["2026-11-13T00:00:00Z", "0/4000000"], ["2026-11-20T00:00:00Z", 8]);
+    expect(severalHistories(at("lsn", "0/7000000"), [...ways, restored])).toBe(
+      "LSN 0/7000000 may be in more than one history: the newest that has it is taken, and --to-time says which",
+    );
+    expect(severalHistories(at("lsn", "0/7000000"), ways)).toBeUndefined();
+    expect(severalHistories(at("xid", "99"), ways)).toMatch(/^transaction 99 may be in more than one history/);
+    expect(
+      severalHistories(
+        at("xid", "99"),
+        [a, b].flatMap((one) => one ?? []),
+      ),
+    ).toBeUndefined();
+    expect(severalHistories(at("time", "2026-11-14 00:00:00+00:00"), [...(c ? [c] : []), restored])).toBeUndefined();
   });
 
   it("are told where none leads there, a window for each stretch", () => {
