@@ -10,7 +10,6 @@ import type { Client } from "pg";
 import { fetchWalFile } from "../components/backup/agent-file";
 import { serviceOf, type DrillFinding } from "./drills/findings";
 import { connectAgain, readEach } from "./drills/reading";
-import { BackupFailure } from "./failure";
 import type { LogicalContents } from "./manifest";
 import { tablesOf } from "./proof/tables";
 import { unpackBase } from "./restore/base";
@@ -19,7 +18,7 @@ import { ServerTaken } from "./restore/owner-login";
 import { restoreServices } from "./restore/services";
 import { initialize, withServer, type Throwaway } from "./restore/throwaway";
 import type { AgentSettings } from "./settings";
-import { differences, type Stored } from "./store";
+import { differences, readContents, type Stored } from "./store";
 import type { ToolOptions } from "./tool";
 import { receivedAt, type Stretch } from "./wal-archive";
 
@@ -54,8 +53,7 @@ export async function drillLogical(
   settings: DrillSettings,
   options: DrillOptions,
 ): Promise<DrillResult> {
-  const { logical } = backup.manifest;
-  if (logical === undefined) throw new BackupFailure(`${backup.id} is no dump`);
+  const logical = readContents(backup);
   const began = performance.now();
   const seconds = () => (performance.now() - began) / 1000;
   const flaws = await differences(backup, options.signal);

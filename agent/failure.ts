@@ -8,3 +8,11 @@ export function inALine(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message.trim().replaceAll(/\s*\n\s*/g, "; ");
 }
+
+/** More than a person reads of one sentence; names in it are as long as their owners like. */
+const maxCharacters = 1_000;
+
+/** A sentence, or the begin of one that is too long to be listed. */
+export function atMost(sentence: string): string {
+  return sentence.length > maxCharacters ? `${sentence.slice(0, maxCharacters)}…` : sentence;
+}

@@ -4,12 +4,13 @@ import { Command, Argument } from "commander";
 import { Agent } from "./agent";
 import { askAgent } from "./ask";
 import { printable } from "../services/printable";
+import { addContentsCommand } from "./contents";
 import { inALine } from "./failure";
 import { backupKinds, type BackupKind } from "./schedule";
 import { metricsPort, serve } from "./serve";
 import { readCopyState } from "./copy/state";
 import { addDrillCommands } from "./drills/commands";
-import { drillFolder, readDrills, readUnderWay } from "./drills/results";
+import { briefly, drillFolder, readDrills, readUnderWay } from "./drills/results";
 import { addImportCommands } from "./import/commands";
 import { addRestoreCommands } from "./restore/commands";
 import { addPointCommands } from "./restore/point-commands";
@@ -61,7 +62,7 @@ program
 
 program
   .command("list")
-  .description("every backup and every stretch of WAL, as JSON")
+  .description("every backup, its tables and sequences by number only, and every stretch of WAL, as JSON")
   .action(async () => {
     const store = new Store(places.store);
     const { backups, broken } = store.list();
@@ -81,7 +82,7 @@ program
         broken,
         wal,
         copy: readCopyState(places) ?? null,
-        drills: readDrills(drillFolder),
+        drills: briefly(readDrills(drillFolder)),
         drillSince: readUnderWay(drillFolder) ?? null,
         stateAt: stateAt(),
         settingsAt: statSync(settingsFile(places), { throwIfNoEntry: false })?.mtime.toISOString() ?? null,
@@ -117,6 +118,8 @@ program
     } else all.forEach(say);
     if (all.length > 0) process.exitCode = 1;
   });
+
+addContentsCommand(program, say);
 
 addDrillCommands(program, say);
 

@@ -3,15 +3,17 @@ import { createReadStream, existsSync, readdirSync, readFileSync, rmSync, statSy
 import { mkdir, open, readdir, rename, stat, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { inALine } from "./failure";
-import type { Manifest, ManifestFile } from "./manifest";
+import { atMost, BackupFailure, inALine } from "./failure";
+import type { LogicalContents, Manifest, ManifestFile } from "./manifest";
 import type { Kept } from "./retention";
 import type { StoredKind } from "./schedule";
+import { summaryOf, type Summary } from "./summary";
 
 /** A backup in the store. */
 export interface Stored extends Kept {
   readonly folder: string;
-  readonly manifest: Manifest;
+  /** Without tables and sequences; see {@link readContents}. */
+  readonly manifest: Summary;
 }
 
 /** A run that writes. */
@@ -28,6 +30,12 @@ export interface Broken {
   readonly why: string;
 }
 
+interface Known {
+  /** Of the file: another one, and whatever was done to it, has another. */
+  readonly state: string;
+  readonly manifest: Summary;
+}
+
 const unfinished = ".partial";
 const manifestName = "manifest.json";
 const pinName = "pinned";
@@ -36,6 +44,8 @@ const harmedName = "harmed";
 /** The backups: a folder each, named by kind and time; what is not finished has another name. */
 export class Store {
   readonly root: string;
+  /** By file, what was read last. An owner may make manifests of megabytes, and the agent looks at all of them every few seconds. */
+  private known: ReadonlyMap<string, Known> = new Map();
 
   constructor(store: string) {
     this.root = join(store, "backups");
@@ -88,20 +98,27 @@ export class Store {
   readable(): { readonly backups: readonly Stored[]; readonly broken: readonly Broken[] } {
     const backups: Stored[] = [];
     const broken: Broken[] = [];
+    const known = new Map<string, Known>();
     const names = existsSync(this.root) ? readdirSync(this.root).filter((name) => !name.endsWith(unfinished)) : [];
     for (const name of names.sort()) {
       const folder = join(this.root, name);
       try {
-        const manifest = readManifest(join(folder, manifestName));
+        const file = join(folder, manifestName);
+        const { ino, size, ctimeMs } = statSync(file);
+        const state = [ino, size, ctimeMs].join();
+        const before = this.known.get(file);
+        const manifest = before?.state === state ? before.manifest : summaryOf(readManifest(file));
+        known.set(file, { state, manifest });
         if (manifest.id !== name) throw new Error("its manifest is another's");
         const { id, kind, classes, startedAt, logical } = manifest;
         const pinned = existsSync(join(folder, pinName));
         const services = logical?.services;
         backups.push({ id, kind, classes, startedAt: new Date(startedAt), pinned, services, folder, manifest });
       } catch (error) {
-        broken.push({ id: name, why: inALine(error) });
+        broken.push({ id: name, why: atMost(inALine(error)) });
       }
     }
+    this.known = known;
     return { backups, broken };
   }
 
@@ -147,12 +164,22 @@ export class Store {
 /** What is known of it without reading it. */
 function flawOf({ folder, manifest }: Stored): string | undefined {
   const mark = join(folder, harmedName);
-  if (existsSync(mark)) return readFileSync(mark, "utf8").trim();
+  if (existsSync(mark)) return atMost(readFileSync(mark, "utf8").trim());
   for (const { name, bytes } of manifest.files) {
     const found = statSync(join(folder, name), { throwIfNoEntry: false })?.size;
     if (found !== bytes) return found === undefined ? `${name} is missing` : `${name} has ${found} bytes of ${bytes}`;
   }
   return undefined;
+}
+
+/**
+ * What a dump has, table by table.
+ * @throws BackupFailure where it is none
+ */
+export function readContents({ id, folder }: Pick<Stored, "id" | "folder">): LogicalContents {
+  const { logical } = readManifest(join(folder, manifestName));
+  if (logical === undefined) throw new BackupFailure(`${id} is no dump`);
+  return logical;
 }
 
 function readManifest(file: string): Manifest {

@@ -1,5 +1,5 @@
-import type { Manifest } from "../agent/manifest";
 import type { BackupKind } from "../agent/schedule";
+import type { Summary } from "../agent/summary";
 import { agentFile } from "../components/backup/agent-file";
 import type { BackupList } from "../ops/backup";
 import { prepareStack } from "../test/support/stack";
@@ -55,7 +55,7 @@ export function benchBackupWorkload(runs: number): Promise<void> {
 
 async function measureTools({ prefix, inside, list }: Source, runs: number): Promise<void> {
   /** The agent's own seconds of the last run. */
-  let last: Manifest | undefined;
+  let last: Summary | undefined;
   const agent = (kind: BackupKind) => () => {
     inside(`node ${agentFile} now ${kind}`);
     last = list().backups.findLast((backup) => backup.kind === kind);

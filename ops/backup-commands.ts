@@ -1,8 +1,10 @@
 import type { Command, Option } from "commander";
 import { backupNow, kindsOf, listBackups, parseBackupId, renderBackups, runAgent } from "./backup";
 import { importBackup } from "./backup-import";
+import { findService } from "./connect";
 import { requireEngine } from "./engine";
 import { interrupted } from "./interrupted";
+import { readRegistry } from "./registry-file";
 import { readStack } from "./stack-file";
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
@@ -32,6 +34,16 @@ export function addBackupCommands(program: Command, stackOption: Option): void {
     .action(({ json, ...options }: { stack: string; json?: true }) => {
       const list = listBackups(stackOf(options));
       say(json ? JSON.stringify(list, null, 2) : renderBackups(list));
+    });
+
+  backupCommand("contents", "Every table and sequence a dump has of one service, with its rows.")
+    .argument("<id>", "as list has it")
+    .requiredOption("--service <name>", "name or code, e.g. gatherer or gt")
+    .action(async (word: string, { service: name, ...options }: { stack: string; service: string }) => {
+      const id = parseBackupId(word);
+      const stack = stackOf(options);
+      const { code } = findService(await readRegistry(stack.settings), name);
+      runAgent(stack, "backup", "contents", id, "--service", code);
     });
 
   backupCommand("verify", "Read every byte of the backups and of the WAL again. Exit status 1 where one was changed.")

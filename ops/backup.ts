@@ -1,11 +1,12 @@
 import { spawnSync } from "node:child_process";
 import type { Manifest } from "../agent/manifest";
+import { summaryOf, type Summary } from "../agent/summary";
 import type { CopyState } from "../agent/copy/state";
 import type { Drill } from "../agent/drills/results";
 import { backupKinds, type BackupKind } from "../agent/schedule";
 import { stateFolder } from "../agent/settings";
 import { agentFile } from "../components/backup/agent-file";
-import { docker, dockerVariables } from "../components/cluster/docker-cli";
+import { docker, dockerVariables, tooMuch } from "../components/cluster/docker-cli";
 import { dockerNames, type ContainerKey } from "../components/naming";
 import { didYouMean } from "../services/did-you-mean";
 import { printable, show } from "../services/printable";
@@ -15,10 +16,15 @@ import { describeDrill } from "./status/drill";
 import { bytes, duration, since } from "./status/format";
 import { table } from "./table";
 
+/** A backup as it is listed. */
+export interface Listed extends Summary {
+  readonly pinned: boolean;
+}
+
 /** What the agent's `list` prints. */
 export interface BackupList {
   /** Oldest first. */
-  readonly backups: readonly (Manifest & { readonly pinned: boolean })[];
+  readonly backups: readonly Listed[];
   /** Folders of the store that are no backup. */
   readonly broken: readonly { readonly id: string; readonly why: string }[];
   /** Stretches of WAL without a gap, oldest first; names of segments. */
@@ -110,15 +116,28 @@ export function listBackups(stack: Stack): BackupList {
   const { status, stdout, stderr } = docker(["exec", containerOf(stack, "backup"), "node", agentFile, "list"], {
     host: stack.dockerHost,
   });
-  if (status !== 0)
-    throw new OperatorError(`${containerOf(stack, "backup")} cannot be asked: ${printable(stderr.trim())}`);
+  if (status !== 0) {
+    const older =
+      stderr === tooMuch ? `, as of an agent that is older than this program: npm run up -- ${stack.name}` : "";
+    throw new OperatorError(`${containerOf(stack, "backup")} cannot be asked: ${printable(stderr.trim())}${older}`);
+  }
   return parseBackupList(stdout);
 }
 
-/** What the agent's `list` has printed. One that was made before there were drills, and runs until the next `up`, says nothing of them. */
+/**
+ * What the agent's `list` has printed. One that is older than this program, and runs until the next `up`, says nothing of drills, and has
+ * whole manifests.
+ */
 export function parseBackupList(text: string): BackupList {
-  const list = JSON.parse(text) as Partial<BackupList>;
-  return { drills: [], drillSince: null, ...list } as BackupList;
+  const { backups, ...list } = JSON.parse(text) as Omit<BackupList, "backups"> & {
+    readonly backups: readonly (Listed | (Manifest & { readonly pinned: boolean }))[];
+  };
+  const inShort = backups.map((one) => (isWhole(one) ? { ...summaryOf(one), pinned: one.pinned } : one));
+  return { ...{ drills: [], drillSince: null }, ...list, backups: inShort };
+}
+
+function isWhole(one: Summary | Manifest): one is Manifest {
+  return one.logical !== undefined && "tables" in one.logical;
 }
 
 /** For a terminal: every backup, and to which points in time they lead. */

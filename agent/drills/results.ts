@@ -53,21 +53,26 @@ const maxBytes = 4 * 1024 ** 2;
 export function keepDrill(folder: string, drill: Drill): void {
   const results = resultsOf(folder);
   mkdirSync(results, { recursive: true, mode: 0o700 });
-  const backups = drill.backups.map(({ verdicts, ...one }) => ({
-    ...{ ...one, wrong: shortened(one.wrong) },
-    ...(verdicts && {
-      verdicts: verdicts.map((verdict) => ({ ...verdict, first: verdict.first.slice(0, kept.characters) })),
-    }),
-  }));
-  write(join(results, `${nameOf(drill)}.json`), { ...drill, backups });
+  const backups = drill.backups.map((one) => ({ ...one, wrong: shortened(one.wrong, kept.sentences) }));
+  write(join(results, `${nameOf(drill)}.json`), bounded({ ...drill, backups }));
   for (const name of namesIn(results).slice(0, -keptDrills)) rmSync(join(results, name));
 }
 
 /** What is kept, oldest first. What is none is left out. */
 export function readDrills(folder: string): readonly Drill[] {
-  return namesIn(resultsOf(folder)).flatMap((name) => {
-    const found = read(join(resultsOf(folder), name));
-    return isDrill(found) ? [found] : [];
+  return namesIn(resultsOf(folder))
+    .slice(-keptDrills)
+    .flatMap((name) => {
+      const found = read(join(resultsOf(folder), name));
+      return isDrill(found) ? [bounded(found)] : [];
+    });
+}
+
+/** Drills for a list: of all but the last only the first sentence of each backup, and how many more there are. */
+export function briefly(drills: readonly Drill[]): readonly Drill[] {
+  return drills.map((drill, index) => {
+    if (index === drills.length - 1) return drill;
+    return { ...drill, backups: drill.backups.map((one) => ({ ...one, wrong: shortened(one.wrong, 1) })) };
   });
 }
 
@@ -96,12 +101,26 @@ function namesIn(results: string): readonly string[] {
     .sort();
 }
 
-function shortened(wrong: readonly string[]): readonly string[] {
-  const more = wrong.length - kept.sentences;
-  return [
-    ...wrong.slice(0, kept.sentences).map((sentence) => sentence.slice(0, kept.characters)),
-    ...(more > 0 ? [`and ${more} more`] : []),
-  ];
+/** The first so many sentences; what they say was left out before counts. */
+function shortened(wrong: readonly string[], sentences: number): readonly string[] {
+  const [, before] = /^and (\d+) more$/.exec(wrong.at(-1) ?? "") ?? [];
+  const more = wrong.length - sentences + (before === undefined ? 0 : Number(before) - 1);
+  return [...wrong.slice(0, sentences), ...(more > 0 ? [`and ${more} more`] : [])];
+}
+
+/** What is known of a drill, and no more of it than is kept: what is read, another may have written; see {@link read}. */
+function bounded({ startedAt, finishedAt, backups }: Drill): Drill {
+  const cut = (text: string) => text.slice(0, kept.characters);
+  const its = backups.slice(0, backupKinds.length).map(({ kind, backup, verdicts, ...one }) => ({
+    ...{ kind, backup: cut(backup), startedAt: one.startedAt, seconds: one.seconds, lostSeconds: one.lostSeconds },
+    wrong: one.wrong.slice(0, kept.sentences + 1).map(cut),
+    ...(verdicts && {
+      verdicts: verdicts.slice(0, kept.sentences).map(({ service, findings, first }) => ({
+        ...{ service: service === null ? null : cut(service), findings, first: cut(first) },
+      })),
+    }),
+  }));
+  return { format: 1, startedAt, finishedAt, backups: its };
 }
 
 function write(file: string, content: object): void {

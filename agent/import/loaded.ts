@@ -69,6 +69,11 @@ const isText = (value: unknown): value is string => typeof value === "string";
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
+/** As tools say it, and no text of an owner's. */
+const isWord = (value: unknown) => isText(value) && value.length <= 200;
+const isNever = () => false;
+/** Of a few kinds of things; in each only the first few names. */
+const maxUnverified = 10;
 const each = (value: unknown, is: (one: unknown) => boolean) => Array.isArray(value) && value.every(is);
 const eachOf = (value: unknown, is: (one: unknown) => boolean) => isObject(value) && Object.values(value).every(is);
 const isHash = (value: unknown) => isText(value) && /^[0-9a-f]{64}$/.test(value);
@@ -106,21 +111,27 @@ export function parseLoaded(text: string, services: readonly string[]): Loaded {
     eachOf(one["sequences"], isSequence) &&
     each(one["services"], isService) &&
     each(one["leftOut"], isLeftOut) &&
-    each(one["roles"], isText);
+    // Those are the stack's.
+    each(one["roles"], isNever);
   const isLoaded =
     isObject(value) &&
     isCount(value["bytes"]) &&
     isHash(value["sha256"]) &&
     each(value["unverified"], isText) &&
-    isText(value["version"]) &&
-    isText(value["tool"]) &&
+    isWord(value["version"]) &&
+    isWord(value["tool"]) &&
     each(value["files"], isFile) &&
     isLogical(value["logical"]);
   if (!isLoaded) throw new BackupFailure("what was loaded is not what a load gives");
   const loaded = value as Loaded;
+  const { services: inside, leftOut } = loaded.logical;
+  const told = [...inside, ...leftOut.map(({ service }) => service)];
+  if (new Set(told).size !== told.length || loaded.unverified.length > maxUnverified)
+    throw new BackupFailure("what was loaded tells more than there is");
   const names = loaded.files.map(({ name }) => name);
   const dumps = loaded.logical.dumps.map(({ file }) => file);
-  if (new Set(names).size !== names.length || names.toSorted().join() !== dumps.toSorted().join()) {
+  const isMany = names.length > services.length + 1;
+  if (isMany || new Set(names).size !== names.length || names.toSorted().join() !== dumps.toSorted().join()) {
     throw new BackupFailure("what was loaded has other files than dumps");
   }
   return loaded;

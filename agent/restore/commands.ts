@@ -1,7 +1,8 @@
 import { Option, type Command } from "commander";
+import { atMost } from "../failure";
 import { connectAsApp, findPrimary } from "../server";
 import { places, readSettings } from "../settings";
-import { Store } from "../store";
+import { readContents, Store } from "../store";
 import { differencesOf, tableDifferences } from "./compare";
 
 interface CompareOptions {
@@ -20,16 +21,32 @@ export function addRestoreCommands(program: Command): void {
     .requiredOption("--services <codes>", "with a comma between them")
     .addOption(new Option("--table <name>", "this one only, without its indexes: schema.table"))
     .action(async (id: string, { database, services, table }: CompareOptions) => {
-      const logical = new Store(places.store).list().backups.find((backup) => backup.id === id)?.manifest.logical;
-      if (logical === undefined) throw new Error(`there is no dump ${id}`);
+      const backup = new Store(places.store).list().backups.find((one) => one.id === id);
+      if (backup?.manifest.logical === undefined) throw new Error(`there is no dump ${id}`);
+      const contents = readContents(backup);
       const settings = readSettings(places);
+      const { dumpMinutes: minutes } = settings;
       const { host } = await findPrimary(settings, places);
-      const reader = await connectAsApp(host, { ...settings, database }, places);
-      const differing =
-        table === undefined
-          ? differencesOf(reader, logical, services.split(","), { minutes: settings.dumpMinutes })
-          : tableDifferences(reader, logical, table, settings.dumpMinutes);
-      const wrong = await differing.finally(() => reader.end());
+      const wrong: string[] = [];
+      // By itself: what one of them is found to have is neither too much to be told, nor in front of what others have.
+      for (const service of services.split(",")) {
+        const reader = await connectAsApp(host, { ...settings, database }, places);
+        const differing =
+          table === undefined
+            ? differencesOf(reader, contents, [service], { minutes })
+            : tableDifferences(reader, contents, table, minutes);
+        wrong.push(...firstOf(await differing.finally(() => reader.end()), service));
+      }
       process.stdout.write(`${JSON.stringify(wrong)}\n`);
     });
+}
+
+/** As many sentences as are told of a service. */
+const toldSentences = 100;
+
+/** An owner may make as many as it has tables. */
+export function firstOf(wrong: readonly string[], service: string): readonly string[] {
+  const more = wrong.length - toldSentences;
+  const first = wrong.slice(0, toldSentences).map(atMost);
+  return more > 0 ? [...first, `and ${more} more of ${service}`] : first;
 }

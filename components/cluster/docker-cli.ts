@@ -25,11 +25,16 @@ export function dockerVariables(host: string | undefined): Readonly<Record<strin
 /** How long a server may take to answer a question of one line. */
 export const answerTimeoutMs = 20_000;
 
+const maxMiB = 64;
+
+/** What is said of a command whose output is longer than any that is expected; it is ended. */
+export const tooMuch = `it prints more than ${maxMiB} MiB`;
+
 /** Runs the docker CLI. An exit status is the caller's to judge; 127 where there is no CLI. */
 export function docker(args: readonly string[], { input, host, timeoutMs }: DockerOptions = {}): DockerRun {
   const { status, stdout, stderr, error } = spawnSync("docker", args, {
     encoding: "utf8",
-    maxBuffer: 1 << 26,
+    maxBuffer: maxMiB * 1024 ** 2,
     ...(input === undefined ? {} : { input }),
     ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
     env: { ...process.env, ...dockerVariables(host) },
@@ -37,6 +42,7 @@ export function docker(args: readonly string[], { input, host, timeoutMs }: Dock
   if (error && (error as NodeJS.ErrnoException).code === "ETIMEDOUT") {
     return { status: null, stdout, stderr: `docker ${args.join(" ")}: no answer in ${(timeoutMs ?? 0) / 1000} s` };
   }
+  if (error && (error as NodeJS.ErrnoException).code === "ENOBUFS") return { status: null, stdout, stderr: tooMuch };
   if (error) return { status: 127, stdout: "", stderr: `the docker command does not run: ${error.message}` };
   return { status, stdout, stderr };
 }

@@ -1,5 +1,5 @@
 import type { BackupDrill, Drill } from "../../agent/drills/results";
-import type { Manifest } from "../../agent/manifest";
+import type { LogicalSummary, Summary } from "../../agent/summary";
 import { printable } from "../../services/printable";
 import { tierRole, tiers, type ResolvedService } from "../../services/service";
 import { isSame, keptOf } from "./refusals";
@@ -24,7 +24,10 @@ export interface SurveyedRetired extends FoundRetired {
 
 /** The part of the agent's list that proves something. */
 export interface ProofList {
-  readonly backups: readonly (Pick<Manifest, "id" | "logical"> & { readonly pinned: boolean })[];
+  readonly backups: readonly (Pick<Summary, "id"> & {
+    readonly pinned: boolean;
+    readonly logical?: Pick<LogicalSummary, "services">;
+  })[];
   readonly drills: readonly Pick<Drill, "backups">[];
 }
 

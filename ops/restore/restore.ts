@@ -1,3 +1,4 @@
+import type { ServiceCounts } from "../../agent/summary";
 import { identifier } from "../../components/access/describe";
 import { dumpRole } from "../../components/access/plan-items";
 import { renderLogins, renderPlan } from "../../components/access/sql";
@@ -162,10 +163,8 @@ export function compare({ stack }: Platform, { backup, services, table }: Wanted
 
 /** What a comparison has compared. */
 export function describeContents({ backup, services, table }: Wanted): string {
-  const ofServices = ([name]: readonly [string, unknown]) => services.some((code) => name.startsWith(`${code}.`));
-  const tables = Object.entries(backup.logical?.tables ?? {}).filter(ofServices);
-  const sequences = Object.entries(backup.logical?.sequences ?? {}).filter(ofServices);
   if (table !== undefined) return `${table} has the rows and values of the backup; indexes and keys are not restored`;
-  const rows = tables.reduce((sum, [, contents]) => sum + contents.rows, 0);
-  return `${tables.length} tables with ${rows} rows, ${sequences.length} sequences, rights: as they were`;
+  const sum = (of: keyof ServiceCounts) =>
+    services.reduce((all, code) => all + (backup.logical?.counts[code]?.[of] ?? 0), 0);
+  return `${sum("tables")} tables with ${sum("rows")} rows, ${sum("sequences")} sequences, rights: as they were`;
 }

@@ -1,5 +1,5 @@
 import { BackupFailure, inALine } from "../../agent/failure";
-import type { Manifest } from "../../agent/manifest";
+import type { Summary } from "../../agent/summary";
 import { asOwner, restoreOptions, type OwnerLogin } from "../../agent/restore/owner-login";
 import { within } from "../../agent/limits";
 import { places } from "../../agent/settings";
@@ -12,7 +12,7 @@ import { asSuperuser, findNodes, type Platform } from "./platform";
 
 /** One service's schema of a backup, into a database of the primary. */
 export interface Transfer {
-  readonly backup: Manifest;
+  readonly backup: Summary;
   /** The service's code. */
   readonly service: string;
   /** Into which; the service's schema is there, and empty. */

@@ -1,11 +1,11 @@
-import type { Manifest } from "../../agent/manifest";
+import type { Summary } from "../../agent/summary";
 import type { Plan } from "../../components/access/plan-items";
 import { show } from "../../services/printable";
 import { OperatorError } from "../operator-error";
 
 /** What is restored: everything, the services of `services`, or one table's rows. */
 export interface Wanted {
-  readonly backup: Manifest;
+  readonly backup: Summary;
   /** Codes. */
   readonly services: readonly string[];
   /** Codes of those a person gives up: they begin empty where this takes the place of the whole. */
@@ -25,7 +25,7 @@ export function isWhole({ services, table, without }: Wanted, plan: Plan): boole
  * @throws OperatorError where there is none, or it lacks what is wanted
  */
 export function choose(
-  backups: readonly Manifest[],
+  backups: readonly Summary[],
   plan: Plan,
   {
     id,
@@ -44,7 +44,7 @@ export function choose(
   const dumps = backups.filter((backup) => backup.logical !== undefined);
   // A file that somebody has brought is older than the day it came in.
   const own = dumps.filter(({ kind }) => kind === "logical");
-  const lacks = ({ logical }: Manifest) => services.filter((code) => logical?.services.includes(code) !== true);
+  const lacks = ({ logical }: Summary) => services.filter((code) => logical?.services.includes(code) !== true);
   const backup =
     id === undefined
       ? (own.findLast((one) => lacks(one).length === 0) ?? own.at(-1))
@@ -68,10 +68,9 @@ export function choose(
     );
   }
   const [code = ""] = services;
-  const tables = Object.keys(backup.logical?.tables ?? {});
   if (table !== undefined && !table.startsWith(`${code}.`)) {
     throw new OperatorError(
-      `--table ${show(table)}: expected one of ${code}, like ${tables.find((one) => one.startsWith(`${code}.`)) ?? `${code}.${code}_data`}`,
+      `--table ${show(table)}: expected one of ${code}, like ${code}.${code}_data; npm run ops -- backup contents ${backup.id} --service ${code} has all`,
     );
   }
   return { backup, services: inside, without: [...new Set(without)], ...(table === undefined ? {} : { table }) };

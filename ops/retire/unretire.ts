@@ -1,7 +1,7 @@
 import { identifier } from "../../components/access/describe";
 import { database as live } from "../../components/settings-rules";
 import { tierRole, tiers, type ResolvedService } from "../../services/service";
-import { listBackups, runAgent } from "../backup";
+import { listBackups, runAgent, type Listed } from "../backup";
 import { describeViolation } from "../effect-test/attempt";
 import { testEffect } from "../effect-test/effect-test";
 import { OperatorError } from "../operator-error";
@@ -28,8 +28,6 @@ export function requireBack({ name: stack }: Stack, { name, lifecycle }: Resolve
 export function chooseKept(stack: Stack, service: ResolvedService, id: string | undefined): Wanted {
   return { backup: keptBackup(listBackups(stack).backups, service, id), services: [service.code], without: [] };
 }
-
-type Listed = ReturnType<typeof listBackups>["backups"][number];
 
 /** @param backups oldest first */
 export function keptBackup(

@@ -235,7 +235,8 @@ describe("what a restore in a service's place has kept", () => {
     const failed = "sc_failed_20261127t000000";
     inDatabase("appdb", `CREATE SCHEMA ${failed} CREATE TABLE sc_rows (id int)`);
     expect(agent.run("now", "logical").output).toContain("is proven");
-    const { id = "", logical } = agent.list().backups.findLast(({ kind }) => kind === "logical") ?? {};
+    const newest = agent.list().backups.findLast(({ kind }) => kind === "logical");
+    const { id, logical } = agent.manifest(newest?.id);
     const tables = Object.keys(logical?.tables ?? {});
     expect(tables).toEqual(expect.arrayContaining(["gt.gt_rows", "sc.sc_rows"]));
     expect(tables.filter((name) => /before|failed/.test(name))).toEqual([]);

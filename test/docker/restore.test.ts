@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { agentFile } from "../../components/backup/agent-file";
+import { docker } from "../../components/cluster/docker-cli";
+import { listBackups } from "../../ops/backup";
 import { originStatement } from "../../ops/restore/databases";
-import { restoreBeside } from "../../ops/restore/restore";
+import { compare, restoreBeside } from "../../ops/restore/restore";
 import { restoreInPlace, serviceOfKept, swapSchemas } from "../../ops/restore/in-place";
 import type { Platform } from "../../ops/restore/platform";
 import { steps, type Steps } from "../../ops/restore/steps";
@@ -137,6 +140,74 @@ describe("a restore of one service", () => {
     await expect(swapDatabases(platform, "appdb_restored_20261127t000002", progress)).rejects.toThrow(
       "was not restored to its end, or is not what was dumped",
     );
+  });
+});
+
+describe("a service with so many tables, in so many nights, that a docker command could not print their names", () => {
+  const folder = "/backups/backups";
+  let id = "";
+  beforeAll(() => {
+    id = chosen().backup.id;
+    const { logical, ...manifest } = agent.manifest(id);
+    const none = { rows: 0, hash: "0".repeat(16), constraints: 0, indexes: 0, triggers: 0 };
+    // A letter that takes six in JSON.
+    const nameOf = (n: number) => `gt."gt_${String(n).padStart(5, "0")}${String.fromCharCode(1).repeat(55)}"`;
+    const more = Object.fromEntries(Array.from({ length: 6_000 }, (_, n) => [nameOf(n), none]));
+    const large = { ...manifest, logical: { ...logical, tables: { ...logical?.tables, ...more } } };
+    const file = `${folder}/${id}/manifest.json`;
+    agent.shell(`cp -p ${file} /tmp/manifest`);
+    const write = ["exec", "--interactive", "--user", "root", agent.container, "sh", "-c", `cat > ${file}`];
+    expect(docker(write, { input: JSON.stringify(large, null, 2) })).toMatchObject({ status: 0 });
+    agent.shell(
+      `cd ${folder}; for day in $(seq 1 30); do night=$(date -u -d "-$day days" +%Y%m%dT020000Z)-logical
+         cp -a ${id} $night; sed -i "s/${id}/$night/" $night/manifest.json; echo $night >> /tmp/nights; done`,
+    );
+    const written = Number(agent.shell(`cat ${folder}/*/manifest.json | wc -c`));
+    expect(written).toBeGreaterThan(64 * 1024 ** 2);
+  });
+  afterAll(() => {
+    agent.shell(`cd ${folder}; rm -r $(cat /tmp/nights) /tmp/nights; cp -p /tmp/manifest ${id}/manifest.json`);
+  });
+
+  it("keeps nobody from listing the backups, where it is counted, and asked for its tables", () => {
+    const { backups, broken } = listBackups(platform.stack);
+    expect(broken).toEqual([]);
+    expect(backups).toHaveLength(33);
+    const tables = agent.run("contents", id, "--service", "gt").stdout.trim().split("\n");
+    expect(tables).toContainEqual(`gt."gt_05999${"\\x01".repeat(55)}": 0 rows`);
+    const { tables: counted, sequences } = backups.at(-1)?.logical?.counts["gt"] ?? { tables: 0, sequences: 0 };
+    expect(counted).toBeGreaterThan(6_000);
+    expect(counted + sequences).toBe(tables.length);
+    expect(agent.run("contents", id, "--service", "zz").output).toBe(`${id} has no zz; it has gt, ag, sc\n`);
+  });
+
+  it("keeps nobody from a restore of another, nor from being told how others differ", async () => {
+    begin();
+    const service = platform.plan.services.find(({ code }) => code === "sc");
+    if (service === undefined) throw new Error("no sc");
+    const wanted = choose(listBackups(platform.stack).backups, cluster.plan, { service: "sc" });
+    expect(wanted.backup.id).toBe(id);
+    const kept = await restoreInPlace(platform, wanted, service, progress);
+    cluster.ask("primary", `DROP SCHEMA ${kept}`);
+    expect(said.join("\n")).toContain("0 tables with 0 rows, 0 sequences, rights: as they were");
+    await as("scown", "CREATE TABLE sc_late (id int)");
+    const differing = compare(platform, chosen(), "appdb");
+    await as("scown", "DROP TABLE sc_late");
+    expect(differing.filter((sentence) => sentence.includes("gt"))).toHaveLength(101);
+    expect(differing.at(100)).toMatch(/^and 59\d\d more of gt$/);
+    expect(differing.slice(101)).toEqual(["sc.sc_late was not in the dump's snapshot"]);
+  });
+
+  it("is what an agent that is older than the program cannot say: the next up helps", () => {
+    agent.shell(
+      `cp -p ${agentFile} /tmp/agent; echo 'process.stdout.write("x".repeat(65 * 1024 ** 2))' > ${agentFile}`,
+    );
+    const list = () => listBackups(platform.stack);
+    expect(list).toThrow(
+      `${agent.container} cannot be asked: it prints more than 64 MiB, as of an agent that is older than this program: npm run up -- dev`,
+    );
+    agent.shell(`cat /tmp/agent > ${agentFile}`);
+    expect(list).not.toThrow();
   });
 });
 

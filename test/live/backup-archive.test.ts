@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   truncateSync,
   utimesSync,
   writeFileSync,
@@ -12,8 +13,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Manifest } from "../../agent/manifest";
-import { differences, filesOf, Store } from "../../agent/store";
+import type { LogicalContents, Manifest } from "../../agent/manifest";
+import { differences, filesOf, readContents, Store } from "../../agent/store";
 import { flawsOf } from "../../agent/proof/wal-flaws";
 import { receivedAt, WalArchive, stretchOf } from "../../agent/wal-archive";
 import { segmentBytes } from "../../agent/wal-position";
@@ -30,6 +31,7 @@ async function backup(
   startedAt: string,
   kind: "logical" | "physical" = "logical",
   start = "0/0",
+  logical?: LogicalContents,
 ): Promise<Manifest> {
   const begun = await store.begin(kind, new Date(startedAt));
   writeFileSync(join(begun.folder, "appdb.dump"), `dump of ${startedAt}`);
@@ -41,6 +43,7 @@ async function backup(
     wal: { timeline: 1, start, stop: start },
     files: await filesOf(begun.folder),
     ...{ registrySha256: "", accessSha256: "" },
+    ...(logical && { logical }),
   };
   await store.finish(begun.folder, manifest);
   return manifest;
@@ -56,6 +59,42 @@ describe("the store", () => {
     expect(store.list()).toMatchObject({ backups: [{ id, pinned: false }], broken: [] });
     expect(await new Store(folder).prepare()).toEqual(["20261126T170000Z-logical.partial"]);
     expect(readdirSync(store.root)).toEqual([id]);
+  });
+
+  it("has of a dump how much there is of each service, and what that is where somebody asks", async () => {
+    const store = new Store(folder);
+    await store.prepare();
+    const logical: LogicalContents = {
+      dumps: [{ file: "appdb.dump", service: null }],
+      tables: { "gt.gt_raw": { rows: 3, hash: "", constraints: 0, indexes: 0, triggers: 0 } },
+      sequences: { "gt.gt_s": { last: "1", isCalled: true } },
+      ...{ roles: [], services: ["gt"], leftOut: [] },
+    };
+    await backup(store, "2026-11-26T17:00:00.000Z", "logical", "0/0", logical);
+    await backup(store, "2026-11-27T17:00:00.000Z", "physical");
+    const [dump = never(), base = never()] = store.list().backups;
+    const { dumps, roles, services, leftOut } = logical;
+    const counts = { gt: { tables: 1, rows: 3, sequences: 1 } };
+    expect(dump.manifest.logical).toEqual({ dumps, roles, services, leftOut, counts });
+    expect(readContents(dump)).toEqual(logical);
+    expect(() => readContents(base)).toThrow(`${base.id} is no dump`);
+  });
+
+  it("reads a manifest once, and again where anything was done to it", async () => {
+    const store = new Store(folder);
+    await store.prepare();
+    const { id } = await backup(store, "2026-11-26T17:00:00.000Z");
+    const first = store.list().backups[0]?.manifest;
+    expect(store.list().backups[0]?.manifest).toBe(first);
+    const file = join(store.root, id, "manifest.json");
+    const { atime, mtime } = statSync(file);
+    writeFileSync(file, readFileSync(file, "utf8").replace("16.14", "16.15"));
+    utimesSync(file, atime, mtime);
+    expect(store.list().backups[0]?.manifest).toEqual({
+      ...first,
+      tool: "pg_dump (PostgreSQL) 16.14",
+      server: { ...first?.server, version: "16.15" },
+    });
   });
 
   it("has a name of its own for each of two that are begun in one second", async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Drill } from "../../agent/drills/results";
-import type { Manifest } from "../../agent/manifest";
 import type { BackupKind } from "../../agent/schedule";
+import type { Summary } from "../../agent/summary";
 import { kindsOf, parseBackupId, parseBackupList, renderBackups, windowsOf, type BackupList } from "../../ops/backup";
 import { backupLines, backupProblems, type BackupStatus } from "../../ops/status/backup";
 import { services } from "../../services/registry";
@@ -11,7 +11,7 @@ const hoursAgo = (hours: number) => new Date(Date.now() - hours * 3_600_000).toI
 const gib = 1024 ** 3;
 
 function backup(kind: BackupKind, hours: number, leftOut: readonly string[] = []): BackupList["backups"][number] {
-  const manifest: Manifest = {
+  const manifest: Summary = {
     ...{ format: 1, id: `${hours}-${kind}`, kind, classes: ["weekly"] },
     ...{ startedAt: hoursAgo(hours), finishedAt: hoursAgo(hours - 0.5), seconds: { tools: 60, proof: 30 } },
     server: { host: "pg16-replica", version: "16.14", systemIdentifier: "7", timeline: 1 },
@@ -23,7 +23,7 @@ function backup(kind: BackupKind, hours: number, leftOut: readonly string[] = []
       : {
           logical: {
             dumps: [{ file: "appdb.dump", service: null }],
-            ...{ tables: {}, sequences: {}, roles: [] },
+            ...{ counts: {}, roles: [] },
             services: ["gt", "lg"].filter((code) => !leftOut.includes(code)),
             leftOut: leftOut.map((service) => ({ service, why: "a lock" })),
           },

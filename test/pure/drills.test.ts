@@ -177,7 +177,7 @@ describe("what drills have found", () => {
       { service: "gt", findings: 5_000, first: found[0]?.what.slice(0, 1_000) },
       { service: "lg", findings: 2, first: found[5_000]?.what.slice(0, 1_000) },
     ]);
-    const logical = { services: ["lg", "ag"], dumps: [], tables: {}, sequences: {}, roles: [], leftOut: [] };
+    const logical = { services: ["lg", "ag"] };
     const backup = kept?.backups[0]?.backup ?? "";
     const list = { backups: [{ id: backup, pinned: true, logical }], drills: kept === undefined ? [] : [kept] };
     expect(proofFlaws({ code: "lg" }, backup, list)).toEqual([
@@ -190,7 +190,7 @@ describe("what drills have found", () => {
     keepDrill(folder, drill("2026-11-29T06:00:00.000Z"));
     const drills = readDrills(folder);
     expect(drills).toEqual([drill("2026-11-29T06:00:00.000Z")]);
-    const logical = { services: ["lg"], dumps: [], tables: {}, sequences: {}, roles: [], leftOut: [] };
+    const logical = { services: ["lg"] };
     const id = drills[0]?.backups[0]?.backup ?? "";
     expect(proofFlaws({ code: "lg" }, id, { backups: [{ id, pinned: true, logical }], drills })).toEqual([
       `the drill of ${id} says nothing of each service: it is of an older agent (where that one still runs, first lifecycle "frozen" and npm run up)`,
@@ -224,6 +224,22 @@ describe("what drills have found", () => {
     mkdirSync(join(results(), "20261129T050006000Z.json"));
     symlinkSync(join(results(), name), join(results(), "20261129T050007000Z.json"));
     expect(readDrills(folder)).toEqual(whole);
+  });
+
+  it("is no more than is kept where another has written it, and no older ones", () => {
+    keepDrill(folder, drill("2026-11-29T06:00:00.000Z"));
+    const [whole] = readDrills(folder);
+    const [name = ""] = readdirSync(results());
+    const one = { ...whole?.backups[0], wrong: Array.from({ length: 500 }, () => "x".repeat(2_000)), more: "x" };
+    const large = { ...whole, more: "x", backups: Array.from({ length: 3 }, () => one) };
+    writeFileSync(join(results(), name), JSON.stringify(large));
+    for (let second = 0; second < 60; second++) {
+      writeFileSync(join(results(), `20261128T0500${String(second).padStart(2, "0")}000Z.json`), JSON.stringify(whole));
+    }
+    const found = readDrills(folder);
+    expect(found).toHaveLength(60);
+    const wrong = Array.from({ length: 101 }, () => "x".repeat(1_000));
+    expect(found.at(-1)).toEqual({ ...whole, backups: [0, 1].map(() => ({ ...whole?.backups[0], wrong })) });
   });
 
   it("is noted while it is sought", () => {

@@ -98,6 +98,25 @@ describe("what was loaded", () => {
       (one) => ({ ...one, logical: { ...one.logical, tables: { "gt.gt_a": { rows: "1" } } } }),
     ],
     ["nothing of the dump", (one) => ({ ...one, logical: undefined })],
+    ["a service twice", (one) => ({ ...one, logical: { ...one.logical, services: ["gt", "gt"] } })],
+    [
+      "a service that is left out and in it",
+      (one) => ({ ...one, logical: { ...one.logical, services: ["gt", "ag"] } }),
+    ],
+    ["a role", (one) => ({ ...one, logical: { ...one.logical, roles: ["gtown"] } })],
+    ["a version that is a novel", (one) => ({ ...one, version: "16".repeat(1_000) })],
+    ["more than there is that nobody knows", (one) => ({ ...one, unverified: Array.from({ length: 11 }, () => "a") })],
+    [
+      "more files than services",
+      (one) => {
+        const more = ["a", "b"].map((name) => `appdb-${name}.dump`);
+        return {
+          ...one,
+          files: [...one.files, ...more.map((name) => ({ name, bytes: 0, sha256: one.sha256 }))],
+          logical: { ...one.logical, dumps: [...one.logical.dumps, ...more.map((file) => ({ file, service: "gt" }))] },
+        };
+      },
+    ],
     ["what nobody knows as a word", (one) => ({ ...one, unverified: "all" })],
   ])("is refused with %s, before anything is written", async (_, change) => {
     const header = change(await loaded());

@@ -13,6 +13,7 @@ import {
   type Way,
 } from "../../agent/restore/point";
 import { keptName } from "../../ops/restore/point/finish";
+import { endedBecause, VainRestore } from "../../ops/restore/point/look";
 import { run } from "../support/run";
 import { parseLookPort, parseTarget, type TargetOptions } from "../../ops/restore/point/target";
 
@@ -155,6 +156,23 @@ describe("a target on the command line", () => {
   it("has a port of its own", () => {
     expect(parseLookPort("15432")).toBe(15_432);
     for (const port of ["0", "65536", "x", "1e3", ""]) expect(() => parseLookPort(port)).toThrow("--port: got");
+  });
+});
+
+describe("a restore whose container has told nothing of itself", () => {
+  const older = "error: unknown command 'recover'";
+
+  it("is vain where the agent, which speaks first, does not know of restores", () => {
+    expect(endedBecause("pg16-primary-restore", [older])).toBeInstanceOf(VainRestore);
+    expect(endedBecause("pg16-primary-restore", [older, "(Did you mean serve?)"])).toBeInstanceOf(VainRestore);
+  });
+
+  it("goes on, whatever somebody has called a login in the server's log", () => {
+    const log = ["2026-11-27 17:00:00 UTC [7] LOG:  starting PostgreSQL", 'FATAL:  password of user "a', older, '"'];
+    const ended = endedBecause("pg16-primary-restore", log);
+    expect(ended).not.toBeInstanceOf(VainRestore);
+    expect(ended.message).toContain("pg16-primary-restore has ended; the same command goes on with it: FATAL");
+    expect(endedBecause("pg16-primary-restore", [])).not.toBeInstanceOf(VainRestore);
   });
 });
 

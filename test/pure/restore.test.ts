@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import type { Manifest } from "../../agent/manifest";
+import type { Summary } from "../../agent/summary";
 import { planAccess } from "../../components/access/plan";
 import { interrupted, uninterrupted } from "../../ops/interrupted";
 import { serviceOfKept } from "../../ops/restore/in-place";
@@ -12,7 +12,7 @@ if (gatherer === undefined || second === undefined || third === undefined) throw
 const plan = planAccess([gatherer, second, third], { database: "appdb", extensions: [] });
 const codes = plan.services.map(({ code }) => code);
 
-function dump(day: number, inside: readonly string[] = codes, leftOut: readonly string[] = []): Manifest {
+function dump(day: number, inside: readonly string[] = codes, leftOut: readonly string[] = []): Summary {
   const at = `2026-11-${day}T17:00:00.000Z`;
   return {
     ...{ format: 1, id: `202611${day}T170000Z-logical`, kind: "logical", classes: ["daily"] },
@@ -22,8 +22,7 @@ function dump(day: number, inside: readonly string[] = codes, leftOut: readonly 
     ...{ registrySha256: "", accessSha256: "" },
     logical: {
       dumps: [{ file: "appdb.dump", service: null }],
-      tables: { "gt.gt_raw_data": { rows: 1, hash: "", constraints: 0, indexes: 0, triggers: 0 } },
-      ...{ sequences: {}, roles: [] },
+      ...{ counts: {}, roles: [] },
       services: inside,
       leftOut: leftOut.map((service) => ({ service, why: "a lock" })),
     },
@@ -68,7 +67,7 @@ describe("the dump that is restored", () => {
       "there is no dump 20261121T170000Z-logical; there are 20261120T170000Z-logical",
     );
     expect(() => choose([dump(20)], plan, { service: "gt", table: "raw" })).toThrow(
-      '--table "raw": expected one of gt, like gt.gt_raw_data',
+      '--table "raw": expected one of gt, like gt.gt_data; npm run ops -- backup contents 20261120T170000Z-logical --service gt has all',
     );
   });
 });

@@ -93,7 +93,7 @@ describe("a backup proves that a service can be brought back", () => {
       {
         id,
         pinned: changes.pinned ?? true,
-        logical: { services: changes.inside ?? ["lg"], dumps: [], tables: {}, sequences: {}, roles: [], leftOut: [] },
+        logical: { services: changes.inside ?? ["lg"] },
       },
     ],
     drills,
@@ -265,7 +265,7 @@ describe("up drops a retired service", () => {
         '"frozen" keeps what is left',
     ]);
     // A drill of it tells nothing of what is gone.
-    const logical = { services: ["lg"], dumps: [], tables: {}, sequences: {}, roles: [], leftOut: [] };
+    const logical = { services: ["lg"] };
     expect(keptFlaws({ code: "lg" }, id, { backups: [{ id, pinned: true, logical }], drills: [] })).toEqual([]);
   });
 

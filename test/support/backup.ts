@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { expect } from "vitest";
+import type { Manifest } from "../../agent/manifest";
 import { agentFile } from "../../components/backup/agent-file";
 import type { NodeName } from "../../components/naming";
 import type { BackupList } from "../../ops/backup";
@@ -15,6 +16,8 @@ export interface BackupAgent {
   /** The same while the test does something else. */
   start(...args: string[]): Promise<Ran>;
   list(): BackupList;
+  /** Of a backup, as it is in the store; the newest by default. */
+  manifest(id?: string): Manifest;
   /** Standard output of a shell as root in the container; throws where it fails. */
   shell(script: string): string;
   log(): string;
@@ -42,6 +45,8 @@ export function backupAgent(cluster: TestCluster, container = cluster.names.back
       if (status !== 0) throw new Error(output);
       return JSON.parse(stdout) as BackupList;
     },
+    manifest: (id = agent.list().backups.at(-1)?.id) =>
+      JSON.parse(agent.shell(`cat /backups/backups/${id ?? ""}/manifest.json`)) as Manifest,
     shell: (script) => {
       const { status, stdout, output } = run("docker", ["exec", "--user", "root", container, "sh", "-ec", script]);
       if (status !== 0) throw new Error(output);

@@ -68,8 +68,14 @@ export async function followLook(place: RestorePlace, say: (line: string) => voi
   const name = lookContainer(place);
   const started = docker(["inspect", "--format", "{{.State.StartedAt}}", name], { host: dockerHost }).stdout.trim();
   const logs = spawn("docker", ["logs", "--follow", "--since", started, name], {
-    stdio: ["ignore", "pipe", "ignore"],
+    stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...dockerVariables(dockerHost) },
+  });
+  const closed = new Promise((resolve) => logs.once("close", resolve));
+  const errors: string[] = [];
+  createInterface({ input: logs.stderr }).on("line", (line) => {
+    errors.push(line);
+    if (errors.length > 1 + keptErrors) errors.splice(1, 1);
   });
   try {
     for await (const line of createInterface({ input: logs.stdout })) {
@@ -84,10 +90,24 @@ export async function followLook(place: RestorePlace, say: (line: string) => voi
   } finally {
     logs.kill();
   }
-  const { stderr } = docker(["logs", "--tail", "3", name], { host: dockerHost });
-  if (stderr.includes("unknown command"))
-    throw new VainRestore("the backup's image is older than this program: npm run up");
-  throw new OperatorError(`${name} has ended; the same command goes on with it: ${printable(stderr.trim())}`);
+  await closed;
+  throw endedBecause(name, errors);
+}
+
+/** Lines of the last words of one that has ended. */
+const keptErrors = 3;
+
+/**
+ * Why a restore's container has ended that has told nothing of itself.
+ * @param errors the first line of its standard error since it was started, and the last ones
+ */
+export function endedBecause(name: string, errors: readonly string[]): OperatorError {
+  // Only its first line is the agent's own: behind that is the server's log, in which names of logins may stand on lines of their own.
+  if (errors[0] === "error: unknown command 'recover'") {
+    return new VainRestore("the backup's image is older than this program: npm run up");
+  }
+  const last = errors.slice(-keptErrors).join("\n").trim();
+  return new OperatorError(`${name} has ended; the same command goes on with it: ${printable(last)}`);
 }
 
 /** `127.0.0.1:49153` */
