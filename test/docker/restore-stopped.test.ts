@@ -7,12 +7,11 @@ import type { Platform } from "../../ops/restore/platform";
 import { steps, type Steps } from "../../ops/restore/steps";
 import { choose, type Wanted } from "../../ops/restore/wanted";
 import { services } from "../../services/registry";
-import type { ResolvedService } from "../../services/service";
-import { backupAgent, type BackupAgent } from "../support/backup";
-import { prepareCluster, type TestCluster } from "../support/cluster";
+import type { BackupAgent } from "../support/backup";
+import type { TestCluster } from "../support/cluster";
 import { opsCopy, type OpsCopy, type RunningOps } from "../support/ops-copy";
 import { pointInTime } from "../support/point-in-time";
-import { platformOn } from "../support/restore";
+import { platformOn, restorableCluster, type RestorableCluster } from "../support/restore";
 import { run } from "../support/run";
 import { waitFor } from "../support/wait";
 import { allReceived } from "../support/wal";
@@ -20,6 +19,9 @@ import { allReceived } from "../support/wal";
 // Restores that are stopped, killed, kept waiting or have no room, on a running stack.
 let cluster: TestCluster;
 let agent: BackupAgent;
+let as: RestorableCluster["as"];
+let inDatabase: RestorableCluster["inDatabase"];
+let serviceOf: RestorableCluster["serviceOf"];
 let platform: Platform;
 let ops: OpsCopy;
 let said: string[];
@@ -28,11 +30,7 @@ let progress: Steps;
 const dumps = { ready: "", waiting: "" };
 
 beforeAll(async () => {
-  cluster = await prepareCluster(services.slice(0, 3), { withBackup: true });
-  agent = backupAgent(cluster);
-  const { status, output } = await cluster.up();
-  expect(status, output).toBe(0);
-  await agent.hasBegun();
+  ({ cluster, agent, as, inDatabase, serviceOf } = await restorableCluster());
   await as(
     "gtown",
     "CREATE TABLE gt_rows AS SELECT generate_series(1, 100) AS id; CREATE TABLE gt_tokens (loop int, token int)",
@@ -67,12 +65,6 @@ afterAll(() => {
 /** The container in which a restore to a point in time is looked at. */
 const looking = () => `${cluster.names.primary.container}-restore`;
 
-async function as(role: string, sql: string): Promise<unknown[]> {
-  const client = await cluster.login("primary", role);
-  const results = await client.query<Record<string, unknown>>(sql).finally(() => client.end());
-  return Array.isArray(results) ? [] : results.rows;
-}
-
 /** Its id. */
 async function dump(): Promise<string> {
   const { output } = await agent.start("now", "logical");
@@ -80,22 +72,11 @@ async function dump(): Promise<string> {
   return agent.list().backups.findLast(({ kind }) => kind === "logical")?.id ?? "";
 }
 
-/** What a query of the superuser gives in a database of the primary. */
-function inDatabase(name: string, query: string): string {
-  const { status, output } = cluster.exec("primary", "psql", "-XAtU", "postgres", "-d", name, "-c", query);
-  if (status !== 0) throw new Error(output);
-  return output.trim();
-}
 const databases = () =>
   inDatabase("postgres", "SELECT datname FROM pg_database WHERE datname ~ '^appdb_' ORDER BY 1")
     .split("\n")
     .filter(Boolean);
 
-function serviceOf(code: string): ResolvedService {
-  const service = platform.plan.services.find((one) => one.code === code);
-  if (service === undefined) throw new Error(`no ${code}`);
-  return service;
-}
 const chosen = (id: string, what: { readonly service?: string; readonly without?: readonly string[] } = {}): Wanted =>
   choose(agent.list().backups, cluster.plan, { id, ...what });
 

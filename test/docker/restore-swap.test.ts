@@ -6,17 +6,19 @@ import { steps, type Steps } from "../../ops/restore/steps";
 import { swapDatabases } from "../../ops/restore/swap";
 import { choose } from "../../ops/restore/wanted";
 import { services } from "../../services/registry";
-import type { ResolvedService } from "../../services/service";
-import { backupAgent, type BackupAgent } from "../support/backup";
-import { prepareCluster, type TestCluster } from "../support/cluster";
+import type { BackupAgent } from "../support/backup";
+import type { TestCluster } from "../support/cluster";
 import { opsCopy } from "../support/ops-copy";
-import { platformOn } from "../support/restore";
+import { platformOn, restorableCluster, type RestorableCluster } from "../support/restore";
 import { run } from "../support/run";
 import { waitFor } from "../support/wait";
 
 // What takes another's place on a running stack: without a service, against who does not let go, killed on its way; what is kept then.
 let cluster: TestCluster;
 let agent: BackupAgent;
+let as: RestorableCluster["as"];
+let inDatabase: RestorableCluster["inDatabase"];
+let serviceOf: RestorableCluster["serviceOf"];
 let platform: Platform;
 let said: string[];
 let progress: Steps;
@@ -24,11 +26,7 @@ let progress: Steps;
 let other = "appdb_restored_20261127t000001";
 
 beforeAll(async () => {
-  cluster = await prepareCluster(services.slice(0, 3), { withBackup: true });
-  agent = backupAgent(cluster);
-  const { status, output } = await cluster.up();
-  expect(status, output).toBe(0);
-  await agent.hasBegun();
+  ({ cluster, agent, as, inDatabase, serviceOf } = await restorableCluster());
   await as(
     "gtown",
     "CREATE TABLE gt_rows AS SELECT generate_series(1, 100) AS id; CREATE TABLE gt_tokens (loop int, token int)",
@@ -45,26 +43,8 @@ beforeEach(() => {
 });
 afterAll(() => cluster.clean());
 
-async function as(role: string, sql: string): Promise<unknown[]> {
-  const client = await cluster.login("primary", role);
-  const results = await client.query<Record<string, unknown>>(sql).finally(() => client.end());
-  return Array.isArray(results) ? [] : results.rows;
-}
-
-/** What a query of the superuser gives in a database of the primary. */
-function inDatabase(name: string, query: string): string {
-  const { status, output } = cluster.exec("primary", "psql", "-XAtU", "postgres", "-d", name, "-c", query);
-  if (status !== 0) throw new Error(output);
-  return output.trim();
-}
 const rowsOf = (table: string, database = "appdb") =>
   Number(inDatabase(database, `SELECT count(*) FROM ${table.slice(0, 2)}.${table}`));
-
-function serviceOf(code: string): ResolvedService {
-  const service = platform.plan.services.find((one) => one.code === code);
-  if (service === undefined) throw new Error(`no ${code}`);
-  return service;
-}
 
 /** Puts the other database in the place of the services' own, which is the other one then. */
 async function swap(progressing = progress): Promise<void> {

@@ -9,15 +9,16 @@ import type { Platform } from "../../ops/restore/platform";
 import { steps, type Steps } from "../../ops/restore/steps";
 import { swapDatabases } from "../../ops/restore/swap";
 import { choose } from "../../ops/restore/wanted";
-import { services } from "../../services/registry";
-import { backupAgent, type BackupAgent } from "../support/backup";
-import { prepareCluster, type TestCluster } from "../support/cluster";
+import type { BackupAgent } from "../support/backup";
+import type { TestCluster } from "../support/cluster";
 import { furnish } from "../support/furnish";
-import { platformOn } from "../support/restore";
+import { platformOn, restorableCluster, type RestorableCluster } from "../support/restore";
 
 // What `npm run ops -- restore` does on a running stack: beside, in place, swapped, undone.
 let cluster: TestCluster;
 let agent: BackupAgent;
+let as: RestorableCluster["as"];
+let inDatabase: RestorableCluster["inDatabase"];
 let platform: Platform;
 /** What pg_dump says of the database that is dumped. */
 let source: readonly string[];
@@ -25,11 +26,7 @@ let said: string[] = [];
 let progress: Steps;
 
 beforeAll(async () => {
-  cluster = await prepareCluster(services.slice(0, 3), { withBackup: true });
-  agent = backupAgent(cluster);
-  const { status, output } = await cluster.up();
-  expect(status, output).toBe(0);
-  await agent.hasBegun();
+  ({ cluster, agent, as, inDatabase } = await restorableCluster());
   await as("gtown", furnish);
   expect(agent.run("now", "logical").output).toContain("is proven");
   source = text("appdb");
@@ -42,14 +39,6 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.clean());
 
-async function as(role: string, sql: string): Promise<unknown[]> {
-  const client = await cluster.login("primary", role);
-  const results = await client.query<Record<string, unknown>>(sql).finally(() => client.end());
-  return Array.isArray(results) ? [] : results.rows;
-}
-
-const inDatabase = (name: string, query: string) =>
-  cluster.exec("primary", "psql", "-XAtU", "postgres", "-d", name, "-c", query).output.trim();
 const count = (database = "appdb") => inDatabase(database, "SELECT count(*) FROM gt.gt_kinds");
 /** What pg_dump makes of a database, its rights too; without the words it makes up anew each time. */
 const text = (name: string) =>

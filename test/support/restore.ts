@@ -1,6 +1,9 @@
 import { superuserRole } from "../../components/access/plan-items";
+import type { ResolvedService } from "../../services/service";
+import { services } from "../../services/registry";
 import type { Platform } from "../../ops/restore/platform";
-import type { TestCluster } from "./cluster";
+import { backupAgent, type BackupAgent } from "./backup";
+import { prepareCluster, type TestCluster } from "./cluster";
 import { fakePassword } from "./mocks";
 
 /** A cluster as `npm run ops -- restore` sees a stack. */
@@ -10,5 +13,48 @@ export function platformOn(cluster: TestCluster, name = "dev"): Platform {
     stack: { name, settings: cluster.settings, dockerHost: undefined },
     plan: cluster.plan,
     logins: { ...target, passwords: new Map([...passwords, [superuserRole, fakePassword("postgres-password")]]) },
+  };
+}
+
+/** A stack of three services that runs, of which there are backups. */
+export interface RestorableCluster {
+  readonly cluster: TestCluster;
+  readonly agent: BackupAgent;
+  /** What a query of the superuser gives in a database of the primary. */
+  readonly inDatabase: (name: string, query: string) => string;
+  /** Rows a role gets on the primary. */
+  readonly as: (role: string, sql: string) => Promise<unknown[]>;
+  /** @throws Error for a code that is none */
+  readonly serviceOf: (code: string) => ResolvedService;
+}
+
+/** @throws Error where it does not come up; what there is of it is gone then */
+export async function restorableCluster(): Promise<RestorableCluster> {
+  const cluster = await prepareCluster(services.slice(0, 3), { withBackup: true });
+  const agent = backupAgent(cluster);
+  const { status, output } = await cluster.up();
+  if (status !== 0) {
+    cluster.clean();
+    throw new Error(output);
+  }
+  await agent.hasBegun();
+  return {
+    cluster,
+    agent,
+    inDatabase: (name, query) => {
+      const asked = cluster.exec("primary", "psql", "-XAtU", "postgres", "-d", name, "-c", query);
+      if (asked.status !== 0) throw new Error(asked.output);
+      return asked.output.trim();
+    },
+    as: async (role, sql) => {
+      const client = await cluster.login("primary", role);
+      const results = await client.query<Record<string, unknown>>(sql).finally(() => client.end());
+      return Array.isArray(results) ? [] : results.rows;
+    },
+    serviceOf: (code) => {
+      const service = cluster.plan.services.find((one) => one.code === code);
+      if (service === undefined) throw new Error(`no ${code}`);
+      return service;
+    },
   };
 }
