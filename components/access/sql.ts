@@ -112,16 +112,19 @@ export function retiredQuery(service: Pick<ResolvedService, "code">): string {
  * Drops a service's schema and roles, with all there is in it, or as much as the server has locks for, as one transaction for a superuser:
  * again while the last row it returns is true.
  * @param backup that has it: what is left of a service is never dropped with another
+ * @param run of which this is a part, in which nothing is tried again that could not be dropped
  */
-export function renderDrop(service: Pick<ResolvedService, "code">, backup: string): string {
+export function renderDrop(service: Pick<ResolvedService, "code">, backup: string, run: string): string {
   return transaction([
     "SET LOCAL client_min_messages = warning",
     ...retiredRows(service),
     sqlFile("begun-drops"),
     sqlFile("retired-begun"),
-    "CREATE TEMP TABLE retired_with (backup text) ON COMMIT DROP",
-    insert("retired_with", [[backup]]),
+    "CREATE TEMP TABLE retired_with (backup text, run text) ON COMMIT DROP",
+    insert("retired_with", [[backup, run]]),
     sqlFile("retired-pieces"),
+    sqlFile("retired-apart"),
+    sqlFile("retired-holders"),
     sqlFile("drop-retired"),
   ]);
 }

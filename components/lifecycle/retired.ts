@@ -168,20 +168,24 @@ export function dropFailure(
   stderr: string,
   found: FoundRetired | undefined,
 ): string {
+  const up = `npm run up -- ${stack}`;
   const cures: readonly (readonly [RegExp, string])[] = [
-    [/lock timeout|deadlock/, "a dump may read it: again when that has ended"],
+    [/lock timeout|deadlock|locked by others/, `a dump may read it: ${up} again when who has it has ended`],
     [
-      /out of shared memory|not locks enough/,
-      'the server has not locks enough for others and this: lifecycle: "frozen" again, more max_locks_per_transaction in ' +
-        `centraldb:postgresqlSettings, npm run up -- ${stack}, and then "retired" again`,
+      /out of shared memory/,
+      "the server has not locks enough for others and this: with more max_locks_per_transaction in " +
+        `centraldb:postgresqlSettings, and "frozen" again, ${up}; then "retired" again`,
     ],
   ];
-  const cure = cures.find(([when]) => when.test(stderr))?.[1] ?? "again when that is mended";
+  const cure = cures.find(([when]) => when.test(stderr))?.[1] ?? `${up} again when that is mended`;
   const left =
     found === undefined
       ? "the primary does not say what is left of it"
       : found.begun === null
         ? "is what it was"
         : `a part of it is gone, which ${found.begun} has; the next up goes on`;
-  return `${name} cannot be dropped, and ${left}: ${printable(stderr.trim())}; ${cure}`;
+  return (
+    `${name} cannot be dropped, and ${left}: ${printable(stderr.trim())}; ${cure}. ` +
+    `Until then services.${name}.lifecycle: "frozen" lets others' changes through`
+  );
 }

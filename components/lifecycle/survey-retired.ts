@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { printable } from "../../services/printable";
 import type { ResolvedService } from "../../services/service";
 import { superuserRole } from "../access/plan-items";
@@ -95,7 +96,7 @@ export function dropRetired(
   container: string,
   host: string | undefined,
 ): DockerRun {
-  const input = renderDrop(service, backup);
+  const input = renderDrop(service, backup, randomUUID());
   for (;;) {
     const ran = psql(container, input, { host, timeoutMs: dropTimeoutMs });
     if (ran.status !== 0 || ran.stdout.trim().split("\n").at(-1) !== "t") return ran;

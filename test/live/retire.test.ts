@@ -1,25 +1,21 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { begunDropsQuery, renderDrop, retiredQuery } from "../../components/access/sql";
-import type { FoundRetired } from "../../components/lifecycle/retired";
+import { begunDropsQuery } from "../../components/access/sql";
 import { describeViolation } from "../../ops/effect-test/attempt";
 import { testEffectOnProbes } from "../../ops/effect-test/effect-test";
 import { createProbes } from "../../ops/effect-test/probes";
-import { services } from "../../services/registry";
-import type { Service } from "../../services/service";
-import { startTestServer, testPlan, type TestServer } from "../support/server";
+import {
+  dropGatherer,
+  dropSome,
+  each,
+  foundGatherer,
+  planOfGatherer,
+  retiredBackup as backup,
+} from "../support/retire";
+import { startTestServer, type TestServer } from "../support/server";
 
-const gatherer = { code: "gt" };
-const backup = "20261126T170000Z-logical";
-const planOf = (changes: Partial<Service>, reads: readonly string[]) =>
-  testPlan(
-    services.slice(0, 3).map((service) => {
-      if (service.name === "gatherer") return { ...service, ...changes };
-      return service.name === "aggregator" ? { ...service, reads } : service;
-    }),
-  );
-const active = planOf({}, ["gatherer"]);
-const frozen = planOf({ lifecycle: "frozen" }, []);
-const retired = planOf({ lifecycle: "retired", retiredBackups: { dev: backup } }, []);
+const active = planOfGatherer({}, ["gatherer"]);
+const frozen = planOfGatherer({ lifecycle: "frozen" });
+const retired = planOfGatherer({ lifecycle: "retired", retiredBackups: { dev: backup } });
 let server: TestServer;
 let crowded: TestServer;
 
@@ -41,29 +37,6 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-async function found(on = server): Promise<FoundRetired> {
-  const results: unknown = await on.superuser.query(retiredQuery(gatherer));
-  const rows = (results as readonly { readonly rows: readonly { json_build_object: FoundRetired }[] }[]).flatMap(
-    (one) => one.rows,
-  );
-  const [row] = rows;
-  if (row === undefined) throw new Error("no row");
-  return row.json_build_object;
-}
-
-/** One transaction of it; whether there is more to do. */
-async function dropSome(on = server, of = backup): Promise<boolean> {
-  const results: unknown = await on.superuser.query(renderDrop(gatherer, of));
-  const rows = (results as readonly { readonly rows: readonly { is_left?: boolean }[] }[]).flatMap((one) => one.rows);
-  return rows.at(-1)?.is_left === true;
-}
-/** To its end; in how many transactions. */
-async function drop(on = server): Promise<number> {
-  let times = 1;
-  while (await dropSome(on)) times++;
-  return times;
-}
-
 describe("a service that is to be dropped", () => {
   it("is not while it may log in, others stand on it, or it has something elsewhere, each told", async () => {
     const { superuser } = server;
@@ -78,7 +51,7 @@ describe("a service that is to be dropped", () => {
       ALTER TABLE gt_before_20261127t101500.gt_old OWNER TO gtown`);
     // One that was kept when another took its place.
     await superuser.query("CREATE DATABASE kept TEMPLATE appdb");
-    const { obstacles, ...is } = await found();
+    const { obstacles, ...is } = await foundGatherer(server);
     expect(is).toEqual({ isThere: true, hasSchema: true, begun: null });
     expect([...obstacles].sort()).toEqual([
       ...["gtapp", "gtown", "gtuser"].map(
@@ -90,8 +63,7 @@ describe("a service that is to be dropped", () => {
       "table column ag.ag_mine.kept of another service stands on it: its owner drops it first",
       "view ag.ag_view of another service stands on it: its owner drops it first",
     ]);
-    await expect(drop()).rejects.toThrow(/nothing was dropped: gtown may log in/);
-    await superuser.query("ROLLBACK");
+    await expect(dropGatherer(server)).rejects.toThrow(/nothing was dropped: gtown may log in/);
     expect((await superuser.query("SELECT FROM gt.gt_kept")).rowCount).toBe(0);
   });
 
@@ -104,21 +76,15 @@ describe("a service that is to be dropped", () => {
     await superuser.query("CREATE DATABASE other");
     await superuser.query("GRANT CONNECT ON DATABASE other TO gtapp");
     await server.apply(frozen);
-    expect(await found()).toEqual({ isThere: true, hasSchema: true, begun: null, obstacles: [] });
-    expect(await drop()).toBe(1);
-    expect(await found()).toEqual({ isThere: false, hasSchema: false, begun: null, obstacles: [] });
+    expect(await foundGatherer(server)).toEqual({ isThere: true, hasSchema: true, begun: null, obstacles: [] });
+    expect(await dropGatherer(server)).toBe(1);
+    expect(await foundGatherer(server)).toEqual({ isThere: false, hasSchema: false, begun: null, obstacles: [] });
     await superuser.query("DROP DATABASE other");
     const { violations } = await testEffectOnProbes(retired, server, superuser);
     expect(violations.map(describeViolation)).toEqual([]);
-    expect(await drop()).toBe(1); // a second time: nothing
+    expect(await dropGatherer(server)).toBe(1); // a second time: nothing
   });
 });
-
-/** `#` is the number. */
-const each = (count: number, ...statements: readonly string[]) =>
-  `DO $do$ BEGIN FOR i IN 1..${count} LOOP
-     ${statements.map((one) => `EXECUTE replace($x$${one}$x$, '#', i::text);`).join("\n")} COMMIT;
-   END LOOP; END $do$`;
 
 /** More than the server has locks, of every kind, knotted as an owner can. */
 const crowd: readonly string[] = [
@@ -174,7 +140,7 @@ describe("one that has more than the server has locks", () => {
   const others = async (): Promise<readonly string[]> => {
     const { rows } = await crowded.superuser.query<{ name: string }>(
       `SELECT i.type || ' ' || i.identity AS name FROM pg_depend d, pg_identify_object(d.classid, d.objid, d.objsubid) i
-        WHERE coalesce(i.schema, '') NOT IN ('gt', 'pg_toast') AND i.identity !~ '\\mgt|pg_temp|begun_drop|retired_'
+        WHERE coalesce(i.schema, '') NOT IN ('gt', 'pg_toast') AND i.identity !~ '\\mgt|pg_temp|begun_drop|failed_drop|retired_'
         UNION SELECT rolname FROM pg_roles WHERE rolname !~ '^gt' ORDER BY 1`,
     );
     return rows.map(({ name }) => name);
@@ -207,17 +173,16 @@ describe("one that has more than the server has locks", () => {
 
   it("is dropped a part at a time, which is known, and of which nobody but the platform tells", async () => {
     const { superuser } = crowded;
-    expect(await found(crowded)).toEqual({ isThere: true, hasSchema: true, begun: null, obstacles: [] });
+    expect(await foundGatherer(crowded)).toEqual({ isThere: true, hasSchema: true, begun: null, obstacles: [] });
     expect(await dropSome(crowded)).toBe(true);
     const left = await objects();
     expect(left).toBeGreaterThan(all / 2);
     expect(left).toBeLessThan(all);
-    expect(await found(crowded)).toEqual({ isThere: true, hasSchema: true, begun: backup, obstacles: [] });
+    expect(await foundGatherer(crowded)).toEqual({ isThere: true, hasSchema: true, begun: backup, obstacles: [] });
     // With another backup nothing goes: what is gone is in that one.
     await expect(dropSome(crowded, "20261127T170000Z-logical")).rejects.toThrow(
       `nothing was dropped: what is gone already is in ${backup}`,
     );
-    await superuser.query("ROLLBACK");
     expect(await objects()).toBe(left);
     for (const role of ["gtown", "gtapp", "gtuser", "agown"]) {
       for (const forged of [
@@ -239,16 +204,16 @@ describe("one that has more than the server has locks", () => {
     const rows = await superuser.query(begunDropsQuery());
     expect(rows.rowCount).toBe(0);
     await superuser.query("ROLLBACK; ALTER TABLE platform.begun_drop OWNER TO gtown");
-    expect((await found(crowded)).begun).toBeNull();
+    expect((await foundGatherer(crowded)).begun).toBeNull();
     await superuser.query("ALTER TABLE platform.begun_drop OWNER TO postgres");
-    expect((await found(crowded)).begun).toBe(backup);
+    expect((await foundGatherer(crowded)).begun).toBe(backup);
   });
 
   it("is gone on with where it was killed, to its end; others' objects are what they were", async () => {
     const { superuser } = crowded;
-    const times = await drop(crowded);
+    const times = await dropGatherer(crowded);
     expect(times).toBeGreaterThan(3);
-    expect(await found(crowded)).toEqual({ isThere: false, hasSchema: false, begun: null, obstacles: [] });
+    expect(await foundGatherer(crowded)).toEqual({ isThere: false, hasSchema: false, begun: null, obstacles: [] });
     expect((await superuser.query("SELECT FROM platform.begun_drop")).rowCount).toBe(0);
     expect(await others()).toEqual(before);
   });

@@ -273,14 +273,23 @@ describe("up drops a retired service", () => {
     const [ledger] = plan.retired;
     if (ledger === undefined) throw new Error("no ledger");
     const found = { isThere: true, hasSchema: true, begun: null, obstacles: [] };
-    expect(dropFailure(ledger, "dev", "ERROR:  canceling statement due to lock timeout\n", found)).toBe(
-      "ledger cannot be dropped, and is what it was: ERROR:  canceling statement due to lock timeout; " +
-        "a dump may read it: again when that has ended",
+    const meanwhile = `Until then services.ledger.lifecycle: "frozen" lets others' changes through`;
+    const who = "ERROR:  locked by others: app (process 7) has AccessShareLock on table lg.lg_entry";
+    for (const why of ["ERROR:  canceling statement due to lock timeout", who]) {
+      expect(dropFailure(ledger, "dev", `${why}\n`, found)).toBe(
+        `ledger cannot be dropped, and is what it was: ${why}; ` +
+          `a dump may read it: npm run up -- dev again when who has it has ended. ${meanwhile}`,
+      );
+    }
+    const locks = "ERROR:  DROP SCHEMA lg CASCADE: out of shared memory";
+    expect(dropFailure(ledger, "dev", locks, { ...found, begun: id })).toBe(
+      `ledger cannot be dropped, and a part of it is gone, which ${id} has; the next up goes on: ${locks}; ` +
+        "the server has not locks enough for others and this: with more max_locks_per_transaction in " +
+        `centraldb:postgresqlSettings, and "frozen" again, npm run up -- dev; then "retired" again. ${meanwhile}`,
     );
-    expect(dropFailure(ledger, "dev", "ERROR:  out of shared memory", { ...found, begun: id })).toBe(
-      `ledger cannot be dropped, and a part of it is gone, which ${id} has; the next up goes on: ERROR:  out of shared memory; ` +
-        'the server has not locks enough for others and this: lifecycle: "frozen" again, more max_locks_per_transaction in ' +
-        'centraldb:postgresqlSettings, npm run up -- dev, and then "retired" again',
+    expect(dropFailure(ledger, "dev", "ERROR:  DROP SCHEMA lg CASCADE: odd", undefined)).toBe(
+      "ledger cannot be dropped, and the primary does not say what is left of it: ERROR:  DROP SCHEMA lg CASCADE: odd; " +
+        `npm run up -- dev again when that is mended. ${meanwhile}`,
     );
   });
 

@@ -6,3 +6,15 @@ CREATE TABLE IF NOT EXISTS platform.begun_drop (
   backup text NOT NULL,
   since timestamptz NOT NULL
 );
+
+-- What a run of such a drop could not drop alone, or not take apart, and so does not try again in each of its transactions: those that
+-- fail would take all the time there is. Of another run it means nothing.
+CREATE TABLE IF NOT EXISTS platform.failed_drop (
+  run text NOT NULL,
+  classid oid,
+  objid oid,
+  is_drop boolean,
+  why text NOT NULL,
+  others_went boolean NOT NULL, -- since: it may be dropped now
+  PRIMARY KEY (classid, objid, is_drop)
+);

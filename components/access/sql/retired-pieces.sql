@@ -43,6 +43,7 @@ WITH RECURSIVE part (piece, classid, objid) AS (
 )
 SELECT * FROM part;
 CREATE INDEX ON retired_part (classid, objid);
+CREATE INDEX ON retired_part (piece);
 ANALYZE retired_part;
 
 CREATE TEMP TABLE retired_upon ON COMMIT DROP AS
@@ -65,10 +66,10 @@ AS $retired_drop$
                                   WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'i' THEN 'INDEX' WHEN 'I' THEN 'INDEX' ELSE 'TABLE' END,
                      nspname, relname)
          FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE c.oid = piece)
-    -- Two procedures may differ by IN and OUT alone.
+    -- Two procedures may differ by IN and OUT alone; an aggregate of no arguments is of all.
     WHEN 'pg_proc'::regclass THEN
       (SELECT format('DROP %s %I.%I(%s)', CASE prokind WHEN 'p' THEN 'PROCEDURE' WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END,
-                     nspname, proname, pg_get_function_identity_arguments(p.oid))
+                     nspname, proname, CASE WHEN prokind = 'a' AND pronargs = 0 THEN '*' ELSE pg_get_function_identity_arguments(p.oid) END)
          FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace WHERE p.oid = piece)
     WHEN 'pg_type'::regclass THEN
       (SELECT format('DROP TYPE %I.%I', nspname, typname)
