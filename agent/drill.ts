@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { planAccess } from "../components/access/plan";
 import type { Plan } from "../components/access/plan-items";
-import { renderPlan } from "../components/access/sql";
 import { audit } from "../ops/audit/audit";
 import { describeFinding } from "../ops/audit/finding";
 import type { Client } from "pg";
@@ -16,6 +15,7 @@ import { tablesOf } from "./proof/tables";
 import { unpackBase } from "./restore/base";
 import { differencesOf, readTables, type ReadLimit } from "./restore/compare";
 import { ServerTaken } from "./restore/owner-login";
+import { applyPlan, makePlanned } from "./restore/planned";
 import { restoreServices } from "./restore/services";
 import { initialize, withServer, type Throwaway } from "./restore/throwaway";
 import type { AgentSettings } from "./settings";
@@ -85,10 +85,7 @@ async function restoreAndCompare(
   { plan, dumpMinutes, without }: DrillSettings & { readonly plan: Plan; readonly without: readonly string[] },
   options: DrillOptions,
 ): Promise<readonly DrillFinding[]> {
-  const postgres = await server.connect("postgres", "postgres");
-  await postgres.query(`CREATE DATABASE "${plan.database}"`);
-  await postgres.end();
-  await apply(server, plan);
+  await makePlanned(server, plan);
   const known = plan.services.map(({ code }) => code);
   const inside = logical.services.filter((code) => known.includes(code) && !without.includes(code));
   const dumps = logical.dumps.map(({ file, service }) => ({
@@ -97,7 +94,7 @@ async function restoreAndCompare(
   }));
   const failed = await restoreServices(server, plan, backup.folder, dumps, dumpMinutes, options);
   options.say(`${inside.length - failed.length} of ${inside.length} services are restored`);
-  await apply(server, plan);
+  await applyPlan(server, plan);
 
   const differing = await reading(server, plan.database, inside, dumpMinutes, options, (reader, service, limit) =>
     differencesOf(reader, logical, service === null ? [] : [service], limit),
@@ -302,11 +299,6 @@ function withoutOwnDump(services: readonly string[], { dumps }: LogicalContents)
 
 function planOf({ database, registry: { services, extensions } }: DrillSettings): Plan {
   return planAccess(services, { database, extensions });
-}
-
-async function apply(server: Throwaway, plan: Plan): Promise<void> {
-  const superuser = await server.connect("postgres", plan.database);
-  await superuser.query(renderPlan(plan, new Map())).finally(() => superuser.end());
 }
 
 /** A folder of its own, which is deleted whatever happens. */
