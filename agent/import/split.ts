@@ -3,7 +3,7 @@ import { mkdir, open, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { escapeIdentifier } from "pg";
 import { extensionsSchema, platformSchema, superuserRole, type Plan } from "../../components/access/plan-items";
-import { printable, show } from "../../services/printable";
+import { printable } from "../../services/printable";
 import { tierRole } from "../../services/service";
 import { BackupFailure } from "../failure";
 import { shortened } from "../fault";
@@ -129,7 +129,7 @@ class Sorter {
       }
       case "command":
         if (piece.text.startsWith("\\restrict ") && this.entry === undefined) this.isSafe = true;
-        else if (!/^\\(?:restrict|unrestrict|connect) /.test(piece.text)) this.strays.add(show(piece.text));
+        else if (!/^\\(?:restrict|unrestrict|connect) /.test(piece.text)) this.strays.add(brief(piece.text));
         return undefined;
       case "rows":
         return this.current;
@@ -160,7 +160,7 @@ class Sorter {
   private begin(entry: Entry | null, text: string): void {
     this.entry = entry;
     if (entry === null) {
-      this.strays.add(show(text));
+      this.strays.add(brief(text));
       return;
     }
     const { name, type, schema, owner } = entry;
@@ -186,7 +186,7 @@ class Sorter {
       return undefined;
     }
     if (this.entry === undefined || this.entry === null) {
-      this.strays.add(show(bytes.toString("utf8", 0, 200)));
+      this.strays.add(brief(bytes.toString("utf8", 0, 200)));
       return undefined;
     }
     if (this.entry.type.endsWith("ACL")) {
@@ -204,6 +204,8 @@ const ofThePlan: readonly string[] = [
   ...["MATERIALIZED VIEW DATA", "SEQUENCE SET", "SEQUENCE OWNED BY", "INDEX ATTACH", "RULE", "POLICY", "ROW SECURITY"],
   ...["PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA"],
 ];
+
+const brief = (text: string) => printable(text.slice(0, 60));
 
 /** The first of many. */
 class Words {
