@@ -3,7 +3,6 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { planAccess } from "../components/access/plan";
 import type { Plan } from "../components/access/plan-items";
-import { renderPlan } from "../components/access/sql";
 import { audit } from "../ops/audit/audit";
 import { describeFinding } from "../ops/audit/finding";
 import type { Client } from "pg";
@@ -15,6 +14,7 @@ import { tablesOf } from "./proof/tables";
 import { unpackBase } from "./restore/base";
 import { differencesOf, readTables } from "./restore/compare";
 import { ServerTaken } from "./restore/owner-login";
+import { applyPlan, makePlanned } from "./restore/planned";
 import { restoreServices } from "./restore/services";
 import { initialize, withServer, type Throwaway } from "./restore/throwaway";
 import type { AgentSettings } from "./settings";
@@ -82,10 +82,7 @@ async function restoreAndCompare(
   { plan, dumpMinutes, without }: DrillSettings & { readonly plan: Plan; readonly without: readonly string[] },
   options: DrillOptions,
 ): Promise<readonly DrillFinding[]> {
-  const postgres = await server.connect("postgres", "postgres");
-  await postgres.query(`CREATE DATABASE "${plan.database}"`);
-  await postgres.end();
-  await apply(server, plan);
+  await makePlanned(server, plan);
   const known = plan.services.map(({ code }) => code);
   const inside = logical.services.filter((code) => known.includes(code) && !without.includes(code));
   const dumps = logical.dumps.map(({ file, service }) => ({
@@ -94,7 +91,7 @@ async function restoreAndCompare(
   }));
   const failed = await restoreServices(server, plan, backup.folder, dumps, dumpMinutes, options);
   options.say(`${inside.length - failed.length} of ${inside.length} services are restored`);
-  await apply(server, plan);
+  await applyPlan(server, plan);
 
   const differing = await readEach(server, plan.database, inside, dumpMinutes, options, (reader, service, limit) =>
     differencesOf(reader, logical, service === null ? [] : [service], limit),
@@ -220,11 +217,6 @@ function withoutOwnDump(services: readonly string[], { dumps }: LogicalContents)
 
 function planOf({ database, registry: { services, extensions } }: DrillSettings): Plan {
   return planAccess(services, { database, extensions });
-}
-
-async function apply(server: Throwaway, plan: Plan): Promise<void> {
-  const superuser = await server.connect("postgres", plan.database);
-  await superuser.query(renderPlan(plan, new Map())).finally(() => superuser.end());
 }
 
 /** A folder of its own, which is deleted whatever happens. */

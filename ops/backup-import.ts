@@ -12,8 +12,8 @@ import { pipe } from "./restore/pipe";
 import type { Stack } from "./stack-file";
 import { bytes } from "./status/format";
 
-/** SQL has no indexes yet and its rows come without headers, a base backup is compressed: an estimate. */
-const unpackedTimes = 4;
+/** SQL is split, has no indexes yet and its rows come without headers, a base backup is compressed: an estimate. */
+const unpackedTimes = 5;
 /** Of an empty server. */
 const serverBytes = 256 * 1024 ** 2;
 /** As of the drill's container: a service's code that takes more must not end the servers beside it. */
@@ -21,7 +21,7 @@ const memory = "4g";
 
 /**
  * Makes a backup of a file of pg_dump's or pg_basebackup's, as the page's commands write them. What is in it runs in a container of its
- * own, which has no network and no volume with a password.
+ * own, which has no network and no volume with a password; of SQL, each service's as its owner.
  * @throws OperatorError where it is no such file, or cannot be loaded
  */
 export async function importBackup(stack: Stack, file: string, signal: AbortSignal): Promise<void> {

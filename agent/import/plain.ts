@@ -1,65 +1,69 @@
-import { createInterface } from "node:readline";
-import { Transform, type Readable } from "node:stream";
-import { execa } from "execa";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Plan } from "../../components/access/plan-items";
 import { BackupFailure } from "../failure";
 import { shortened } from "../fault";
-import type { Throwaway } from "../restore/throwaway";
-import type { ToolOptions } from "../tool";
-import { piped } from "./format";
+import { ServerTaken } from "../restore/owner-login";
+import { makePlanned } from "../restore/planned";
+import { eachAsOwner, type NotRestored } from "../restore/services";
+import { initialize, withServer, type Throwaway } from "../restore/throwaway";
+import { runTool, type ToolOptions } from "../tool";
 
-/** pg_dump's last words: a file without them was cut off. */
-const lastLine = "-- PostgreSQL database dump complete";
-/** More than what comes after them. */
-const tailBytes = 4096;
+/** A service is loaded in one transaction, which has a lock on each of its tables and indexes until it ends. */
+const own = { max_locks_per_transaction: "4096" };
 
 /**
- * Runs the SQL of a dump as the superuser of a server that is thrown away: it may have anything in it.
- * @returns what is not in the database now, in words
- * @throws BackupFailure where a statement fails for another reason than a role nobody knows, or the file is not whole
+ * Loads each service's part as its owner into a server that has the plan, so that its code sees nothing of the others. Of one that
+ * fails nothing is left, and it keeps nobody else; where nothing ends its code, the others are loaded into another server.
+ * @param parts file of SQL by service
+ * @param minutes each may take
+ * @param work is done with the server, and told which were not loaded
+ * @throws BackupFailure where none is
  */
-export async function loadPlain(
-  { socket }: Throwaway,
-  database: string,
-  contents: Readable,
-  { signal }: ToolOptions,
-): Promise<readonly string[]> {
-  let tail = Buffer.alloc(0);
-  const whole = new Transform({
-    transform(chunk: Buffer, _, done) {
-      tail = Buffer.concat([tail, chunk]).subarray(-tailBytes);
-      done(null, chunk);
-    },
+export async function loadParts<T>(
+  folder: string,
+  plan: Plan,
+  parts: ReadonlyMap<string, string>,
+  minutes: number,
+  options: ToolOptions,
+  work: (server: Throwaway, failed: readonly NotRestored[]) => Promise<T>,
+): Promise<T> {
+  const load = async (taken: readonly NotRestored[]): Promise<T> => {
+    const place = join(folder, `server-${taken.length}`);
+    await mkdir(place, { mode: 0o700 });
+    await initialize(join(place, "data"), options);
+    const isTaken = (code: string) => taken.some(({ service }) => service === code);
+    const rest = plan.services.flatMap(({ code }) => {
+      const file = parts.get(code);
+      return file === undefined || isTaken(code) ? [] : [[code, file] as const];
+    });
+    const loading = withServer(place, own, options, async (server) => {
+      await makePlanned(server, plan);
+      const files = new Map(rest);
+      const { database } = plan;
+      const failed = await eachAsOwner(server, database, files, minutes, options, ({ file, login, limited }) =>
+        runSql(file, [`--host=${server.socket}`, `--username=${login.role}`, `--dbname=${database}`], limited),
+      );
+      const all = [...taken, ...failed];
+      if (failed.length === files.size) throw new BackupFailure(`no service of it can be loaded: ${inWords(all)}`);
+      return work(server, all);
+    });
+    return loading.catch((error: unknown) => {
+      if (!(error instanceof ServerTaken) || isTaken(error.service)) throw error;
+      return load([...taken, { service: error.service, why: error.message }]);
+    });
+  };
+  return load([]);
+}
+
+const inWords = (failed: readonly NotRestored[]) => shortened(failed.map(({ service, why }) => `${service}: ${why}`));
+
+/** @throws BackupFailure with what the server says of the first statement that fails */
+async function runSql(file: string, to: readonly string[], options: ToolOptions): Promise<void> {
+  const how = ["--no-psqlrc", "--quiet", "--no-password", "--single-transaction", "--set=ON_ERROR_STOP=1"];
+  await runTool("psql", [...how, ...to, "--output=/dev/null", `--file=${file}`], options).catch((error: unknown) => {
+    if (!(error instanceof BackupFailure)) throw error;
+    const [, why] = /psql:\S+:\d+: (?:ERROR|error|FATAL): +(.*)$/s.exec(error.message) ?? [];
+    throw why === undefined ? error : new BackupFailure(`its SQL fails: ${why}`);
   });
-  piped(contents, whole);
-  const args = [
-    "--no-psqlrc",
-    "--quiet",
-    `--host=${socket}`,
-    "--username=postgres",
-    `--dbname=${database}`,
-    "--file=-",
-  ];
-  const running = execa("psql", args, {
-    input: whole,
-    stdout: "ignore",
-    stderr: "pipe",
-    buffer: false,
-    reject: false,
-    env: { PGCONNECT_TIMEOUT: "10", LC_ALL: "C.UTF-8" },
-    ...(signal === undefined ? {} : { cancelSignal: signal }),
-  });
-  const roles = new Set<string>();
-  const errors: string[] = [];
-  for await (const line of createInterface({ input: running.stderr })) {
-    const [, error = ""] = /^psql:<stdin>:\d+: (?:error|ERROR|FATAL): +(.*)$/.exec(line) ?? [];
-    const [, role] = /^role "(.+)" does not exist$/.exec(error) ?? [];
-    if (role !== undefined) roles.add(role);
-    else if (error !== "" && errors.length < 1000) errors.push(error);
-  }
-  const { exitCode, message } = await running;
-  signal?.throwIfAborted();
-  if (errors.length > 0) throw new BackupFailure(`its SQL fails: ${shortened(errors)}`);
-  if (exitCode !== 0) throw new BackupFailure(`psql ends with ${exitCode ?? message}`);
-  if (!tail.includes(lastLine)) throw new BackupFailure(`it is cut off: its end is not ${lastLine}`);
-  return roles.size === 0 ? [] : [`owners and rights of roles that are not the stack's: ${shortened([...roles])}`];
 }

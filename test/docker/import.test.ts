@@ -31,8 +31,8 @@ beforeAll(async () => {
   const { status, output } = await cluster.up();
   expect(status, output).toBe(0);
   const owner = await cluster.login("primary", "gtown");
-  // Without what only its owner may load: this is a server where nobody else is asked.
-  await owner.query(`${furnish}; DROP TABLE gt_mine`).finally(() => owner.end());
+  // What only its owner may load is in it.
+  await owner.query(furnish).finally(() => owner.end());
   await agent.hasBegun();
   source = text("appdb");
   folder = mkdtempSync(join(tmpdir(), "centraldb-import-"));
@@ -87,6 +87,25 @@ async function restored(id: string, name: string): Promise<readonly string[]> {
   return text(name);
 }
 
+/** A table's rows in a backup. */
+const rowsOf = (id: string, table: string): readonly string[] => {
+  const text = agent.shell(`pg_restore --data-only --table=${table} --file=- /backups/backups/${id}/appdb.dump`);
+  return text
+    .slice(text.indexOf(" FROM stdin;\n") + 13, text.indexOf("\n\\.\n"))
+    .split("\n")
+    .filter(Boolean);
+};
+
+/** Imports where a dump may take so long. */
+async function within<T>(minutes: number, work: () => Promise<T>): Promise<T> {
+  const settings = "/backups/settings.json";
+  agent.shell(`cp -p ${settings} /tmp/settings && sed -i 's/"dumpMinutes":120/"dumpMinutes":${minutes}/' ${settings}`);
+  return work().finally(() => agent.shell(`cp -p /tmp/settings ${settings}`));
+}
+
+/** What stands in front of an object of gt's. */
+const gtEntry = "--\n-- Name: gt_more; Type: TABLE; Schema: gt; Owner: gtown\n--\n\n";
+
 const idIn = (said: string) => /\d{8}T\d{6}Z-imported/.exec(said)?.[0] ?? said;
 const store = () => agent.shell("ls /backups/backups");
 const leftovers = () => run("docker", ["ps", "--all", "--quiet", "--filter", "ancestor=" + image()]).stdout.trim();
@@ -96,7 +115,9 @@ describe("a file of the page's commands", () => {
   it("of pg_dump's becomes a backup that is restored like another, and says what nobody can know", async () => {
     const said = await imported(write("backup_20261127.sql", ...dumpCommand));
     expect(said).toMatch(/tables with 11\d\d rows, of gt, ag, sc; it is pinned/);
-    expect(said).toContain("cannot be verified: that its rows are those the database had: SQL has no checksums");
+    expect(said.match(/cannot be verified: .*/g)).toEqual([
+      "cannot be verified: that its rows are those the database had: SQL has no checksums",
+    ]);
     const found = agent.list().backups.find(({ id }) => id === idIn(said));
     expect(found?.imported?.name).toBe("backup_20261127.sql");
     expect(found?.imported?.sha256).toBe(
@@ -104,6 +125,17 @@ describe("a file of the page's commands", () => {
     );
     expect(agent.run("verify", idIn(said)).status).toBe(0);
     expect(await restored(idIn(said), "appdb_restored_20261127t000001")).toEqual(source);
+  });
+
+  it.each([
+    ["with INSERT, without owners and rights", ["--inserts", "--no-owner", "--no-acl"]],
+    ["with what drops and creates everything, and whatever pg_dump says besides", ["-c", "--if-exists", "-C", "-v"]],
+    ["with SET SESSION AUTHORIZATION", ["--use-set-session-authorization"]],
+  ])("of pg_dump's %s has the same in it", async (_, more) => {
+    const said = await imported(write("other.sql", ...dumpCommand, ...more));
+    const of = (id?: string) => agent.list().backups.find((one) => one.id === id)?.logical;
+    const first = agent.list().backups.find(({ imported: file }) => file?.name === "backup_20261127.sql");
+    expect(of(idIn(said))).toEqual(of(first?.id));
   });
 
   it("of pg_basebackup's too, whose files its own manifest proves", async () => {
@@ -135,11 +167,12 @@ describe("a file of the page's commands", () => {
   it("of some services, compressed, says which it has not, and what belongs to none", async () => {
     const sql = readFileSync(write("gt.sql", ...dumpCommand, "-n", "gt"), "utf8");
     const file = join(folder, "gt.sql.gz");
-    const foreign = 'CREATE TABLE public.old (); ALTER TABLE public.old OWNER TO "someone";\n';
-    writeFileSync(file, gzipSync(sql.replace("SET row_security = off;", (line) => `${line}\n${foreign}`)));
+    const foreign = `--\n-- Name: old; Type: TABLE; Schema: public; Owner: someone\n--\n
+CREATE TABLE public.old ();\n\n\nALTER TABLE public.old OWNER TO "someone";\n\n`;
+    writeFileSync(file, gzipSync(sql.replace("SET row_security = off;", (line) => `${line}\n\n${foreign}`)));
     const said = await imported(file);
     expect(said).toContain("it has no ag: it is not in the file");
-    expect(said).toContain("cannot be verified: tables of no service, which no restore takes: old");
+    expect(said).toContain("cannot be verified: tables of no service, which no restore takes: public.old");
     expect(said).toContain("cannot be verified: owners and rights of roles that are not the stack's: someone");
     expect(() => choose(agent.list().backups, cluster.plan, { id: idIn(said) })).toThrow("ag: it is not in the file");
   });
@@ -151,9 +184,15 @@ describe("another file is refused, and leaves nothing:", () => {
     ["one that was cut off", () => sql().slice(0, -200), "it is cut off"],
     ["one that was cut off in a table's rows", () => sql().slice(0, sql().indexOf("\\.\n") - 5), "it is cut off"],
     [
-      "one whose SQL fails",
-      () => sql().replace("CREATE TABLE gt.gt_part ", "CREATE TABLE gt.gt_part gt_part "),
-      "syntax error",
+      "one of whose services none can be loaded",
+      () => readFileSync(join(folder, "gt.sql"), "utf8").replace("CREATE TABLE gt.gt_part ", "$&gt_part "),
+      "no service of it can be loaded: gt: its SQL fails: syntax error",
+    ],
+    [
+      "one with a command of psql's in a statement",
+      () =>
+        readFileSync(join(folder, "gt.sql"), "utf8").replace("CREATE TABLE gt.gt_part ", "$&\\! touch /tmp/found\n"),
+      "no service of it can be loaded: gt: its SQL fails: backslash commands are restricted",
     ],
     [
       "one without a service",
@@ -206,38 +245,135 @@ describe("another file is refused, and leaves nothing:", () => {
   });
 });
 
+/** As `docker exec` has it of the container that loads a file. */
+const inside = (script: string) => {
+  const names = run("docker", ["ps", "--format", "{{.Names}}", "--filter", `ancestor=${image()}`]).stdout.split("\n");
+  const [loading = ""] = names.filter((name) => name !== cluster.names.backup.container);
+  return run("docker", ["exec", loading, "sh", "-c", script]);
+};
+
 describe("what runs in it", () => {
-  it("reaches neither network, backups nor passwords", async () => {
-    const spy = `\\! (cat /proc/net/dev | grep -c eth; ls /backups; ls /etc/centraldb; ls /var/run/docker.sock) > /tmp/found 2>&1
-CREATE TABLE gt.gt_found (line text);
-\\copy gt.gt_found FROM PROGRAM 'cat /tmp/found'
+  it("is no command of psql's, and reaches neither network, backups nor passwords", async () => {
+    const spy = `\\! touch /tmp/found
+\\copy gt.gt_child (note) FROM PROGRAM 'echo found'
+CREATE TABLE gt.gt_wait AS SELECT 1 AS n FROM pg_sleep(15);
 `;
-    const sql = readFileSync(join(folder, "backup_20261127.sql"), "utf8").replaceAll(/^\\(un)?restrict .*$/gm, "");
     const file = join(folder, "spy.sql");
+    const sql = readFileSync(join(folder, "gt.sql"), "utf8");
+    // Behind the last object of gt's.
     writeFileSync(
       file,
-      sql.replace("-- PostgreSQL database dump complete", (end) => `${spy}${end}`),
+      sql.replace("--\n-- PostgreSQL database dump complete", (end) => `${gtEntry}${spy}${end}`),
     );
-    const id = idIn(await imported(file));
-    const rows = agent
-      .shell(`pg_restore --data-only --table=gt_found --file=- /backups/backups/${id}/appdb.dump`)
-      .split("\n");
-    expect(rows).toContain("0");
-    expect(rows.join("\n")).toMatch(/\/etc\/centraldb.*No such file/);
-    expect(rows.join("\n")).toMatch(/docker\.sock.*No such file/);
+    const importing = imported(file);
+    await vi.waitFor(() => expect(inside("grep -l gtown_restor[e] /proc/[0-9]*/cmdline").stdout).not.toBe(""), 60_000);
+    expect(inside("ls /sys/class/net").stdout).toBe("lo\n");
+    expect(inside("grep -E '^(CapEff|CapPrm|NoNewPrivs)' /proc/self/status").stdout.split(/\s+/)).toEqual([
+      ...["CapPrm:", "0000000000000000", "CapEff:", "0000000000000000", "NoNewPrivs:", "1", ""],
+    ]);
+    expect(inside("ls -A /backups; ls -A /etc/centraldb; ls /var/run/docker.sock").stdout.trim()).toBe("");
+    expect(inside("env").stdout).not.toMatch(/PASS|SECRET|KEY/);
+    expect(inside("ls /tmp").stdout).not.toContain("found");
+    const said = await importing;
+    expect(said).toContain("what is of no object, and was left out: \\! touch /tmp/found; \\copy gt.gt_child");
+    expect(rowsOf(idIn(said), "gt_child")).not.toContain("found");
   });
 
   it("is gone when it is interrupted, with its container and what it had made", async () => {
     const stop = new AbortController();
     const before = store();
     const file = join(folder, "slow.sql");
-    writeFileSync(file, "-- PostgreSQL database dump\nSELECT pg_sleep(600);\n-- PostgreSQL database dump complete\n");
+    const sleep = `CREATE SCHEMA gt;\n\n${gtEntry}SELECT pg_sleep(600);\n`;
+    writeFileSync(
+      file,
+      `-- PostgreSQL database dump\n-- Name: gt; Type: SCHEMA; Schema: -; Owner: platform\n${sleep}-- PostgreSQL database dump complete\n`,
+    );
     const running = importBackup(platform.stack, file, stop.signal);
     const ended = expect(running).rejects.toThrow("stopped");
-    await vi.waitFor(() => expect(leftovers().split("\n").length).toBe(2), { timeout: 30_000 });
+    await vi.waitFor(() => expect(inside("grep -l gtown_restor[e] /proc/[0-9]*/cmdline").stdout).not.toBe(""), 60_000);
     stop.abort(new Error("stopped"));
     await ended;
     await vi.waitFor(() => expect(leftovers().split("\n").length).toBe(1), { timeout: 60_000, interval: 500 });
     expect(store()).toBe(before);
+  });
+});
+
+describe("a service's code", () => {
+  const hostile = async (owner: string, ...statements: readonly string[]) => {
+    const session = await cluster.login("primary", owner);
+    for (const statement of statements) await session.query(statement);
+    await session.end();
+  };
+  /** Copies and changes what it sees of another service, and harms nothing where it sees nothing. */
+  const loot = (code: string) => `
+    CREATE TABLE ${code}_loot (t text);
+    CREATE FUNCTION ${code}.trap(n int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+      EXECUTE 'INSERT INTO ${code}.${code}_loot SELECT r::text FROM ag.ag_results r';
+      EXECUTE 'UPDATE ag.ag_results SET secret = ''balance 999999'' WHERE id = 2';
+      RETURN true;
+    EXCEPTION WHEN OTHERS THEN RETURN true; END $$;
+    CREATE TABLE ${code}_trap (n int CHECK (${code}.trap(n)));
+    INSERT INTO ${code}_trap VALUES (1)`;
+  const ofTrap = (code: string) => `DROP TABLE ${code}_trap, ${code}_loot; DROP FUNCTION ${code}.trap`;
+  beforeAll(() =>
+    hostile(
+      "agown",
+      "CREATE TABLE ag_results (id int PRIMARY KEY, secret text)",
+      "INSERT INTO ag_results VALUES (1, 'of the aggregator'), (2, 'balance 100')",
+    ),
+  );
+
+  it("sees and changes nothing of another service's, whichever is loaded first", async () => {
+    await hostile("gtown", loot("gt"));
+    await hostile("scown", loot("sc"));
+    const id = idIn(await imported(write("loot.sql", ...dumpCommand)));
+    await hostile("gtown", ofTrap("gt"));
+    await hostile("scown", ofTrap("sc"));
+    expect(agent.list().backups.find((one) => one.id === id)?.logical?.services).toEqual(["gt", "ag", "sc"]);
+    expect(rowsOf(id, "ag_results")).toEqual(["1\tof the aggregator", "2\tbalance 100"]);
+    expect(rowsOf(id, "gt_trap")).toEqual(["1"]);
+    expect(rowsOf(id, "gt_loot")).toEqual([]);
+    expect(rowsOf(id, "sc_loot")).toEqual([]);
+  });
+
+  it("that is false there, or never ends, keeps nobody else from the import, and is named", async () => {
+    await hostile(
+      "gtown",
+      `CREATE FUNCTION gt.trap(n int) RETURNS bool LANGUAGE sql AS $$ SELECT session_user = 'gtown' $$`,
+      "CREATE TABLE gt_trap (n int CHECK (gt.trap(n))); INSERT INTO gt_trap VALUES (1)",
+    );
+    await hostile(
+      "scown",
+      `CREATE FUNCTION sc.trap(n int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+         IF session_user <> 'scown' THEN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END IF;
+         RETURN true; END $$`,
+      "CREATE TABLE sc_trap (n int CHECK (sc.trap(n))); INSERT INTO sc_trap VALUES (1)",
+    );
+    const said = await within(0.3, () => imported(write("false.sql", ...dumpCommand)));
+    expect(said).toMatch(/tables with \d+ rows, of ag; it is pinned/);
+    expect(said).toContain(
+      'it has no gt: its SQL fails: new row for relation "gt_trap" violates check constraint "gt_trap_n_check"',
+    );
+    expect(said).toContain("it has no sc: it takes more than 0.3 minutes\n");
+    const found = agent.list().backups.find(({ id }) => id === idIn(said))?.logical;
+    expect(found?.services).toEqual(["ag"]);
+    expect(Object.keys(found?.tables ?? {}).filter((name) => /^(gt|sc)\./.test(name))).toEqual([]);
+    expect(() => choose(agent.list().backups, cluster.plan, { id: idIn(said), service: "gt" })).toThrow("gt_trap");
+    expect(rowsOf(idIn(said), "ag_results")).toEqual(["1\tof the aggregator", "2\tbalance 100"]);
+  });
+
+  it("that ends the server leaves the others to another one", async () => {
+    // What is in it of gt is false still.
+    const importing = imported(join(folder, "false.sql"));
+    // By hand, as a crash in its own process would.
+    const crash = `for one in /proc/[0-9]*; do if tr '\\0' ' ' < $one/cmdline 2> /dev/null | grep -q '^postgres: scown_restore'
+                     then kill -KILL "\${one#/proc/}" && echo done; fi; done`;
+    await vi.waitFor(() => expect(inside(crash).stdout).toBe("done\n"), { timeout: 60_000, interval: 500 });
+    const said = await importing;
+    expect(said).toMatch(/tables with \d+ rows, of ag; it is pinned/);
+    expect(said).toContain("it has no gt: its SQL fails: new row for relation");
+    expect(said).toMatch(/it has no sc: sc ends the server: /);
+    await hostile("gtown", "DROP TABLE gt_trap");
+    await hostile("scown", "DROP TABLE sc_trap");
   });
 });
