@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { createReadStream, statSync } from "node:fs";
 import { basename } from "node:path";
 import { BackupFailure } from "../agent/failure";
@@ -48,8 +49,11 @@ export async function importBackup(stack: Stack, file: string, signal: AbortSign
     `--memory-swap=${memory}`,
   ];
   const scratch = ["--volume=/drill", `--env=${settingsVariable}=${settings}`];
+  // With a name of its own: a signal that comes while it is made may be lost on its way, and then it would go on by itself.
+  const loading = `${container}-import-${randomBytes(4).toString("hex")}`;
   const load = [
     "run",
+    `--name=${loading}`,
     "--rm",
     "--init",
     "--interactive",
@@ -62,17 +66,28 @@ export async function importBackup(stack: Stack, file: string, signal: AbortSign
     "--scratch=/drill",
   ];
   const keep = ["exec", "--interactive", container, "node", agentFile, "import", "keep", `--name=${name}`];
+  const remove = () => docker(["rm", "--force", "--volumes", loading], { host: stack.dockerHost });
+  const removing = setInterval(() => {
+    if (signal.aborted) remove();
+  }, removeMs);
   await pipe([load, keep], {
     host: stack.dockerHost,
     signal,
     input: createReadStream(file),
     say: (text) => process.stdout.write(text),
-  }).catch((error: unknown) => {
-    signal.throwIfAborted();
-    if (!(error instanceof BackupFailure)) throw error;
-    throw new OperatorError(`${file} is not imported: ${error.message.replace(/^error: /, "")}`);
-  });
+  })
+    .catch((error: unknown) => {
+      signal.throwIfAborted();
+      if (!(error instanceof BackupFailure)) throw error;
+      throw new OperatorError(`${file} is not imported: ${error.message.replace(/^error: /, "")}`);
+    })
+    .finally(() => {
+      clearInterval(removing);
+    });
 }
+
+/** As long as it may take to end by itself. */
+const removeMs = 5_000;
 
 const expected = "expected one that pg_dump (SQL) or pg_basebackup (one tar) has written, such as backup_20261127.sql";
 

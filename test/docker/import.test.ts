@@ -295,6 +295,15 @@ CREATE TABLE gt.gt_wait AS SELECT 1 AS n FROM pg_sleep(15);
     await ended;
     await vi.waitFor(() => expect(leftovers().split("\n").length).toBe(1), { timeout: 60_000, interval: 500 });
     expect(store()).toBe(before);
+    // And while its container is being made, when a signal may be lost.
+    for (const after of [0, 150, 300, 450, 600]) {
+      const early = new AbortController();
+      const importing = importBackup(platform.stack, file, early.signal);
+      setTimeout(() => early.abort(new Error("stopped")), after);
+      await expect(importing).rejects.toThrow("stopped");
+      await vi.waitFor(() => expect(leftovers().split("\n").length).toBe(1), { timeout: 60_000, interval: 500 });
+    }
+    expect(store()).toBe(before);
   });
 });
 
