@@ -27,6 +27,7 @@ BEGIN
           -- on it, which lock before they look. An honest statement is done with a catalog in no time. Without waiting for their
           -- end: who comes back must find this transaction in front. Nothing is looked up in a catalog that may be locked. Autovacuum,
           -- which deadlocks where it has one and waits for pg_class, is nobody's session: it gets what it wants at the next attempt.
+          PERFORM pg_stat_clear_snapshot(); -- or whoever has logged in since this transaction began is not seen
           PERFORM pg_terminate_backend(holder.pid)
              FROM (SELECT DISTINCT l.pid
                      FROM pg_lock_status() l, pg_stat_get_activity(NULL) a, pg_stat_get_activity(pg_backend_pid()) me
@@ -57,6 +58,7 @@ BEGIN
     EXCEPTION
       WHEN lock_not_available OR deadlock_detected THEN
         IF attempt = 5 THEN RAISE; END IF;
+        PERFORM pg_stat_clear_snapshot();
         PERFORM pg_terminate_backend(holder.pid)
            FROM (SELECT DISTINCT l.pid
                    FROM pg_lock_status() l, pg_database d, pg_stat_get_activity(NULL) a

@@ -247,6 +247,21 @@ describe("the plan is applied", () => {
     await other.end().catch(() => undefined);
   });
 
+  it("also where one of its sessions makes it wait, and the next logs in meanwhile and takes a catalog", async () => {
+    const take = async (session: Client, catalog: string) => {
+      await session.query("SET idle_in_transaction_session_timeout = 0; BEGIN");
+      await answer(session, `SAVEPOINT s; SELECT nextval('${catalog}'::regclass)`);
+      await session.query("ROLLBACK TO s");
+    };
+    await take(gatherer.owner, "pg_authid");
+    const applied = apply(plan);
+    await sleep(500);
+    const second = await server.session("gtown");
+    await take(second, "pg_proc");
+    expect(await applied).toBe("applied");
+    expect(await answer(second, "SELECT 1")).not.toBe("1");
+  });
+
   it("not where it grants anew on tables an owner has altered and not committed: one error after 10 s, nothing changed", async () => {
     await gatherer.owner.query("BEGIN; ALTER TABLE gt_own SET (fillfactor = 50)");
     const more = testPlan(
