@@ -1,11 +1,9 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { escapeLiteral } from "pg";
-import { tierRole, tiers, type ResolvedService } from "../../services/service";
 import { describeDefaultPrivileges, describeGrant, describeRevoke, describeRoleSetting, identifier } from "./describe";
 import { carriedBy, frozenRoles, superuserRole, type Plan, type PlannedRole } from "./plan-items";
 import { objectTypes, type ObjectType } from "./privileges";
 import { ownSettings } from "./role-settings";
+import { insert, sqlFile, transaction } from "./statements";
 
 /** SCRAM verifiers by role name (see scramVerifier); a role that is not in it keeps the password it has. */
 export type Verifiers = ReadonlyMap<string, string>;
@@ -100,43 +98,6 @@ export function ownSettingsQuery(): string {
 /** Statements that set roles' own settings back, as one transaction for a superuser: whoever holds its own role's row is ended. */
 export function renderSettingsBack(statements: readonly string[]): string {
   return transaction(statements);
-}
-
-/** What is there of services that are to be dropped, and what speaks against it, as JSON: `FoundRetired` of components/lifecycle/retired.ts. */
-export function retiredQuery(service: Pick<ResolvedService, "code">): string {
-  const statements = ["BEGIN", ...retiredRows(service), sqlFile("retired-begun"), sqlFile("retired-found"), "ROLLBACK"];
-  return statements.map((statement) => statement.replace(/;?\s*$/, ";\n")).join("");
-}
-
-/**
- * Drops a service's schema and roles, with all there is in it, or as much as the server has locks for, as one transaction for a superuser:
- * again while the last row it returns is true.
- * @param backup that has it: what is left of a service is never dropped with another
- * @param run of which this is a part, in which nothing is tried again that could not be dropped
- */
-export function renderDrop(service: Pick<ResolvedService, "code">, backup: string, run: string): string {
-  return transaction([
-    "SET LOCAL client_min_messages = warning",
-    ...retiredRows(service),
-    sqlFile("begun-drops"),
-    sqlFile("retired-begun"),
-    "CREATE TEMP TABLE retired_with (backup text, run text) ON COMMIT DROP",
-    insert("retired_with", [[backup, run]]),
-    sqlFile("retired-pieces"),
-    sqlFile("retired-apart"),
-    sqlFile("retired-holders"),
-    sqlFile("drop-retired"),
-  ]);
-}
-
-/** Services of which a part is dropped, a line each: `code backup`. Fails where no drop was ever begun. */
-export function begunDropsQuery(): string {
-  return "SELECT b.code || ' ' || b.backup FROM platform.begun_drop b JOIN pg_namespace n ON n.oid = b.schema AND n.nspname = b.code";
-}
-
-function retiredRows({ code }: Pick<ResolvedService, "code">): string[] {
-  const roles = tiers.map((tier) => [code, tierRole(code, tier)]);
-  return [sqlFile("retired"), insert("retired_role", roles)];
 }
 
 /** Whatever they hold that this transaction needs, the catalogs too. All at once: while one is waited for, others would come back. */
@@ -243,29 +204,6 @@ function plannedAccess(plan: Plan): string[] {
       ),
     ),
   ].filter((statement) => statement !== "");
-}
-
-function insert(table: string, rows: readonly (readonly string[])[]): string {
-  if (rows.length === 0) return "";
-  const values = rows.map((row) => `(${row.map((value) => escapeLiteral(value)).join(", ")})`);
-  return `INSERT INTO pg_temp.${table} VALUES\n  ${values.join(",\n  ")}`;
-}
-
-function transaction(statements: readonly string[], before: readonly string[] = []): string {
-  const all = [
-    "SET LOCAL lock_timeout = '10s'",
-    sqlFile("end-catalog-locks"),
-    ...before,
-    sqlFile("hold-catalogs"),
-    ...statements,
-  ];
-  const terminated = all.map((statement) => (/;\s*$/.test(statement) ? statement.trimEnd() : `${statement};`));
-  // An owner can hold a lock for ever; better an error than an `up` that hangs.
-  return ["BEGIN;", ...terminated, "COMMIT;", ""].join("\n");
-}
-
-function sqlFile(name: string): string {
-  return readFileSync(join(__dirname, "sql", `${name}.sql`), "utf8");
 }
 
 /** The guard's statements, each file a list of them. */

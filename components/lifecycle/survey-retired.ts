@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { printable } from "../../services/printable";
 import type { ResolvedService } from "../../services/service";
 import { superuserRole } from "../access/plan-items";
-import { renderDrop, retiredQuery } from "../access/sql";
+import { renderDrop, retiredQuery } from "../access/retired-sql";
 import { agentFile } from "../backup/agent-file";
 import { answerTimeoutMs, docker, type DockerRun } from "../cluster/docker-cli";
 import type { Survey } from "../cluster/survey";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { begunDropsQuery } from "../../components/access/sql";
+import { begunDropsQuery } from "../../components/access/retired-sql";
 import { describeViolation } from "../../ops/effect-test/attempt";
 import { testEffectOnProbes } from "../../ops/effect-test/effect-test";
 import { createProbes } from "../../ops/effect-test/probes";

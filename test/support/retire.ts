@@ -1,5 +1,5 @@
 import type { Plan } from "../../components/access/plan-items";
-import { renderDrop, retiredQuery } from "../../components/access/sql";
+import { renderDrop, retiredQuery } from "../../components/access/retired-sql";
 import type { FoundRetired } from "../../components/lifecycle/retired";
 import { services } from "../../services/registry";
 import type { Service } from "../../services/service";
