@@ -1,7 +1,7 @@
 import type { BackupKind } from "../agent/schedule";
 import type { Summary } from "../agent/summary";
 import { agentFile } from "../components/backup/agent-file";
-import type { BackupList } from "../ops/backup";
+import type { BackupList } from "../ops/backup/list";
 import { prepareStack } from "../test/support/stack";
 import { run } from "../test/support/run";
 import { waitFor } from "../test/support/wait";

@@ -1,5 +1,5 @@
 import { agentFile } from "../components/backup/agent-file";
-import type { BackupList } from "../ops/backup";
+import type { BackupList } from "../ops/backup/list";
 import { run } from "../test/support/run";
 import { prepareStack } from "../test/support/stack";
 import { waitFor } from "../test/support/wait";

@@ -15,7 +15,7 @@ import { tiers } from "../services/service";
 import { renderFindings, renderFixes } from "./audit/render";
 import { runAudit } from "./audit/run";
 import { targetOfSandbox, targetOfStack, targetOfUrl } from "./audit/target";
-import { addBackupCommands } from "./backup-commands";
+import { addBackupCommands } from "./backup/commands";
 import { endSessionsOfService } from "./end-sessions";
 import { requireEngine } from "./engine";
 import { startNodes, stopNodes } from "./lifecycle/nodes";

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { Command } from "commander";
 import { show } from "../services/printable";
-import { handOverState } from "./backup";
+import { handOverState } from "./backup/list";
 import { requireEngine } from "./engine";
 import { startNodes } from "./lifecycle/nodes";
 import {

@@ -2,7 +2,7 @@ import type { Command, Option } from "commander";
 import { findService } from "../connect";
 import { requireEngine } from "../engine";
 import { OperatorError } from "../operator-error";
-import { parseBackupId } from "../backup";
+import { parseBackupId } from "../backup/agent";
 import { readRegistry } from "../registry-file";
 import { connect } from "../restore/commands";
 import { steps } from "../restore/steps";

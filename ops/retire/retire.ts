@@ -5,7 +5,7 @@ import { dockerNames } from "../../components/naming";
 import { agentFile } from "../../components/backup/agent-file";
 import { printable } from "../../services/printable";
 import type { ResolvedService } from "../../services/service";
-import { listBackups } from "../backup";
+import { listBackups } from "../backup/list";
 import { OperatorError } from "../operator-error";
 import { findNodes } from "../restore/platform";
 import { refuseDifferences, type Steps } from "../restore/steps";

@@ -1,7 +1,8 @@
 import { identifier } from "../../components/access/describe";
 import { database as live } from "../../components/settings-rules";
 import { tierRole, tiers, type ResolvedService } from "../../services/service";
-import { listBackups, runAgent, type Listed } from "../backup";
+import { runAgent } from "../backup/agent";
+import { listBackups, type Listed } from "../backup/list";
 import { describeViolation } from "../effect-test/attempt";
 import { testEffect } from "../effect-test/effect-test";
 import { OperatorError } from "../operator-error";

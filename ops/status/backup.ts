@@ -4,7 +4,7 @@ import { docker } from "../../components/cluster/docker-cli";
 import { dockerNames } from "../../components/naming";
 import { printable } from "../../services/printable";
 import { withoutRetired, type Service } from "../../services/service";
-import { listBackups, windowsOf, type BackupList } from "../backup";
+import { listBackups, windowsOf, type BackupList } from "../backup/list";
 import { OperatorError } from "../operator-error";
 import type { Stack } from "../stack-file";
 import { describeDrill, drillProblems } from "./drill";

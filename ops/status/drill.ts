@@ -2,7 +2,7 @@ import { isWell, pastDrills } from "../../agent/drills/schedule";
 import type { BackupDrill, Drill } from "../../agent/drills/results";
 import { backupKinds } from "../../agent/schedule";
 import { printable } from "../../services/printable";
-import type { BackupList } from "../backup";
+import type { BackupList } from "../backup/list";
 import type { AgentContainerStatus } from "./backup";
 import { duration, since } from "./format";
 

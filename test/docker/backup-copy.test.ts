@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AgentSettings } from "../../agent/settings";
 import { rcloneConfigFile } from "../../components/backup/agent-file";
-import { handOverState } from "../../ops/backup";
+import { handOverState } from "../../ops/backup/list";
 import { services } from "../../services/registry";
 import { backupAgent, type BackupAgent } from "../support/backup";
 import { prepareCluster, type TestCluster } from "../support/cluster";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { superuserRole } from "../../components/access/plan-items";
-import { importBackup } from "../../ops/backup-import";
+import { importBackup } from "../../ops/backup/import";
 import type { Platform } from "../../ops/restore/platform";
 import { restoreBeside } from "../../ops/restore/restore";
 import { steps } from "../../ops/restore/steps";

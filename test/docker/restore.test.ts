@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { agentFile } from "../../components/backup/agent-file";
 import { docker } from "../../components/cluster/docker-cli";
-import { listBackups } from "../../ops/backup";
+import { listBackups } from "../../ops/backup/list";
 import { originStatement } from "../../ops/restore/databases";
 import { compare, restoreBeside } from "../../ops/restore/restore";
 import { restoreInPlace, serviceOfKept, swapSchemas } from "../../ops/restore/in-place";

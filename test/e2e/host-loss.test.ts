@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { BackupList } from "../../ops/backup";
+import type { BackupList } from "../../ops/backup/list";
 import { services } from "../../services/registry";
 import { run, type Ran } from "../support/run";
 import { loseMachine, prepareStack, type TestStack } from "../support/stack";

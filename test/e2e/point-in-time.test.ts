@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parseBackupList } from "../../ops/backup";
+import { parseBackupList } from "../../ops/backup/list";
 import { run, type Ran } from "../support/run";
 import { prepareStack, type TestStack } from "../support/stack";
 import { waitFor } from "../support/wait";

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { windowsOf } from "../../ops/backup";
+import { windowsOf } from "../../ops/backup/list";
 import { services } from "../../services/registry";
 import { backupAgent, holdDump, type BackupAgent } from "../support/backup";
 import { prepareCluster, type TestCluster } from "../support/cluster";

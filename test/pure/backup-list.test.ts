@@ -4,7 +4,7 @@ import { briefly, type Drill } from "../../agent/drills/results";
 import type { Manifest } from "../../agent/manifest";
 import { firstOf } from "../../agent/restore/commands";
 import { summaryOf } from "../../agent/summary";
-import { parseBackupList, type BackupList } from "../../ops/backup";
+import { parseBackupList, type BackupList } from "../../ops/backup/list";
 
 const table = (rows: number) => ({ rows, hash: "0123456789abcdef", constraints: 1, indexes: 1, triggers: 0 });
 const logical: NonNullable<Manifest["logical"]> = {

@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import type { Drill } from "../../agent/drills/results";
 import type { BackupKind } from "../../agent/schedule";
 import type { Summary } from "../../agent/summary";
-import { kindsOf, parseBackupId, parseBackupList, renderBackups, windowsOf, type BackupList } from "../../ops/backup";
+import { kindsOf, parseBackupId } from "../../ops/backup/agent";
+import { parseBackupList, renderBackups, windowsOf, type BackupList } from "../../ops/backup/list";
 import { backupLines, backupProblems, type BackupStatus } from "../../ops/status/backup";
 import { services } from "../../services/registry";
 

@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import type { Manifest } from "../../agent/manifest";
 import { agentFile } from "../../components/backup/agent-file";
 import type { NodeName } from "../../components/naming";
-import type { BackupList } from "../../ops/backup";
+import type { BackupList } from "../../ops/backup/list";
 import type { TestCluster } from "./cluster";
 import { waitFor } from "./wait";
 import { run, type Ran } from "./run";

@@ -1,11 +1,12 @@
 import type { Command, Option } from "commander";
-import { backupNow, kindsOf, listBackups, parseBackupId, renderBackups, runAgent } from "./backup";
-import { importBackup } from "./backup-import";
-import { findService } from "./connect";
-import { requireEngine } from "./engine";
-import { interrupted } from "./interrupted";
-import { readRegistry } from "./registry-file";
-import { readStack } from "./stack-file";
+import { backupNow, kindsOf, parseBackupId, runAgent } from "./agent";
+import { listBackups, renderBackups } from "./list";
+import { importBackup } from "./import";
+import { findService } from "../connect";
+import { requireEngine } from "../engine";
+import { interrupted } from "../interrupted";
+import { readRegistry } from "../registry-file";
+import { readStack } from "../stack-file";
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 

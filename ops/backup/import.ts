@@ -1,17 +1,17 @@
 import { randomBytes } from "node:crypto";
 import { createReadStream, statSync } from "node:fs";
 import { basename } from "node:path";
-import { BackupFailure } from "../agent/failure";
-import { places, settingsFile, settingsVariable } from "../agent/settings";
-import { agentFile } from "../components/backup/agent-file";
-import { docker } from "../components/cluster/docker-cli";
-import { dockerNames } from "../components/naming";
-import { isPrintable, show } from "../services/printable";
-import { listBackups } from "./backup";
-import { OperatorError } from "./operator-error";
-import { pipe } from "./restore/pipe";
-import type { Stack } from "./stack-file";
-import { bytes } from "./status/format";
+import { BackupFailure } from "../../agent/failure";
+import { places, settingsFile, settingsVariable } from "../../agent/settings";
+import { agentFile } from "../../components/backup/agent-file";
+import { docker } from "../../components/cluster/docker-cli";
+import { dockerNames } from "../../components/naming";
+import { isPrintable, show } from "../../services/printable";
+import { listBackups } from "./list";
+import { OperatorError } from "../operator-error";
+import { pipe } from "../restore/pipe";
+import type { Stack } from "../stack-file";
+import { bytes } from "../status/format";
 
 /** SQL is split, has no indexes yet and its rows come without headers, a base backup is compressed: an estimate. */
 const unpackedTimes = 5;
