@@ -86,7 +86,7 @@ export async function loadFile(
   options.say("it is SQL");
   const plan = planAccess(registry.services, { database, extensions: registry.extensions });
   const partsFolder = join(folder, "parts");
-  const { parts, incomplete, unverified } = await splitPlain(contents, partsFolder, plan);
+  const { parts, incomplete, unverified } = await splitPlain(contents, partsFolder, plan, options);
   if (parts.size === 0) {
     const some = incomplete.length === 0 ? "" : `, only something of ${incomplete.join(", ")}`;
     throw new BackupFailure(`it has no schema of a service${some}; expected are ${shortened(settings.services)}`);

@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, open, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
+import { addAbortSignal, type Readable } from "node:stream";
 import { escapeIdentifier } from "pg";
 import { extensionsSchema, platformSchema, superuserRole, type Plan } from "../../components/access/plan-items";
-import { printable } from "../../services/printable";
 import { tierRole } from "../../services/service";
 import { BackupFailure } from "../failure";
 import { shortened } from "../fault";
+import type { ToolOptions } from "../tool";
 import { entryOf, granteeOf, isOfOwner, serviceOf, type Entry } from "./entry";
 import { Pieces, type Piece } from "./pieces";
 
@@ -29,13 +30,19 @@ const lastLine = "-- PostgreSQL database dump complete";
  * @param folder is made
  * @throws BackupFailure where it is cut off, or written in a way that what is in it cannot be told apart
  */
-export async function splitPlain(contents: AsyncIterable<Buffer>, folder: string, plan: Plan): Promise<Split> {
+export async function splitPlain(
+  contents: Readable,
+  folder: string,
+  plan: Plan,
+  { signal }: Pick<ToolOptions, "signal">,
+): Promise<Split> {
+  if (signal !== undefined) addAbortSignal(signal, contents);
   await mkdir(folder, { mode: 0o700 });
   const pieces = new Pieces();
   const sorter = new Sorter(plan);
   const parts = new Map<string, { readonly name: string; readonly file: FileHandle }>();
   try {
-    for await (const chunk of contents) {
+    for await (const chunk of contents as AsyncIterable<Buffer>) {
       const sorted = new Map<string, Buffer[]>();
       for (const piece of pieces.take(chunk)) {
         const service = sorter.sort(piece);
@@ -164,14 +171,14 @@ class Sorter {
       return;
     }
     const { name, type, schema, owner } = entry;
-    if (!this.isKnown(owner)) this.roles.add(printable(owner));
+    if (!this.isKnown(owner)) this.roles.add(owner);
     const service = type === "SCHEMA" ? this.codes.find((code) => code === name) : serviceOf(entry, this.codes);
     if (type === "SCHEMA" && service !== undefined) this.whole.add(service);
     if (service !== undefined) this.services.add(service);
     else if (type === "EXTENSION") {
-      if (!this.plan.extensions.some((one) => one.name === name)) this.extensions.add(printable(name));
+      if (!this.plan.extensions.some((one) => one.name === name)) this.extensions.add(name);
     } else if (![...this.codes, platformSchema, extensionsSchema].includes(schema)) {
-      const told = printable(schema === "-" ? name : `${schema}.${name}`);
+      const told = schema === "-" ? name : `${schema}.${name}`;
       if (type === "TABLE") this.tables.add(told);
       else if (!ofThePlan.includes(type)) this.others.add(`${type} ${told}`);
     }
@@ -191,7 +198,7 @@ class Sorter {
     }
     if (this.entry.type.endsWith("ACL")) {
       const role = granteeOf(text);
-      if (role !== undefined && !this.isKnown(role)) this.roles.add(printable(role));
+      if (role !== undefined && !this.isKnown(role)) this.roles.add(role);
     }
     return this.entry.type === "SCHEMA" || isOfOwner(text) ? undefined : serviceOf(this.entry, this.codes);
   }
@@ -205,7 +212,7 @@ const ofThePlan: readonly string[] = [
   ...["PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA"],
 ];
 
-const brief = (text: string) => printable(text.slice(0, 60));
+const brief = (text: string) => text.slice(0, 60);
 
 /** The first of many. */
 class Words {

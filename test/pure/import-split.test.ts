@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { splitPlain } from "../../agent/import/split";
@@ -34,15 +35,18 @@ const schema = (code: string) =>
 const whole = (...entries: readonly string[]) => [head, schema("gt"), schema("ag"), ...entries, tail].join("");
 
 /** In pieces that end anywhere. */
-async function* pieces(text: string, size: number): AsyncGenerator<Buffer> {
+function pieces(text: string, size: number): Readable {
   const bytes = Buffer.from(text);
-  for (let at = 0; at < bytes.length; at += size) yield await Promise.resolve(bytes.subarray(at, at + size));
+  const each = Array.from({ length: Math.ceil(bytes.length / size) }, (_, n) =>
+    bytes.subarray(n * size, (n + 1) * size),
+  );
+  return Readable.from(each, { objectMode: false });
 }
 
 /** What each service's owner runs, without what every part begins with. */
 async function split(text: string, size = 50) {
   const to = mkdtempSync(join(folder, "one-"));
-  const { parts, incomplete, unverified } = await splitPlain(pieces(text, size), join(to, "parts"), plan);
+  const { parts, incomplete, unverified } = await splitPlain(pieces(text, size), join(to, "parts"), plan, {});
   const written = [...parts].map(([code, file]) => [code, readFileSync(file, "utf8")] as const);
   const [gt = "", ag = ""] = ["gt", "ag"].map((code) => new Map(written).get(code)?.split("row_security = off;\n")[1]);
   return { gt, ag, all: written, incomplete, unverified };
@@ -214,6 +218,15 @@ describe("what a dump has besides", () => {
     const { all, incomplete } = await split(text);
     expect(all.map(([code]) => code)).toEqual(["gt"]);
     expect(incomplete).toEqual(["ag"]);
+  });
+
+  it("is not waited for where it is interrupted", async () => {
+    const stop = new AbortController();
+    const never = new Readable({ read: () => undefined });
+    never.push(head);
+    const splitting = splitPlain(never, join(folder, "parts"), plan, { signal: stop.signal });
+    stop.abort();
+    await expect(splitting).rejects.toThrow("aborted");
   });
 
   it.each([
