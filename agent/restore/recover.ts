@@ -104,11 +104,12 @@ export async function runRestored(
   options: RecoverOptions,
 ): Promise<{ readonly server: RestoredServer; readonly shown: Shown }> {
   const server = await startRestored(restored, options.node, options);
+  const unseen = new Unseen(server);
   for (;;) {
     const found = await askReplay();
     if (found !== undefined && (!found.recovering || found.pause === "paused"))
       return { server, shown: shownOf(found) };
-    if (found === undefined && letsNobodyIn(server)) await server.promote();
+    if (unseen.after(found) !== undefined) await server.promote();
     // One that was held at the end of the WAL.
     if (found?.waits === true) {
       await pauseReplay();
@@ -162,14 +163,20 @@ async function replay(
   options: RecoverOptions,
 ): Promise<Replay | string> {
   let said = performance.now();
+  const unseen = new Unseen(server);
   for (let before: Replay | undefined; ;) {
     await sleep(lookMs);
     const found = await askReplay();
+    const state = unseen.after(found);
     // Where its primary had more of a setting than it has, PostgreSQL holds it too, and says so.
     if (found?.pause === "paused") return server.held() === "" ? found : server.held();
     // Where it lets nobody in yet, PostgreSQL does not pause at a target: it ends the recovery there.
     if (found?.recovering === false) return found;
-    if (found === undefined && letsNobodyIn(server)) return unseenEnd(server, target, way);
+    if (state === "at the target") {
+      await server.promote();
+      continue;
+    }
+    if (state === "at the end") return unseenEnd(server, target, way);
     if (!server.isRunning()) return endedBecause(server.fault());
     if (options.signal?.aborted === true) return "it was stopped";
     if (found?.waits === true && before?.waits === true && found.lsn === before.lsn) {
@@ -182,15 +189,22 @@ async function replay(
   }
 }
 
-/** Enough of them, and nothing was said meanwhile. */
-const waitsAtEnd = 5;
-
 /**
- * Whether a server is at the end of its WAL and still lets nobody in. PostgreSQL does so while a transaction with more written savepoints
- * than it keeps in memory (64) is open since the base backup, whose parts it does not know.
+ * Where a server is that lets nobody in, when it gets no further. PostgreSQL lets nobody in while a transaction with more written
+ * savepoints than it keeps in memory (64) is open since the base backup, whose parts it does not know; and nobody gets in where an
+ * open transaction has what every login needs, as who asks for pg_authid in vain. Both are over when the recovery is ended.
  */
-function letsNobodyIn(server: RestoredServer): boolean {
-  return server.waited() >= waitsAtEnd;
+class Unseen {
+  private looks = 0;
+
+  constructor(private readonly server: RestoredServer) {}
+
+  after(found: Replay | undefined): "at the target" | "at the end" | undefined {
+    this.looks = found === undefined ? this.looks + 1 : 0;
+    if (this.looks < 2) return undefined;
+    if (this.server.isPaused()) return "at the target";
+    return this.server.waited() >= 5 ? "at the end" : undefined;
+  }
 }
 
 /** The end of the WAL, where nobody can be let in before the recovery is ended too. */

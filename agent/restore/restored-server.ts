@@ -30,6 +30,8 @@ export interface RestoredServer {
   held(): string;
   /** How often in a row it has found no more WAL than is replayed. */
   waited(): number;
+  /** Whether it has reached its target, and stays there. */
+  isPaused(): boolean;
   /** Whether all is replayed that makes a base backup whole. */
   isConsistent(): boolean;
   /** Ends its recovery where it is, also where nobody is let in; resolves when it can be asked. */
@@ -83,13 +85,14 @@ export async function startRestored(data: string, node: string, options: ToolOpt
   const ofServer = new RegExp(`^[^[]*\\[\\d+\\] ${own} (FATAL|PANIC|WARNING|LOG): +(.*)$`);
   let [fault, held, waitedAt] = ["", "", ""];
   let waited = 0;
-  let isConsistent = false;
+  let [isConsistent, isPaused] = [false, false];
   createInterface({ input: running.stderr }).on("line", (line) => {
     process.stderr.write(`${line}\n`);
     const [, severity = "", what = ""] = ofServer.exec(line) ?? [];
     if (severity === "FATAL" || severity === "PANIC") fault = what;
     if (what.includes("insufficient parameter settings")) held = what;
     if (what.startsWith("consistent recovery state reached")) isConsistent = true;
+    if (what === "pausing at the end of recovery") isPaused = true;
     if (what.startsWith("waiting for WAL to become available at ")) {
       waited = what === waitedAt ? waited + 1 : 1;
       waitedAt = what;
@@ -104,6 +107,7 @@ export async function startRestored(data: string, node: string, options: ToolOpt
     fault: () => fault,
     held: () => held,
     waited: () => waited,
+    isPaused: () => isPaused,
     isConsistent: () => isConsistent,
     promote: async () => {
       await runTool("pg_ctl", ["promote", "--pgdata", data, "--wait", "--timeout", String(promoteSeconds)], options);
@@ -177,7 +181,9 @@ export async function pauseReplay(): Promise<void> {
 }
 
 async function connect(): Promise<Client> {
-  const client = new Client({ host: socket, user: "postgres", database: "postgres", connectionTimeoutMillis: 10_000 });
+  // Somebody's transaction may have locked what is asked.
+  const limits = { connectionTimeoutMillis: 10_000, statement_timeout: 5_000 };
+  const client = new Client({ host: socket, user: "postgres", database: "postgres", ...limits });
   client.on("error", () => undefined); // a broken connection also rejects the query in progress
   await client.connect();
   return client;

@@ -225,6 +225,30 @@ describe("a restore for which the disk has no room", () => {
   });
 });
 
+describe("a restore to a moment at which somebody has what every login needs", () => {
+  it("is there, not paused", async () => {
+    const [owner, superuser] = [await cluster.login("primary", "gtown"), await cluster.login("primary", "postgres")];
+    await owner.query("CREATE TABLE gt_list (id int) PARTITION BY LIST (id)");
+    const attach = "ALTER TABLE gt_list ATTACH PARTITION pg_catalog.pg_authid FOR VALUES IN (1)";
+    const stop = new AbortController();
+    const asking = (async () => {
+      // It is told no, and has had the lock.
+      while (!stop.signal.aborted) await owner.query(attach).catch(() => undefined);
+      await owner.query("DROP TABLE gt_list").finally(() => owner.end());
+    })();
+    const { rows } = await superuser.query<{ at: string }>("SELECT pg_sleep(1), clock_timestamp()::text AS at");
+    await superuser.query("SELECT pg_sleep(1)").finally(() => superuser.end());
+    stop.abort();
+    await asking;
+    await allReceived(cluster);
+    const lines = await pointInTime(cluster).restore({ toTime: rows[0]?.at ?? "" });
+    expect(lines).toContainEqual(
+      expect.stringMatching(/-restore is at 20.*; it is not paused, as nobody could log in /),
+    );
+    pointInTime(cluster).discard();
+  });
+});
+
 describe("a restore to a point in time while a transaction is open that began before the base backup", () => {
   /** With more savepoints than PostgreSQL keeps in memory, as one of a service's sessions may have. */
   let open: Client;
@@ -254,7 +278,7 @@ describe("a restore to a point in time while a transaction is open that began be
   it("is there, not paused, and nobody reaches it over the network", async () => {
     const lines = await point().restore({ toTime: at });
     expect(lines).toContainEqual(
-      expect.stringMatching(/-restore is at 20.*; it is not paused, which PostgreSQL cannot /),
+      expect.stringMatching(/-restore is at 20.*; it is not paused, as nobody could log in /),
     );
     expect(shown("SELECT count(*) FROM sc.sc_late")).toBe("1");
     expect(shown("SELECT count(*) FROM gt.gt_tokens WHERE loop = -1")).toBe("0");

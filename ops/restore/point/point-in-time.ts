@@ -67,7 +67,7 @@ function describeShown({ paused, lsn, committedAt }: Shown): string {
     committedAt === null ? "no transaction after the base backup's end" : `its last transaction is of ${committedAt}`;
   const state = paused
     ? "it is paused and can only be read"
-    : "it is not paused, which PostgreSQL cannot do while a transaction of the base backup's time is open: only read it";
+    : "it is not paused, as nobody could log in before its recovery was ended: only read it";
   return `${last}, LSN ${lsn ?? "unknown"}; ${state}`;
 }
 
