@@ -9,18 +9,27 @@ export interface Entry {
   readonly owner: string;
 }
 
-/** A name may have all of that in it, and what it is of stands behind it: the last counts. */
-const header = /^-- (?:Data for )?Name: (.*); Type: ([A-Z ]+); Schema: (.*?); Owner: (.*?)(?:; Tablespace: .*)?$/;
-
 /**
- * What a comment between two statements says.
+ * What a comment between two statements says. A name may have all of the words in it, and what it is of stands behind it: the last counts.
  * @returns undefined where it is another comment; null where it begins like one and is none: its name has a line break
  */
 export function entryOf(comment: string): Entry | null | undefined {
-  const [, name, type, schema, owner] = header.exec(comment) ?? [];
-  if (name !== undefined && type !== undefined && schema !== undefined && owner !== undefined)
-    return { name, type, schema, owner };
-  return /^-- (?:Data for )?Name: /.test(comment) ? null : undefined;
+  const [begin] = /^-- (?:Data for )?Name: /.exec(comment) ?? [];
+  if (begin === undefined) return undefined;
+  // By hand: a regular expression would try all ways in which a name of hostile parts can be read.
+  const marks = ["; Type: ", "; Schema: ", "; Owner: "] as const;
+  const typeAt = comment.lastIndexOf(marks[0]);
+  const schemaAt = comment.indexOf(marks[1], typeAt);
+  const ownerAt = comment.indexOf(marks[2], schemaAt);
+  if (typeAt < begin.length || schemaAt < 0 || ownerAt < 0) return null;
+  const type = comment.slice(typeAt + marks[0].length, schemaAt);
+  const behind = comment.slice(ownerAt + marks[2].length);
+  const spaceAt = behind.indexOf("; Tablespace: ");
+  if (!/^[A-Z ]+$/.test(type)) return null;
+  return {
+    ...{ name: comment.slice(begin.length, typeAt), type, schema: comment.slice(schemaAt + marks[1].length, ownerAt) },
+    owner: spaceAt < 0 ? behind : behind.slice(0, spaceAt),
+  };
 }
 
 /** Rights are the plan's, and nothing of a service is published. */

@@ -2,8 +2,8 @@ import { Readable, type Transform } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { BackupFailure } from "../failure";
 
-/** What a file is that somebody has made by hand: pg_dump's SQL, or pg_basebackup's tar. */
-export type FileFormat = "plain" | "tar";
+/** What a file is that somebody has made by hand: pg_dump's SQL, its own format (`-Fc`), or pg_basebackup's tar. */
+export type FileFormat = "plain" | "custom" | "tar";
 
 /** As much of a file as tells what it is. */
 const headBytes = 512;
@@ -25,10 +25,8 @@ export function formatOf(head: Buffer): FileFormat {
   const text = head.toString("latin1");
   if (text.slice(257, 262) === "ustar") return "tar";
   if (text.includes("PostgreSQL database dump")) return "plain";
-  if (text.startsWith("PGDMP")) {
-    throw new BackupFailure("it is pg_dump's custom format: make SQL of it, pg_restore --file=backup.sql FILE");
-  }
-  throw new BackupFailure("it is neither pg_dump's SQL nor pg_basebackup's tar, with or without gzip");
+  if (text.startsWith("PGDMP")) return "custom";
+  throw new BackupFailure("it is neither pg_dump's SQL or custom format nor pg_basebackup's tar, with or without gzip");
 }
 
 async function begin(stream: Readable): Promise<{ readonly head: Buffer; readonly contents: Readable }> {

@@ -15,11 +15,17 @@ import type { FoundServer } from "../server";
 import type { AgentSettings } from "../settings";
 import { filesOf } from "../store";
 import type { ToolOptions } from "../tool";
+import { readArchive, restoreArchive } from "./archive";
 import { letDumpRoleIn, unpackTar } from "./base";
 import { piped, recognize } from "./format";
 import type { Loaded } from "./loaded";
-import { loadParts } from "./plain";
+import { loadParts, runSql } from "./plain";
 import { splitPlain } from "./split";
+
+const noChecksums = "that its rows are those the database had: a dump has no checksums";
+/** PostgreSQL writes the field of EXTRACT into SQL as it is, and it may be any text. */
+const mayPretend =
+  "that every statement is of the service it is said to be of: in SQL an owner can pretend, in pg_dump's custom format (-Fc) none can";
 
 /** Recovering what a base backup has of WAL. */
 const startSeconds = 3600;
@@ -83,15 +89,18 @@ export async function loadFile(
     };
     return withServer(folder, own, options, work, startSeconds);
   }
-  options.say("it is SQL");
+  const isArchive = format === "custom";
+  options.say(isArchive ? "it is pg_dump's custom format" : "it is SQL");
   const plan = planAccess(registry.services, { database, extensions: registry.extensions });
   const partsFolder = join(folder, "parts");
-  const { parts, incomplete, unverified } = await splitPlain(contents, partsFolder, plan, options);
+  const split = isArchive ? readArchive : splitPlain;
+  const { parts, incomplete, unverified } = await split(contents, partsFolder, plan, options);
   if (parts.size === 0) {
     const some = incomplete.length === 0 ? "" : `, only something of ${incomplete.join(", ")}`;
     throw new BackupFailure(`it has no schema of a service${some}; expected are ${shortened(settings.services)}`);
   }
-  return loadParts(folder, plan, parts, settings.dumpMinutes, options, async (server, failed) => {
+  const loadOne = isArchive ? restoreArchive : runSql;
+  return loadParts(folder, plan, parts, settings.dumpMinutes, options, loadOne, async (server, failed) => {
     // As large as the file, and what comes needs room.
     await rm(partsFolder, { recursive: true });
     failed.forEach(({ service, why }) => options.say(`${service} is left out: ${why}`));
@@ -99,7 +108,7 @@ export async function loadFile(
     return dump(server, {
       services: settings.services.filter((code) => parts.has(code) && !isFailed(code)),
       leftOut: [...failed, ...incomplete.map((service) => ({ service, why: "only something of it is in the file" }))],
-      unverified: ["that its rows are those the database had: SQL has no checksums", ...unverified],
+      unverified: [noChecksums, ...(isArchive ? [] : [mayPretend]), ...unverified],
     });
   });
 }

@@ -76,6 +76,11 @@ const isNever = () => false;
 const maxUnverified = 10;
 const each = (value: unknown, is: (one: unknown) => boolean) => Array.isArray(value) && value.every(is);
 const eachOf = (value: unknown, is: (one: unknown) => boolean) => isObject(value) && Object.values(value).every(is);
+/** With these properties and no others: whatever else there were would be kept, and listed. */
+const exactly = (properties: Readonly<Record<string, (one: unknown) => boolean>>) => (value: unknown) =>
+  isObject(value) &&
+  Object.keys(value).length === Object.keys(properties).length &&
+  Object.entries(properties).every(([name, is]) => is(value[name]));
 const isHash = (value: unknown) => isText(value) && /^[0-9a-f]{64}$/.test(value);
 
 /**
@@ -90,38 +95,27 @@ export function parseLoaded(text: string, services: readonly string[]): Loaded {
     throw new BackupFailure("what was loaded does not come in");
   }
   const isService = (one: unknown) => isText(one) && services.includes(one);
-  const isFile = (one: unknown) =>
-    isObject(one) &&
-    isText(one["name"]) &&
-    /^\w+(-\w+)?\.dump$/.test(one["name"]) &&
-    isCount(one["bytes"]) &&
-    isHash(one["sha256"]);
-  const isTable = (one: unknown) =>
-    isObject(one) &&
-    ["rows", "constraints", "indexes", "triggers"].every((key) => isCount(one[key])) &&
-    isText(one["hash"]);
-  const isSequence = (one: unknown) => isObject(one) && isText(one["last"]) && typeof one["isCalled"] === "boolean";
-  const isLeftOut = (one: unknown) => isObject(one) && isService(one["service"]) && isText(one["why"]);
-  const isDump = (one: unknown) =>
-    isObject(one) && isText(one["file"]) && (one["service"] === null || isService(one["service"]));
-  const isLogical = (one: unknown) =>
-    isObject(one) &&
-    each(one["dumps"], isDump) &&
-    eachOf(one["tables"], isTable) &&
-    eachOf(one["sequences"], isSequence) &&
-    each(one["services"], isService) &&
-    each(one["leftOut"], isLeftOut) &&
+  const isFileName = (one: unknown) => isWord(one) && /^\w+(-\w+)?\.dump$/.test(String(one));
+  const isFile = exactly({ name: isFileName, bytes: isCount, sha256: isHash });
+  const ofTable = { rows: isCount, hash: isText, constraints: isCount, indexes: isCount, triggers: isCount };
+  const isLogical = exactly({
+    dumps: (value) => each(value, exactly({ file: isFileName, service: (one) => one === null || isService(one) })),
+    tables: (value) => eachOf(value, exactly(ofTable)),
+    sequences: (value) => eachOf(value, exactly({ last: isText, isCalled: (one) => typeof one === "boolean" })),
+    services: (value) => each(value, isService),
+    leftOut: (value) => each(value, exactly({ service: isService, why: isText })),
     // Those are the stack's.
-    each(one["roles"], isNever);
-  const isLoaded =
-    isObject(value) &&
-    isCount(value["bytes"]) &&
-    isHash(value["sha256"]) &&
-    each(value["unverified"], isText) &&
-    isWord(value["version"]) &&
-    isWord(value["tool"]) &&
-    each(value["files"], isFile) &&
-    isLogical(value["logical"]);
+    roles: (value) => each(value, isNever),
+  });
+  const isLoaded = exactly({
+    bytes: isCount,
+    sha256: isHash,
+    unverified: (value) => each(value, isText),
+    version: isWord,
+    tool: isWord,
+    files: (value) => each(value, isFile),
+    logical: isLogical,
+  })(value);
   if (!isLoaded) throw new BackupFailure("what was loaded is not what a load gives");
   const loaded = value as Loaded;
   const { services: inside, leftOut } = loaded.logical;

@@ -5,7 +5,7 @@ import { BackupFailure } from "../failure";
 import { shortened } from "../fault";
 import { ServerTaken } from "../restore/owner-login";
 import { makePlanned } from "../restore/planned";
-import { eachAsOwner, type NotRestored } from "../restore/services";
+import { eachAsOwner, type NotRestored, type OwnersWork } from "../restore/services";
 import { initialize, withServer, type Throwaway } from "../restore/throwaway";
 import { runTool, type ToolOptions } from "../tool";
 
@@ -15,8 +15,9 @@ const own = { max_locks_per_transaction: "4096" };
 /**
  * Loads each service's part as its owner into a server that has the plan, so that its code sees nothing of the others. Of one that
  * fails nothing is left, and it keeps nobody else; where nothing ends its code, the others are loaded into another server.
- * @param parts file of SQL by service
+ * @param parts file by service
  * @param minutes each may take
+ * @param loadOne loads one service's part, given where to, as options of PostgreSQL's programs
  * @param work is done with the server, and told which were not loaded
  * @throws BackupFailure where none is
  */
@@ -26,6 +27,7 @@ export async function loadParts<T>(
   parts: ReadonlyMap<string, string>,
   minutes: number,
   options: ToolOptions,
+  loadOne: (to: readonly string[], own: OwnersWork) => Promise<void>,
   work: (server: Throwaway, failed: readonly NotRestored[]) => Promise<T>,
 ): Promise<T> {
   const load = async (taken: readonly NotRestored[]): Promise<T> => {
@@ -41,8 +43,8 @@ export async function loadParts<T>(
       await makePlanned(server, plan);
       const files = new Map(rest);
       const { database } = plan;
-      const failed = await eachAsOwner(server, database, files, minutes, options, ({ file, login, limited }) =>
-        runSql(file, [`--host=${server.socket}`, `--username=${login.role}`, `--dbname=${database}`], limited),
+      const failed = await eachAsOwner(server, database, files, minutes, options, (own) =>
+        loadOne([`--host=${server.socket}`, `--username=${own.login.role}`, `--dbname=${database}`], own),
       );
       const all = [...taken, ...failed];
       if (failed.length === files.size) throw new BackupFailure(`no service of it can be loaded: ${inWords(all)}`);
@@ -58,10 +60,13 @@ export async function loadParts<T>(
 
 const inWords = (failed: readonly NotRestored[]) => shortened(failed.map(({ service, why }) => `${service}: ${why}`));
 
-/** @throws BackupFailure with what the server says of the first statement that fails */
-async function runSql(file: string, to: readonly string[], options: ToolOptions): Promise<void> {
+/**
+ * One service's SQL, all or nothing.
+ * @throws BackupFailure with what the server says of the first statement that fails
+ */
+export async function runSql(to: readonly string[], { file, limited }: OwnersWork): Promise<void> {
   const how = ["--no-psqlrc", "--quiet", "--no-password", "--single-transaction", "--set=ON_ERROR_STOP=1"];
-  await runTool("psql", [...how, ...to, "--output=/dev/null", `--file=${file}`], options).catch((error: unknown) => {
+  await runTool("psql", [...how, ...to, "--output=/dev/null", `--file=${file}`], limited).catch((error: unknown) => {
     if (!(error instanceof BackupFailure)) throw error;
     const [, why] = /psql:\S+:\d+: (?:ERROR|error|FATAL): +(.*)$/s.exec(error.message) ?? [];
     throw why === undefined ? error : new BackupFailure(`its SQL fails: ${why}`);

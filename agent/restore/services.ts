@@ -13,7 +13,7 @@ export interface NotRestored {
 }
 
 /** Of one service: as whom, and until when. */
-interface OwnersWork {
+export interface OwnersWork {
   readonly service: string;
   readonly file: string;
   readonly login: OwnerLogin;

@@ -48,6 +48,11 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+function inDatabase(query: string): void {
+  const { status, output } = cluster.exec("primary", "psql", "-XU", "postgres", "-d", "appdb", "-c", query);
+  if (status !== 0) throw new Error(output);
+}
+
 const text = (name: string) =>
   cluster
     .exec("primary", "pg_dump", "-U", "postgres", "-n", "gt", "-d", name)
@@ -116,7 +121,10 @@ describe("a file of the page's commands", () => {
     const said = await imported(write("backup_20261127.sql", ...dumpCommand));
     expect(said).toMatch(/tables with 11\d\d rows, of gt, ag, sc; it is pinned/);
     expect(said.match(/cannot be verified: .*/g)).toEqual([
-      "cannot be verified: that its rows are those the database had: SQL has no checksums",
+      "cannot be verified: that its rows are those the database had: a dump has no checksums",
+      expect.stringContaining(
+        "that every statement is of the service it is said to be of: in SQL an owner can pretend, ",
+      ),
     ]);
     const found = agent.list().backups.find(({ id }) => id === idIn(said));
     expect(found?.imported?.name).toBe("backup_20261127.sql");
@@ -131,6 +139,7 @@ describe("a file of the page's commands", () => {
     ["with INSERT, without owners and rights", ["--inserts", "--no-owner", "--no-acl"]],
     ["with what drops and creates everything, and whatever pg_dump says besides", ["-c", "--if-exists", "-C", "-v"]],
     ["with SET SESSION AUTHORIZATION", ["--use-set-session-authorization"]],
+    ["in its own format", ["-Fc"]],
   ])("of pg_dump's %s has the same in it", async (_, more) => {
     const said = await imported(write("other.sql", ...dumpCommand, ...more));
     const of = (id?: string) => agent.list().backups.find((one) => one.id === id)?.logical;
@@ -343,6 +352,29 @@ describe("a service's code", () => {
     expect(rowsOf(id, "gt_trap")).toEqual(["1"]);
     expect(rowsOf(id, "gt_loot")).toEqual([]);
     expect(rowsOf(id, "sc_loot")).toEqual([]);
+  });
+
+  it("that is written into pg_dump's text runs as another's owner (open: it is told), and in pg_dump's own format does not", async () => {
+    const forgedEntry = (name: string, type: string, of: string) =>
+      `;\n\n--\n-- Name: ${name}; Type: ${type}; Schema: ${of}; Owner: ${of}own\n--\n\n`;
+    const field = [
+      "year FROM now()) > (0)::numeric))",
+      `${forgedEntry("ag_results t", "TRIGGER", "ag")}UPDATE ag.ag_results SET secret = 'changed'`,
+      `${forgedEntry("gt_text q", "POLICY", "gt")}CREATE POLICY q ON gt.gt_text USING ((EXTRACT(year`,
+    ].join("");
+    // Past the guard, which refuses it.
+    inDatabase(`SET session_replication_role = replica; SET ROLE gtown; CREATE TABLE gt.gt_text (id int);
+      CREATE POLICY p ON gt.gt_text USING (extract('${field.replaceAll("'", "''")}' FROM now()) > 0)`);
+    const [sql, custom] = [
+      await imported(write("text.sql", ...dumpCommand)),
+      await imported(write("text.dump", ...dumpCommand, "-Fc")),
+    ];
+    inDatabase("SET session_replication_role = replica; DROP TABLE gt.gt_text");
+    expect(rowsOf(idIn(sql), "ag_results")).toEqual(["1\tchanged", "2\tchanged"]);
+    expect(sql).toContain("cannot be verified: that every statement is of the service it is said to be of");
+    expect(rowsOf(idIn(custom), "ag_results")).toEqual(["1\tof the aggregator", "2\tbalance 100"]);
+    expect(custom).not.toContain("that every statement");
+    expect(custom).toMatch(/it has no gt: .*permission denied for schema ag/);
   });
 
   it("that is false there, or never ends, keeps nobody else from the import, and is named", async () => {

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { inArchive } from "../../agent/import/archive";
+import { entryOf } from "../../agent/import/entry";
 import { splitPlain } from "../../agent/import/split";
 import { planAccess } from "../../components/access/plan";
 import { services } from "../../services/registry";
@@ -239,5 +241,42 @@ describe("what a dump has besides", () => {
     ["with a line that never ends", whole(`-- ${"x".repeat(2_000_000)}`), "lines that no pg_dump writes"],
   ])("refuses a file %s", async (_, text, why) => {
     await expect(split(text, 65_536)).rejects.toThrow(why);
+  });
+});
+
+describe("the comment before an entry", () => {
+  it("is read in one go, whatever is in a name", () => {
+    const name = `f(${Array.from({ length: 100 }, () => 'gt."; Type: A; Schema: ag; Owner: ; Tablespace: "').join(", ")}, gt."\u2028")`;
+    const of = { type: "FUNCTION", schema: "gt", owner: "gtown" };
+    expect(entryOf(`-- Name: ${name}; Type: FUNCTION; Schema: gt; Owner: gtown`)).toEqual({ name, ...of });
+    expect(entryOf("-- Data for Name: a; Type: TABLE DATA; Schema: gt; Owner: gtown; Tablespace: x")).toEqual({
+      ...of,
+      ...{ name: "a", type: "TABLE DATA" },
+    });
+    expect(entryOf("-- Name: broken")).toBeNull();
+    expect(entryOf("-- Name: a; Schema: gt; Owner: gtown")).toBeNull();
+    expect(entryOf("-- Dumped from database version 16.14")).toBeUndefined();
+  });
+});
+
+describe("a list of pg_dump's own format", () => {
+  it("tells which services are in it, and what belongs to none", () => {
+    const list = [
+      "; Archive created at 2026-11-27 19:00:00 UTC",
+      "5; 2615 16390 SCHEMA - gt platform",
+      "215; 1259 16391 TABLE gt gt_a b gtown",
+      "216; 1259 16392 TABLE ag ag_a agown",
+      "217; 1259 16393 TABLE public left over somebody",
+      "3466; 0 16391 TABLE DATA gt gt_a b gtown",
+      "3467; 0 0 ACL - SCHEMA gt platform",
+    ].join("\n");
+    expect(inArchive(list, plan)).toEqual({
+      whole: ["gt"],
+      some: ["gt", "ag"],
+      unverified: [
+        "owners and rights of roles that are not the stack's: somebody",
+        "tables of no service, which no restore takes: public.left over",
+      ],
+    });
   });
 });

@@ -117,6 +117,8 @@ describe("what was loaded", () => {
         };
       },
     ],
+    ["something beside what it has", (one) => ({ ...one, junk: "a" })],
+    ["something beside what is in it", (one) => ({ ...one, logical: { ...one.logical, junk: "a" } })],
     ["what nobody knows as a word", (one) => ({ ...one, unverified: "all" })],
   ])("is refused with %s, before anything is written", async (_, change) => {
     const header = change(await loaded());
@@ -135,22 +137,23 @@ describe("what was loaded", () => {
 
 describe("a file", () => {
   const sql = "--\n-- PostgreSQL database dump\n--\n";
+  const custom = Buffer.alloc(1024, "PGDMP\x01");
   const tar = Buffer.alloc(1024);
   tar.write("ustar", 257);
   it.each<[string, Buffer, string]>([
     ["SQL", Buffer.from(sql), "plain"],
     ["SQL that is compressed", gzipSync(sql), "plain"],
+    ["pg_dump's own format", custom, "custom"],
     ["a tar", tar, "tar"],
     ["a tar that is compressed", gzipSync(tar), "tar"],
   ])("is %s, and is read whole", async (_, bytes, format) => {
     const found = await recognize(inPieces(bytes, 5));
     expect(found.format).toBe(format);
     const whole = Buffer.concat((await found.contents.toArray()) as Buffer[]);
-    expect(whole).toEqual(format === "tar" ? tar : Buffer.from(sql));
+    expect(whole).toEqual({ plain: Buffer.from(sql), custom, tar }[format]);
   });
 
   it.each([
-    ["of pg_dump's own format", Buffer.from("PGDMP\x01\x0e"), "pg_restore --file=backup.sql"],
     ["of all databases", Buffer.from("-- PostgreSQL database cluster dump\n"), "neither"],
     ["with nothing in it", Buffer.alloc(0), "neither"],
     ["half compressed", gzipSync(Buffer.alloc(100_000, sql)).subarray(0, 100), "unexpected end of file"],
