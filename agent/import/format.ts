@@ -26,7 +26,9 @@ export function formatOf(head: Buffer): FileFormat {
   if (text.slice(257, 262) === "ustar") return "tar";
   if (text.includes("PostgreSQL database dump")) return "plain";
   if (text.startsWith("PGDMP")) return "custom";
-  throw new BackupFailure("it is neither pg_dump's SQL or custom format nor pg_basebackup's tar, with or without gzip");
+  throw new BackupFailure(
+    "it is neither pg_dump's SQL, nor its custom format, nor pg_basebackup's tar, with or without gzip",
+  );
 }
 
 async function begin(stream: Readable): Promise<{ readonly head: Buffer; readonly contents: Readable }> {

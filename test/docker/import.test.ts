@@ -208,7 +208,16 @@ describe("another file is refused, and leaves nothing:", () => {
       () => "-- PostgreSQL database dump\n-- PostgreSQL database dump complete\n",
       "no schema of a service",
     ],
-    ["a picture", () => Buffer.alloc(5000, 7), "neither pg_dump's SQL nor pg_basebackup's tar"],
+    ["a picture", () => Buffer.alloc(5000, 7), "neither pg_dump's SQL, nor its custom format, nor"],
+    [
+      "one in pg_dump's own format that was cut off",
+      () => {
+        const { container } = cluster.names.primary;
+        const whole = execFileSync("docker", ["exec", container, ...dumpCommand, "-Fc"], { maxBuffer: 1024 ** 3 });
+        return whole.subarray(0, -100);
+      },
+      "it cannot be read to its end",
+    ],
     [
       "a tar of something else",
       () => execFileSync("tar", ["-cz", "-C", folder, "backup_20261127.sql"]),
