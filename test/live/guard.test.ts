@@ -303,6 +303,160 @@ describe("a constant that names an object by its number", () => {
   });
 });
 
+describe("EXTRACT of a text, which PostgreSQL writes out as it is", () => {
+  const table = "CREATE TABLE gt_t (n numeric, t timestamp)";
+  const places: readonly (readonly [string, (extract: string) => string])[] = [
+    ["in a view", (extract) => `${table}; CREATE VIEW gt_v AS SELECT ${extract} AS x FROM gt_t`],
+    [
+      "in a materialized view",
+      (extract) => `${table}; CREATE MATERIALIZED VIEW gt_v AS SELECT ${extract} AS x FROM gt_t`,
+    ],
+    [
+      "of a date",
+      (extract) => `${table}; CREATE VIEW gt_v AS SELECT ${extract.replace("t)", "t::date)")} AS x FROM gt_t`,
+    ],
+    ["of an interval", (extract) => `CREATE VIEW gt_v AS SELECT ${extract.replace("t)", "interval '1 s')")} AS x`],
+    ["of now()", (extract) => `CREATE VIEW gt_v AS SELECT ${extract.replace("t)", "now())")} AS x`],
+    [
+      "behind a good one",
+      (extract) => `${table}; CREATE VIEW gt_v AS SELECT EXTRACT(year FROM t) + ${extract} AS x FROM gt_t`,
+    ],
+    [
+      "in a view's default",
+      (extract) =>
+        `${table}; CREATE VIEW gt_v AS TABLE gt_t; ALTER VIEW gt_v ALTER n SET DEFAULT ${extract.replace("t)", "now())")}`,
+    ],
+    ["in a default", (extract) => `CREATE TABLE gt_t (n numeric DEFAULT ${extract.replace("t)", "now())")})`],
+    [
+      "in a default given later",
+      (extract) => `${table}; ALTER TABLE gt_t ALTER n SET DEFAULT ${extract.replace("t)", "now())")}`,
+    ],
+    [
+      "in a generated column",
+      (extract) => `CREATE TABLE gt_t (t timestamp, n numeric GENERATED ALWAYS AS (${extract}) STORED)`,
+    ],
+    ["in a check", (extract) => `CREATE TABLE gt_t (t timestamp CHECK (${extract} > 0))`],
+    ["in a check given later", (extract) => `${table}; ALTER TABLE gt_t ADD CHECK (${extract} > 0)`],
+    ["in a domain", (extract) => `CREATE DOMAIN gt.d AS numeric DEFAULT ${extract.replace("t)", "now())")}`],
+    [
+      "in a domain's default given later",
+      (extract) => `CREATE DOMAIN gt.d AS numeric; ALTER DOMAIN gt.d SET DEFAULT ${extract.replace("t)", "now())")}`,
+    ],
+    ["in a domain's check", (extract) => `CREATE DOMAIN gt.d AS date CHECK (${extract.replace("t)", "VALUE)")} > 0)`],
+    [
+      "in a domain's check given later",
+      (extract) => `CREATE DOMAIN gt.d AS date; ALTER DOMAIN gt.d ADD CHECK (${extract.replace("t)", "VALUE)")} > 0)`,
+    ],
+    [
+      "in a function",
+      (extract) => `CREATE FUNCTION gt.f(t timestamp) RETURNS numeric LANGUAGE sql BEGIN ATOMIC SELECT ${extract}; END`,
+    ],
+    [
+      "in a function's argument",
+      (extract) =>
+        `CREATE FUNCTION gt.f(n numeric DEFAULT ${extract.replace("t)", "now())")}) RETURNS numeric LANGUAGE sql AS 'SELECT n'`,
+    ],
+    ["in a policy", (extract) => `${table}; CREATE POLICY p ON gt_t USING (${extract} > 0)`],
+    ["in a policy's check", (extract) => `${table}; CREATE POLICY p ON gt_t WITH CHECK (${extract} > 0)`],
+    [
+      "in a policy altered",
+      (extract) => `${table}; CREATE POLICY p ON gt_t USING (true); ALTER POLICY p ON gt_t USING (${extract} > 0)`,
+    ],
+    [
+      "in a trigger",
+      (extract) =>
+        `${table}; CREATE FUNCTION gt.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TRIGGER g BEFORE INSERT ON gt_t FOR EACH ROW WHEN (${extract.replace("t)", "NEW.t)")} > 0) EXECUTE FUNCTION gt.f()`,
+    ],
+    ["in an index", (extract) => `${table}; CREATE INDEX ON gt_t ((${extract}))`],
+    ["in an index's condition", (extract) => `${table}; CREATE INDEX ON gt_t (n) WHERE ${extract} > 0`],
+    ["in an exclusion", (extract) => `CREATE TABLE gt_t (t timestamp, EXCLUDE ((${extract}) WITH =))`],
+    ["in a partition key", (extract) => `CREATE TABLE gt_t (t timestamp) PARTITION BY RANGE ((${extract}))`],
+  ];
+
+  it.each(places)("is refused %s: it would stand as SQL in every dump", async (_, sql) => {
+    expect(await refusal("gtown", sql("EXTRACT('year FROM now()) > 0); DROP TABLE ag.ag_t; --' FROM t)"))).toMatch(
+      / uses EXTRACT of a text that is no word, which would stand as SQL in every dump and definition of it \/ Write the field as a word: EXTRACT\(year FROM …\)\.$/,
+    );
+  });
+
+  it("is free of a field, in whatever place", async () => {
+    const owner = await server.session("gtown");
+    for (const [, sql] of places) {
+      for (const field of ["year", "'YEAR'", '"timezone_hour"', "microseconds"]) {
+        await owner.query(`BEGIN; ${sql(`EXTRACT(${field} FROM t)`)}; ROLLBACK`);
+      }
+    }
+    await owner.end();
+  });
+
+  it("is refused of all that is no word", async () => {
+    const texts = [
+      "''",
+      "'é'",
+      "'year '",
+      "'y1'",
+      "'a-b'",
+      "'[a]'",
+      "'@'",
+      "'`'",
+      "'{'",
+      "U&'\\000A'",
+      '"a b"',
+      "$$a;b$$",
+    ];
+    for (const text of texts) {
+      expect(await refusal("gtown", `CREATE VIEW gt_v AS SELECT EXTRACT(${text} FROM now()) AS x`)).toMatch(
+        /^view gt\.gt_v uses EXTRACT of a text that is no word, /,
+      );
+    }
+  });
+
+  it("is free where it is called as a function, which is written with quotes", async () => {
+    await server.as(
+      "gtown",
+      "CREATE VIEW gt_v AS SELECT pg_catalog.extract('a b', now()) AS x, EXTRACT(year FROM now()) AS y",
+    );
+    expect(
+      (await server.superuser.query<{ text: string }>("SELECT pg_get_viewdef('gt.gt_v'::regclass) AS text")).rows,
+    ).toEqual([{ text: expect.stringContaining("('a b'::text, now())") as string }]);
+  });
+
+  it("past the guard stands as SQL in the definition, and is named by the audit", async () => {
+    await server.as(
+      "gtown",
+      `CREATE TABLE gt_t (n numeric, t timestamp);
+       EXPLAIN ANALYZE CREATE MATERIALIZED VIEW gt_m AS SELECT EXTRACT('year FROM now()); DROP TABLE ag.ag_t; --' FROM t) FROM gt_t`,
+    );
+    await pastTheGuard(
+      server,
+      "gtown",
+      "ALTER TABLE gt.gt_t ALTER n SET DEFAULT EXTRACT('year FROM now()' FROM now())",
+    );
+    const { rows } = await server.superuser.query<{ text: string }>(
+      "SELECT pg_get_viewdef('gt.gt_m'::regclass) AS text",
+    );
+    expect(rows[0]?.text).toContain("EXTRACT(year FROM now()); DROP TABLE ag.ag_t; --");
+    const found = (what: string) =>
+      `refused object: ${what}: expected none: the guard refuses it, got uses EXTRACT of a text that is no word`;
+    expect((await auditViolations(plan, server.superuser)).map(describeViolation)).toEqual([
+      found("default of gt.gt_t"),
+      found("view gt.gt_m"),
+    ]);
+  });
+
+  it("past the guard also is where it is too long for a regular expression", async () => {
+    await server.as(
+      "gtown",
+      `DO $$ BEGIN EXECUTE 'EXPLAIN ANALYZE CREATE MATERIALIZED VIEW gt_m AS SELECT EXTRACT(year FROM now()) IN (1'
+         || repeat(',1', 100000) || ') AS x LIMIT 0'; END $$`,
+    );
+    expect((await auditViolations(plan, server.superuser)).map(describeViolation)).toEqual([
+      expect.stringContaining("view gt.gt_m"),
+    ]);
+  });
+});
+
 describe("materialized views", () => {
   it("are a hundred in a schema at most: pg_dump follows each to all it is made of", async () => {
     const make =

@@ -50,45 +50,45 @@ WITH used(class, oid) AS MATERIALIZED (
     JOIN pg_roles r ON r.oid = t.typowner AND NOT r.rolsuper
     LEFT JOIN pg_type element ON element.oid = t.typelem AND t.typcategory = 'A'
    WHERE coalesce(element.typtype, t.typtype) IN ('d', 'c', 'r', 'm')
-), part(class, oid, namespace, owner, kind, name) AS MATERIALIZED (
-  -- What an object is made of, each with dependencies of its own.
-  SELECT 'pg_rewrite'::regclass, r.oid, c.relnamespace, c.relowner, 'view', c.oid::regclass::text
+), part(class, oid, namespace, owner, kind, name, tree, second_tree) AS MATERIALIZED (
+  -- What an object is made of, each with dependencies of its own, and with its expressions as they are stored.
+  SELECT 'pg_rewrite'::regclass, r.oid, c.relnamespace, c.relowner, 'view', c.oid::regclass::text, r.ev_action, r.ev_qual
     FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
    WHERE r.ev_class = ANY (objects)
   UNION ALL
-  SELECT 'pg_attrdef'::regclass, a.oid, c.relnamespace, c.relowner, 'default of', c.oid::regclass::text
+  SELECT 'pg_attrdef'::regclass, a.oid, c.relnamespace, c.relowner, 'default of', c.oid::regclass::text, a.adbin, NULL
     FROM pg_attrdef a JOIN pg_class c ON c.oid = a.adrelid
    WHERE a.adrelid = ANY (objects)
   UNION ALL
-  SELECT 'pg_constraint'::regclass, k.oid, k.connamespace, c.relowner, 'constraint', format('%I', k.conname)
+  SELECT 'pg_constraint'::regclass, k.oid, k.connamespace, c.relowner, 'constraint', format('%I', k.conname), k.conbin, NULL
     FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
    WHERE k.conrelid = ANY (objects)
   UNION ALL
-  SELECT 'pg_constraint'::regclass, k.oid, k.connamespace, t.typowner, 'constraint', format('%I', k.conname)
+  SELECT 'pg_constraint'::regclass, k.oid, k.connamespace, t.typowner, 'constraint', format('%I', k.conname), k.conbin, NULL
     FROM pg_constraint k JOIN pg_type t ON t.oid = k.contypid
    WHERE k.contypid = ANY (objects)
   UNION ALL
-  SELECT 'pg_trigger'::regclass, g.oid, c.relnamespace, c.relowner, 'trigger', format('%I', g.tgname)
+  SELECT 'pg_trigger'::regclass, g.oid, c.relnamespace, c.relowner, 'trigger', format('%I', g.tgname), g.tgqual, NULL
     FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
    WHERE g.tgrelid = ANY (objects) OR g.oid = ANY (objects)
   UNION ALL
-  SELECT 'pg_policy'::regclass, y.oid, c.relnamespace, c.relowner, 'policy', format('%I', y.polname)
+  SELECT 'pg_policy'::regclass, y.oid, c.relnamespace, c.relowner, 'policy', format('%I', y.polname), y.polqual, y.polwithcheck
     FROM pg_policy y JOIN pg_class c ON c.oid = y.polrelid
    WHERE y.polrelid = ANY (objects) OR y.oid = ANY (objects)
   UNION ALL
-  SELECT 'pg_class'::regclass, c.oid, c.relnamespace, c.relowner, 'index', c.oid::regclass::text
+  SELECT 'pg_class'::regclass, c.oid, c.relnamespace, c.relowner, 'index', c.oid::regclass::text, i.indexprs, i.indpred
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
    WHERE i.indrelid = ANY (objects) OR i.indexrelid = ANY (objects)
   UNION ALL
-  SELECT 'pg_class'::regclass, c.oid, c.relnamespace, c.relowner, 'partitioned table', c.oid::regclass::text
-    FROM pg_class c
-   WHERE c.oid = ANY (objects) AND c.relkind = 'p'
+  SELECT 'pg_class'::regclass, c.oid, c.relnamespace, c.relowner, 'partitioned table', c.oid::regclass::text, p.partexprs, NULL
+    FROM pg_class c JOIN pg_partitioned_table p ON p.partrelid = c.oid
+   WHERE c.oid = ANY (objects)
   UNION ALL
-  SELECT 'pg_type'::regclass, t.oid, t.typnamespace, t.typowner, 'type', t.oid::regtype::text
+  SELECT 'pg_type'::regclass, t.oid, t.typnamespace, t.typowner, 'type', t.oid::regtype::text, t.typdefaultbin, NULL
     FROM pg_type t
    WHERE t.oid = ANY (objects)
   UNION ALL
-  SELECT 'pg_proc'::regclass, p.oid, p.pronamespace, p.proowner, 'function', p.oid::regprocedure::text
+  SELECT 'pg_proc'::regclass, p.oid, p.pronamespace, p.proowner, 'function', p.oid::regprocedure::text, p.prosqlbody, p.proargdefaults
     FROM pg_proc p
    WHERE p.oid = ANY (objects)
 )
@@ -190,6 +190,25 @@ SELECT part.kind, part.name, pg_describe_object(d.refclassid, d.refobjid, 0),
    AND NOT EXISTS (SELECT FROM pg_depend c
                     WHERE c.classid = d.classid AND c.objid = d.objid AND c.refclassid = d.refclassid AND c.refobjid = d.refobjid
                       AND c.refobjsubid > 0)
+UNION ALL
+-- PostgreSQL writes the first argument of EXTRACT out as it is, and any text may stand there: extract('year FROM now()) > 0; DROP …' FROM …).
+-- Who runs a dump's SQL would run it. Good is a word, as bytes behind the four of its length; whatever else it may be is not.
+SELECT part.kind, part.name, 'EXTRACT of a text that is no word',
+       'which would stand as SQL in every dump and definition of it', 'Write the field as a word: EXTRACT(year FROM …).'
+  FROM part
+  JOIN pg_roles r ON r.oid = part.owner AND NOT r.rolsuper
+ WHERE EXISTS (
+         SELECT FROM (VALUES (part.tree::text), (part.second_tree::text)) AS stored(tree)
+          WHERE CASE
+                  WHEN strpos(stored.tree, ':funcformat 3 ') = 0 THEN false
+                  -- No regular expression looks at a quarter of a gigabyte: the audit would end there.
+                  WHEN octet_length(stored.tree) > 10000000 THEN true
+                  ELSE stored.tree ~ format(
+                         $re$:funcid (?:%s) [^{}]*:funcformat 3 (?![^{}]*:args \(\{CONST :consttype 25 [^{}]*:constvalue \d+ \[ $re$
+                         || $re$(?:-?\d+ ){4}(?:(?:6[5-9]|[78]\d|9[05789]|1[01]\d|12[0-2]) )+\]\})$re$,
+                         (SELECT string_agg(oid::text, '|') FROM pg_proc
+                           WHERE proname = 'extract' AND pronamespace = 'pg_catalog'::regnamespace))
+                END)
 UNION ALL
 -- A policy names roles without their knowledge, and none that it names can be dropped any more.
 SELECT 'policy', format('%I', y.polname), pg_get_userbyid(role), 'a role of somebody else, which could not be dropped any more',
