@@ -91,10 +91,13 @@ BEGIN
   ELSIF tg_tag IN ('CREATE TEXT SEARCH DICTIONARY', 'ALTER TEXT SEARCH DICTIONARY') THEN
     why := 'one that leads to itself ends the server';
     cure := 'The platform makes it, in schema extensions.';
-  -- These wait for the lock on any table or catalog, and everybody behind them, before they ask whose it is.
+  -- These wait for the lock on any table, catalog or schema, and everybody behind them, before they ask whose it is.
   ELSIF tg_tag = 'CREATE RULE' THEN
     why := 'it would lock what is not its own';
     cure := 'A trigger does the same, INSTEAD OF on a view.';
+  ELSIF tg_tag = 'DROP SCHEMA' THEN
+    why := 'it would lock what is not its own';
+    cure := 'Drop what is in it: schemas are of the platform.';
   ELSIF tier = 'other' AND tg_tag IN ('CREATE TRIGGER', 'ALTER TABLE', 'ALTER INDEX', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW',
                                       'ALTER SEQUENCE', 'ALTER FOREIGN TABLE', 'COMMENT', 'SECURITY LABEL', 'CREATE STATISTICS') THEN
     why := 'it would lock what is not its own';

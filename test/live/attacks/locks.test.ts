@@ -87,6 +87,25 @@ describe("another service's table", () => {
   });
 });
 
+describe("another service's schema", () => {
+  it("is not locked by DROP SCHEMA, which would wait for whoever makes something in it, and its owner's DDL behind that", async () => {
+    const second = await server.session("lgown");
+    await second.query("BEGIN; CREATE TABLE lg_made ()");
+    for (const [session, role] of [
+      [gatherer.owner, "gtown"],
+      [gatherer.app, "gtapp"],
+      [gatherer.user, "gtuser"],
+    ] as const) {
+      const dropped = answer(session, "DROP SCHEMA lg");
+      await sleep(500);
+      expect(await answer(ledger, "CREATE TABLE lg_beside (); DROP TABLE lg_beside")).toBe("done");
+      expect(await dropped).toBe(`DROP SCHEMA is not for ${role}: it would lock what is not its own`);
+    }
+    await second.query("ROLLBACK");
+    await second.end();
+  });
+});
+
 describe("the catalogs", () => {
   it.each([
     ["nextval", "SELECT nextval('pg_class'::regclass)"],
