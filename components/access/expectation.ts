@@ -23,7 +23,7 @@ function isBuiltIn(privilege: Privilege, on: Target): boolean {
     case "function":
       return privilege === "EXECUTE";
     case "view":
-      return privilege === "SELECT";
+      return privilege === "SELECT" || (privilege === "UPDATE" && on.view === "pg_settings");
     case "language":
       return privilege === "USAGE";
     default:

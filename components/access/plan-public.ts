@@ -19,6 +19,8 @@ export function publicRevokes(): PlannedRevoke[] {
       on: { type: "view" as const, view },
       carrier: "foundation" as const,
     })),
+    // Whoever may update it may lock it, exclusively, and everybody's client, dump and `status` asks it. SET does the same.
+    { privileges: ["UPDATE"], on: { type: "view", view: "pg_settings" }, carrier: "foundation" },
     ...revokedLanguages.map((language) => ({
       privileges: ["USAGE" as const],
       on: { type: "language" as const, language },

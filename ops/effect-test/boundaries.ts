@@ -108,6 +108,11 @@ function functionsAndLanguages(plan: Plan, role: string, attempt: Try): Attempt[
         isGranted(plan, role, "SELECT", { type: "view", view }),
       ),
     ),
+    attempt(
+      "UPDATE on pg_catalog.pg_settings",
+      "UPDATE pg_catalog.pg_settings SET setting = setting WHERE false",
+      isGranted(plan, role, "UPDATE", { type: "view", view: "pg_settings" }),
+    ),
     attempt("DO", "DO 'BEGIN END'", isGranted(plan, role, "USAGE", { type: "language", language: "plpgsql" })),
   ];
 }

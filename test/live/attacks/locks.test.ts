@@ -44,6 +44,22 @@ async function locksAfter(session: Client, relation: string, sql: string): Promi
   );
 }
 
+describe("what everybody reads of PostgreSQL", () => {
+  it("is locked by nobody who may only read it, pg_settings neither", async () => {
+    const writable = `SELECT count(*) FROM pg_class
+      WHERE relnamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) AND relkind IN ('r', 'v')
+        AND has_table_privilege(oid, 'INSERT, UPDATE, DELETE, TRUNCATE')`;
+    for (const session of [gatherer.user, gatherer.app, gatherer.owner]) {
+      expect(await answer(session, writable)).toBe("0");
+      expect(await answer(session, "BEGIN; LOCK TABLE pg_settings IN ACCESS EXCLUSIVE MODE")).toBe(
+        "permission denied for view pg_settings",
+      );
+      await session.query("ROLLBACK");
+      expect(await answer(session, "SELECT count(*) > 300 FROM pg_settings")).toBe("true");
+    }
+  });
+});
+
 describe("another service's table", () => {
   it.each([
     ["nextval", `nextval(${oid("lg_balances")})`],
