@@ -89,7 +89,8 @@ export async function importBackup(stack: Stack, file: string, signal: AbortSign
 /** As long as it may take to end by itself. */
 const removeMs = 5_000;
 
-const expected = "expected one that pg_dump (SQL, or -Fc) or pg_basebackup (one tar) has written, such as backup_20261127.sql";
+const expected =
+  "expected one that pg_dump (SQL, or -Fc) or pg_basebackup (one tar) has written, such as backup_20261127.sql";
 
 function sizeOf(file: string): number {
   const found = statSync(file, { throwIfNoEntry: false });
