@@ -1,6 +1,6 @@
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { BackupFailure } from "./failure";
+import { readBaseManifest } from "./base-manifest";
 import type { Made } from "./logical";
 import type { FoundServer } from "./server";
 import type { AgentSettings } from "./settings";
@@ -59,16 +59,6 @@ export async function copyInto(
   return {
     toolSeconds,
     tool: (await runTool("pg_basebackup", ["--version"], options)).trim(),
-    wal: walRange(await readFile(manifest, "utf8")),
+    wal: (await readBaseManifest(manifest)).wal,
   };
-}
-
-/** What PostgreSQL's own manifest says of the WAL a base backup needs. */
-export function walRange(manifest: string): Made["wal"] {
-  const ranges = (JSON.parse(manifest) as { "WAL-Ranges"?: readonly Record<string, unknown>[] })["WAL-Ranges"] ?? [];
-  const [first] = ranges;
-  const last = ranges.at(-1);
-  const timeline = first?.["Timeline"];
-  if (last === undefined || typeof timeline !== "number") throw new BackupFailure("its manifest names no WAL");
-  return { timeline, start: String(first?.["Start-LSN"]), stop: String(last["End-LSN"]) };
 }

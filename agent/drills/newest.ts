@@ -1,9 +1,7 @@
-import { readFileSync } from "node:fs";
 import { statfs } from "node:fs/promises";
-import { join } from "node:path";
 import { drillLogical, drillPhysical, type DrillOptions, type DrillResult } from "../drill";
 import { BackupFailure, inALine } from "../failure";
-import { baseManifestFile } from "../physical";
+import { unpackedBytes } from "../restore/base";
 import { backupKinds, type BackupKind } from "../schedule";
 import { readSettings, type AgentSettings } from "../settings";
 import { Store, type Stored } from "../store";
@@ -93,11 +91,8 @@ export function renderResult({ backup, wrong, seconds, lostSeconds }: BackupDril
 }
 
 /** The servers are on the same disk: as much as the last copy of one has unpacked, a fifth more, and the WAL a server of its own keeps. */
-async function requireRoom({ folder }: Stored, scratch: string): Promise<void> {
-  const { Files: files } = JSON.parse(readFileSync(join(folder, baseManifestFile), "utf8")) as {
-    readonly Files: readonly { readonly Size: number }[];
-  };
-  const needed = files.reduce((sum, { Size: size }) => sum + size, 0) * 1.2 + 1024 ** 3;
+async function requireRoom(base: Stored, scratch: string): Promise<void> {
+  const needed = (await unpackedBytes(base)) * 1.2 + 1024 ** 3;
   const { bavail, bsize } = await statfs(scratch);
   const mib = (bytes: number) => `${Math.ceil(bytes / 1024 ** 2)} MiB`;
   const free = bavail * bsize;

@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { readBaseManifest } from "../base-manifest";
 import { baseFile, baseManifestFile, baseWalFile } from "../physical";
 import type { Stored } from "../store";
 import { runTool, type ToolOptions } from "../tool";
@@ -25,11 +25,8 @@ export async function unpackBase(
 }
 
 /** Of all its files, as PostgreSQL's own manifest has them. */
-export function unpackedBytes({ folder }: Pick<Stored, "folder">): number {
-  const { Files } = JSON.parse(readFileSync(join(folder, baseManifestFile), "utf8")) as {
-    readonly Files: readonly { readonly Size: number }[];
-  };
-  return Files.reduce((sum, { Size }) => sum + Size, 0);
+export async function unpackedBytes({ folder }: Pick<Stored, "folder">): Promise<number> {
+  return (await readBaseManifest(join(folder, baseManifestFile))).bytes;
 }
 
 /** A recovery keeps of the WAL what it may need again; beyond that the base grows by what it replays. */

@@ -126,7 +126,7 @@ export async function runRestored(
 
 async function unpack(way: Way, target: RecoveryTarget, options: RecoverOptions): Promise<void> {
   const { base, to, walBytes } = way;
-  const bytes = unpackedBytes(way);
+  const bytes = await unpackedBytes(way);
   await rm(unfinished, { recursive: true, force: true });
   const free = await freeBytes();
   const lacking = lacksRoom(base, bytes, walBytes, free);

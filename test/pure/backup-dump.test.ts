@@ -1,7 +1,11 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Readable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { sourceOf, walRange } from "../../agent/physical";
+import { readBaseManifest } from "../../agent/base-manifest";
+import { sourceOf } from "../../agent/physical";
 import type { FoundServer } from "../../agent/server";
 import { byRoot, comparedWithList, comparedContents, readData, linesAmong } from "../../agent/proof/dump-contents";
 import { RowSum, type TableContents } from "../../agent/proof/row-sum";
@@ -177,14 +181,29 @@ it("rows are a table's own: that two have each other's is told, and that values 
   ]);
 });
 
-it("the WAL a base backup needs is what PostgreSQL's own manifest says", () => {
-  const ranges = [{ Timeline: 2, "Start-LSN": "0/3000028", "End-LSN": "0/3000100" }];
-  expect(walRange(JSON.stringify({ "WAL-Ranges": ranges }))).toEqual({
-    timeline: 2,
-    start: "0/3000028",
-    stop: "0/3000100",
-  });
-  expect(() => walRange("{}")).toThrow("names no WAL");
+it("of PostgreSQL's manifest of a base backup its files' bytes and its WAL are read, a line at a time", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "centraldb-manifest-"));
+  const file = join(folder, "backup_manifest");
+  const rest = '"Last-Modified": "2026-11-27 17:00:00 GMT", "Checksum-Algorithm": "SHA256", "Checksum": "ab"';
+  const files = [`{ "Path": "PG_VERSION", "Size": 3, ${rest} },`, `{ "Encoded-Path": "6261", "Size": 8192, ${rest} }`];
+  const write = (...ranges: readonly string[]) => {
+    const end = ["],", '"WAL-Ranges": [', ...ranges, "],", '"Manifest-Checksum": "cd"}', ""];
+    writeFileSync(file, ['{ "PostgreSQL-Backup-Manifest-Version": 1,', '"Files": [', ...files, ...end].join("\n"));
+  };
+  try {
+    write(
+      '{ "Timeline": 2, "Start-LSN": "0/3000028", "End-LSN": "0/3000060" },',
+      '{ "Timeline": 3, "Start-LSN": "0/3000060", "End-LSN": "0/3000100" }',
+    );
+    expect(await readBaseManifest(file)).toEqual({
+      bytes: 8195,
+      wal: { timeline: 2, start: "0/3000028", stop: "0/3000100" },
+    });
+    write();
+    await expect(readBaseManifest(file)).rejects.toThrow("names no WAL");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 it.each([
