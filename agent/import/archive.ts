@@ -42,12 +42,15 @@ export async function readArchive(
   };
 }
 
+/** Nothing of a service is published. */
+const all = ["--single-transaction", "--no-publications"];
+
 /** One service of it, all or nothing. */
 export async function restoreArchive(
   to: readonly string[],
   { service, file, login, limited }: OwnersWork,
 ): Promise<void> {
-  await runTool("pg_restore", [...to, ...restoreOptions(service, login.owner), "--single-transaction", file], limited);
+  await runTool("pg_restore", [...to, ...restoreOptions(service, login.owner), ...all, file], limited);
 }
 
 interface InArchive {
@@ -81,7 +84,7 @@ export function inArchive(list: string, plan: Plan): InArchive {
     whole: codes.filter((code) => entries.some(({ type, name }) => type === "SCHEMA" && name === code)),
     some: codes.filter((code) => entries.some(({ schema }) => schema === code)),
     unverified: [
-      ...told("owners and rights of roles that are not the stack's", roles),
+      ...told("owners that are not the stack's", roles),
       ...told(
         "tables of no service, which no restore takes",
         tables.map(({ schema, name }) => `${schema}.${name}`),

@@ -109,7 +109,7 @@ export async function runRestored(
     const found = await askReplay();
     if (found !== undefined && (!found.recovering || found.pause === "paused"))
       return { server, shown: shownOf(found) };
-    if (unseen.after(found) !== undefined) await server.promote();
+    if (unseen.after(found) !== undefined && server.isConsistent()) await server.promote();
     // One that was held at the end of the WAL.
     if (found?.waits === true) {
       await pauseReplay();
@@ -196,12 +196,18 @@ async function replay(
  */
 class Unseen {
   private looks = 0;
+  private was: "at the target" | "at the end" | undefined;
 
   constructor(private readonly server: RestoredServer) {}
 
   after(found: Replay | undefined): "at the target" | "at the end" | undefined {
-    this.looks = found === undefined ? this.looks + 1 : 0;
-    if (this.looks < 2) return undefined;
+    // Only looks that began when it was there already.
+    this.looks = found === undefined && this.was !== undefined ? this.looks + 1 : 0;
+    this.was = this.place();
+    return this.looks >= 3 ? this.was : undefined;
+  }
+
+  private place(): "at the target" | "at the end" | undefined {
     if (this.server.isPaused()) return "at the target";
     return this.server.waited() >= 5 ? "at the end" : undefined;
   }

@@ -141,6 +141,7 @@ async function atLeastAsThen(data: string, options: ToolOptions): Promise<Readon
   const rows = Object.entries(needed).map(async ([setting, label]): Promise<[string, string]> => {
     const then = Number(new RegExp(`^${label} setting: +(\\d+)$`, "m").exec(control)?.[1]);
     const now = Number(await runTool("postgres", [...configured(data, options), "-C", setting], options));
+    // Not of then: it may be this server's own, started before.
     return [setting, String(Math.max(then, setting === "max_locks_per_transaction" ? lockTimes * now : now))];
   });
   return Object.fromEntries(await Promise.all(rows));

@@ -1,7 +1,7 @@
 import type { Command, Option } from "commander";
 import { backupNow, kindsOf, parseBackupId, runAgent } from "./agent";
 import { listBackups, renderBackups } from "./list";
-import { importBackup } from "./import";
+import { importable, importBackup } from "./import";
 import { findService } from "../connect";
 import { requireEngine } from "../engine";
 import { interrupted } from "../interrupted";
@@ -63,7 +63,7 @@ export function addBackupCommands(program: Command, stackOption: Option): void {
 
   backupCommand(
     "import",
-    "Make a backup of a file that pg_dump (SQL) or pg_basebackup (one tar) has written, with gzip or without; it is pinned. Tells what cannot be verified.",
+    `Make a backup of one file ${importable}, with gzip or without; it is pinned. Tells what cannot be verified.`,
   )
     .argument("<file>", "such as backup_20261127.sql or backup_20261127.tar.gz")
     .action(async (file: string, options: { stack: string }) => {

@@ -83,14 +83,17 @@ export async function importBackup(stack: Stack, file: string, signal: AbortSign
     })
     .finally(() => {
       clearInterval(removing);
+      if (signal.aborted) remove();
     });
 }
 
 /** As long as it may take to end by itself. */
 const removeMs = 5_000;
 
-const expected =
-  "expected one that pg_dump (SQL, or -Fc) or pg_basebackup (one tar) has written, such as backup_20261127.sql";
+/** What may be imported, behind "one". */
+export const importable = "that pg_dump (SQL, or -Fc) or pg_basebackup (one tar) has written";
+
+const expected = `expected one ${importable}, such as backup_20261127.sql`;
 
 function sizeOf(file: string): number {
   const found = statSync(file, { throwIfNoEntry: false });

@@ -274,7 +274,7 @@ describe("a list of pg_dump's own format", () => {
       whole: ["gt"],
       some: ["gt", "ag"],
       unverified: [
-        "owners and rights of roles that are not the stack's: somebody",
+        "owners that are not the stack's: somebody",
         "tables of no service, which no restore takes: public.left over",
       ],
     });
