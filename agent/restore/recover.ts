@@ -28,6 +28,7 @@ import {
   type Replay,
   type RestoredServer,
 } from "./restored-server";
+import { Unseen } from "./unseen";
 
 /** The last line the container prints, as JSON: it can be looked at, or has failed. */
 export type Told = Shown | { readonly failed: string };
@@ -186,30 +187,6 @@ async function replay(
     if (performance.now() - said < progressMs) continue;
     said = performance.now();
     options.say(found === undefined ? `recovering to the end of ${way.base}` : `recovering: ${describeReplay(found)}`);
-  }
-}
-
-/**
- * Where a server is that lets nobody in, when it gets no further. PostgreSQL lets nobody in while a transaction with more written
- * savepoints than it keeps in memory (64) is open since the base backup, whose parts it does not know; and nobody gets in where an
- * open transaction has what every login needs, as who asks for pg_authid in vain. Both are over when the recovery is ended.
- */
-class Unseen {
-  private looks = 0;
-  private was: "at the target" | "at the end" | undefined;
-
-  constructor(private readonly server: RestoredServer) {}
-
-  after(found: Replay | undefined): "at the target" | "at the end" | undefined {
-    // Only looks that began when it was there already.
-    this.looks = found === undefined && this.was !== undefined ? this.looks + 1 : 0;
-    this.was = this.place();
-    return this.looks >= 3 ? this.was : undefined;
-  }
-
-  private place(): "at the target" | "at the end" | undefined {
-    if (this.server.isPaused()) return "at the target";
-    return this.server.waited() >= 5 ? "at the end" : undefined;
   }
 }
 

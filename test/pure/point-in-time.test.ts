@@ -12,6 +12,7 @@ import {
   type RecoveryTarget,
   type Way,
 } from "../../agent/restore/point";
+import { Unseen } from "../../agent/restore/unseen";
 import { keptName } from "../../ops/restore/point/finish";
 import { endedBecause, VainRestore } from "../../ops/restore/point/look";
 import { run } from "../support/run";
@@ -187,4 +188,19 @@ it.each([
   const { status, output } = run(process.execPath, ["--import", "tsx", "ops/main.ts", "restore", ...args]);
   expect(output).toMatch(/^unknown stack "nowhere": /);
   expect(status).toBe(1);
+});
+
+describe("a restored server that lets nobody in", () => {
+  const answer = { recovering: true, pause: "paused", lsn: "0/3000028", committedAt: null, waits: false };
+  it.each<[string, boolean, number, string | undefined]>([
+    ["at the target", true, 0, "at the target"],
+    ["at the end of the WAL", false, 5, "at the end"],
+    ["on its way", false, 4, undefined],
+  ])("%s is known when it was asked there three times in vain", (_, isPaused, waited, where) => {
+    const unseen = new Unseen({ isPaused: () => isPaused, waited: () => waited });
+    const looks = [undefined, undefined, undefined].map((found) => unseen.after(found));
+    expect(looks).toEqual([undefined, undefined, undefined]);
+    expect(unseen.after(undefined)).toBe(where);
+    expect(unseen.after(answer)).toBeUndefined();
+  });
 });
