@@ -16,7 +16,8 @@ export function addImportCommands(program: Command, say: (line: string) => void)
     .command("load")
     .description("load standard input into a server of its own, and write to standard output what keep takes")
     .requiredOption("--scratch <folder>", "where the server is made")
-    .action(async ({ scratch }: { readonly scratch: string }) => {
+    .option("--trust-owners", "none of them pretends in SQL to be another")
+    .action(async ({ scratch, trustOwners }: { readonly scratch: string; readonly trustOwners?: true }) => {
       process.umask(0o077);
       const settings = JSON.parse(process.env[settingsVariable] ?? "") as AgentSettings;
       const stop = new AbortController();
@@ -24,7 +25,9 @@ export function addImportCommands(program: Command, say: (line: string) => void)
       const folder = await mkdtemp(join(scratch, "import-"));
       const tell = (line: string) => process.stderr.write(`${line}\n`);
       try {
-        const loaded = await loadFile(process.stdin, folder, settings, { places, signal: stop.signal, say: tell });
+        const trustsOwners = trustOwners === true;
+        const options = { places, signal: stop.signal, say: tell, trustsOwners };
+        const loaded = await loadFile(process.stdin, folder, settings, options);
         await writeLoaded(loaded, join(folder, "dump"), process.stdout);
       } catch (error) {
         throw new Error(`error: ${inALine(error)}`, { cause: error });

@@ -20,12 +20,9 @@ import { letDumpRoleIn, unpackTar } from "./base";
 import { piped, recognize } from "./format";
 import type { Loaded } from "./loaded";
 import { loadParts, runSql } from "./plain";
-import { splitPlain } from "./split";
+import { splitPlain, type Trust } from "./split";
 
 const noChecksums = "that its rows are those the database had: a dump has no checksums";
-/** PostgreSQL writes the field of EXTRACT into SQL as it is, and it may be any text. */
-const mayPretend =
-  "that every statement is of the service it is said to be of: in SQL an owner can pretend, in pg_dump's custom format (-Fc) none can";
 
 /** Recovering what a base backup has of WAL. */
 const startSeconds = 3600;
@@ -50,7 +47,7 @@ export async function loadFile(
   file: Readable,
   folder: string,
   settings: AgentSettings,
-  options: ToolOptions & { readonly say: (line: string) => void },
+  options: ToolOptions & Trust & { readonly say: (line: string) => void },
 ): Promise<Loaded> {
   const hash = createHash("sha256");
   let bytes = 0;
@@ -108,7 +105,7 @@ export async function loadFile(
     return dump(server, {
       services: settings.services.filter((code) => parts.has(code) && !isFailed(code)),
       leftOut: [...failed, ...incomplete.map((service) => ({ service, why: "only something of it is in the file" }))],
-      unverified: [noChecksums, ...(isArchive ? [] : [mayPretend]), ...unverified],
+      unverified: [noChecksums, ...unverified],
     });
   });
 }

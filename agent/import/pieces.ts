@@ -6,7 +6,7 @@ export type Piece =
   /** A line between two statements, without its end: a comment, or a command of psql's. */
   | { readonly kind: "comment" | "command"; readonly text: string }
   /** A statement with its semicolon; of a long one a part, until one `isEnd`. */
-  | { readonly kind: "statement"; readonly bytes: Buffer; readonly isEnd: boolean }
+  | { readonly kind: "statement"; readonly bytes: Buffer; readonly isEnd: boolean; readonly hasExtract: boolean }
   /** Of a COPY's rows, with the line that ends them. */
   | { readonly kind: "rows"; readonly bytes: Buffer };
 
@@ -90,7 +90,7 @@ export class Pieces {
     this.left = bytes.subarray(at);
     if (this.left.length > keptBytes) throw new BackupFailure("it has lines that no pg_dump writes");
     if (this.place !== "statement" || size(this.begun) <= keptBytes) return;
-    yield { kind: "statement", bytes: Buffer.concat(this.begun), isEnd: false };
+    yield { kind: "statement", bytes: Buffer.concat(this.begun), isEnd: false, hasExtract: this.end.hasExtract };
     this.isLong = true;
     this.begun = [];
   }
@@ -100,7 +100,7 @@ export class Pieces {
     this.begun = [];
     const isCopy = !this.isLong && bytes.length <= keptBytes && /^COPY .* FROM stdin;$/s.test(bytes.toString("latin1"));
     this.place = isCopy ? "copy" : "between";
-    return { kind: "statement", bytes, isEnd: true };
+    return { kind: "statement", bytes, isEnd: true, hasExtract: this.end.hasExtract };
   }
 
   /** Behind the line that is `\.` and nothing else, which no row can be. */

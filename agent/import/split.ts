@@ -5,6 +5,7 @@ import { addAbortSignal, type Readable } from "node:stream";
 import { escapeIdentifier } from "pg";
 import { extensionsSchema, platformSchema, superuserRole, type Plan } from "../../components/access/plan-items";
 import { tierRole } from "../../services/service";
+import { printable } from "../../services/printable";
 import { BackupFailure } from "../failure";
 import { shortened } from "../fault";
 import type { ToolOptions } from "../tool";
@@ -21,6 +22,11 @@ export interface Split {
   readonly unverified: readonly string[];
 }
 
+/** Whether the owners of the server a file is from are trusted: not to pretend in it to be each other. */
+export interface Trust {
+  readonly trustsOwners: boolean;
+}
+
 /** pg_dump's last words: a file without them was cut off. */
 const lastLine = "-- PostgreSQL database dump complete";
 
@@ -28,13 +34,14 @@ const lastLine = "-- PostgreSQL database dump complete";
  * Writes what a dump has of each service into a file of its own, as it comes in. Settings, owners and rights are the plan's, and left
  * out, as what belongs to no service is.
  * @param folder is made
- * @throws BackupFailure where it is cut off, or written in a way that what is in it cannot be told apart
+ * @throws BackupFailure where it is cut off, or written in a way that what is in it cannot be told apart; where an owner may have
+ * pretended to be another, and owners are not trusted
  */
 export async function splitPlain(
   contents: Readable,
   folder: string,
   plan: Plan,
-  { signal }: Pick<ToolOptions, "signal">,
+  { signal, trustsOwners }: Pick<ToolOptions, "signal"> & Trust,
 ): Promise<Split> {
   if (signal !== undefined) addAbortSignal(signal, contents);
   await mkdir(folder, { mode: 0o700 });
@@ -51,6 +58,7 @@ export async function splitPlain(
         its.push(piece.bytes, ...(piece.kind === "statement" && piece.isEnd ? [newline] : []));
         sorted.set(service, its);
       }
+      if (sorter.doubt !== undefined && !trustsOwners) throw new BackupFailure(`${sorter.doubt}; ${cure}`);
       for (const service of sorter.services) {
         if (parts.has(service)) continue;
         const name = join(folder, `${service}.sql`);
@@ -74,6 +82,9 @@ export async function splitPlain(
 
 const newline = Buffer.from("\n");
 
+const cure =
+  "so an owner could pretend to be another: take pg_dump's own format (-Fc), where none can, or --trust-owners where you trust all of that server";
+
 /** What each part begins with: psql carries no command of its own out behind the first line, and its key is nobody's. */
 const beginning = (service: string) =>
   [
@@ -94,6 +105,9 @@ const expected: readonly (readonly [RegExp, string])[] = [
   [/^SET standard_conforming_strings = off;$/, "it has texts of before standard_conforming_strings"],
 ];
 
+/** Versions of pg_dump behind those that do. */
+const withBrokenNames = "13.22, 14.19, 15.14, 16.10 and 17.6";
+
 /** More than a setting, a grant or a change of owner is: of a function with a hundred arguments. */
 const shortBytes = 65_536;
 
@@ -103,6 +117,8 @@ class Sorter {
   readonly services = new Set<string>();
   /** Their schema itself is. */
   readonly whole = new Set<string>();
+  /** The first reason for which nobody can tell whose what comes behind it is, in words. */
+  doubt: string | undefined;
   /** Its last words are said, and nothing is behind them. */
   isComplete = false;
   /** Undefined before the first; null where it cannot be told. */
@@ -141,6 +157,7 @@ class Sorter {
       case "rows":
         return this.current;
       case "statement":
+        if (piece.hasExtract) this.doubt ??= `it has EXTRACT${this.place()}, whose field PostgreSQL writes as it is`;
         if (!this.isContinued) this.current = this.ofStatement(piece.bytes);
         this.isContinued = !piece.isEnd;
         this.isComplete = false;
@@ -149,9 +166,10 @@ class Sorter {
   }
 
   unverified(): readonly string[] {
-    const old = "13.22, 14.19, 15.14, 16.10 and 17.6";
     return [
-      ...(this.isSafe ? [] : [`that no name in it is taken for SQL: its pg_dump may be of before ${old}`]),
+      ...(this.doubt === undefined
+        ? []
+        : [`that every statement is of the service it is said to be of: ${this.doubt}`]),
       ...this.roles.told("owners and rights of roles that are not the stack's"),
       ...this.extensions.told("extensions that are not the stack's"),
       ...this.tables.told("tables of no service, which no restore takes"),
@@ -164,8 +182,16 @@ class Sorter {
     return this.known.has(role) || role.startsWith("pg_");
   }
 
+  private place(): string {
+    if (this.entry === undefined || this.entry === null) return "";
+    const { type, schema, name } = this.entry;
+    return ` in ${type} ${brief(printable(`${schema}.${name}`))}`;
+  }
+
   private begin(entry: Entry | null, text: string): void {
     this.entry = entry;
+    if (!this.isSafe)
+      this.doubt ??= `its pg_dump may be of before ${withBrokenNames}, and writes line breaks of names as they are`;
     if (entry === null) {
       this.strays.add(brief(text));
       return;

@@ -17,6 +17,8 @@ const [minus, slash, star, backslash] = [0x2d, 0x2f, 0x2a, 0x5c];
  * a comment is one. That of a statement in a body of SQL's own, BEGIN ATOMIC, is: neither `COPY` nor `SET` can begin behind it.
  */
 export class StatementEnd {
+  /** It has EXTRACT, whose field PostgreSQL writes into SQL as it is, and an owner may have made any text of it. */
+  hasExtract = false;
   private quote: Quote | undefined;
 
   find(bytes: Buffer, from: number): Seen {
@@ -35,6 +37,8 @@ export class StatementEnd {
         if (end === bytes.length) return { at, found: false };
         const isPrefix = end === at + 1 && (byte === 0x45 || byte === 0x65) && bytes[end] === apostrophe;
         if (isPrefix) this.quote = escaped;
+        if (end === at + extract.length && bytes.toString("latin1", at, end).toUpperCase() === extract)
+          this.hasExtract = true;
         at = isPrefix ? end + 1 : end;
         continue;
       }
@@ -62,6 +66,8 @@ export class StatementEnd {
     return { at: bytes.length, found: false };
   }
 }
+
+const extract = "EXTRACT";
 
 const isDigit = (byte: number | undefined) => byte !== undefined && byte >= 0x30 && byte <= 0x39;
 

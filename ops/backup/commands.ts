@@ -66,8 +66,9 @@ export function addBackupCommands(program: Command, stackOption: Option): void {
     `Make a backup of one file ${importable}, with gzip or without; it is pinned. Tells what cannot be verified.`,
   )
     .argument("<file>", "such as backup_20261127.sql or backup_20261127.tar.gz")
-    .action(async (file: string, options: { stack: string }) => {
-      await importBackup(stackOf(options), file, interrupted());
+    .option("--trust-owners", "SQL in which an owner of a service could have pretended to be another, too")
+    .action(async (file: string, { trustOwners, ...options }: { stack: string; trustOwners?: true }) => {
+      await importBackup(stackOf(options), file, { trustsOwners: trustOwners === true, signal: interrupted() });
     });
 
   for (const [name, description] of [

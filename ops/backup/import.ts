@@ -23,9 +23,14 @@ const memory = "4g";
 /**
  * Makes a backup of a file of pg_dump's or pg_basebackup's, as the page's commands write them. What is in it runs in a container of its
  * own, which has no network and no volume with a password; of SQL, each service's as its owner.
+ * @param trustsOwners not to have pretended in SQL to be each other; without it a file in which one could have is refused
  * @throws OperatorError where it is no such file, or cannot be loaded
  */
-export async function importBackup(stack: Stack, file: string, signal: AbortSignal): Promise<void> {
+export async function importBackup(
+  stack: Stack,
+  file: string,
+  { trustsOwners, signal }: { readonly trustsOwners: boolean; readonly signal: AbortSignal },
+): Promise<void> {
   const size = sizeOf(file);
   const name = basename(file);
   if (!isPrintable(name) || name.length > 200)
@@ -64,6 +69,7 @@ export async function importBackup(stack: Stack, file: string, signal: AbortSign
     "import",
     "load",
     "--scratch=/drill",
+    ...(trustsOwners ? ["--trust-owners"] : []),
   ];
   const keep = ["exec", "--interactive", container, "node", agentFile, "import", "keep", `--name=${name}`];
   const remove = () => docker(["rm", "--force", "--volumes", loading], { host: stack.dockerHost });

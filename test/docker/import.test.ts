@@ -71,13 +71,15 @@ function write(name: string, ...command: string[]): string {
 const dumpCommand = ["pg_dump", "-U", "app", "-d", "appdb"];
 
 /** Imports a file, and says what was told of it. */
-async function imported(file: string): Promise<string> {
+async function imported(file: string, trustsOwners = false): Promise<string> {
   let said = "";
   const written = vi.spyOn(process.stdout, "write").mockImplementation((words) => {
     said += String(words);
     return true;
   });
-  await importBackup(platform.stack, file, new AbortController().signal).finally(() => written.mockRestore());
+  await importBackup(platform.stack, file, { trustsOwners, signal: new AbortController().signal }).finally(() =>
+    written.mockRestore(),
+  );
   return said;
 }
 
@@ -122,9 +124,6 @@ describe("a file of the page's commands", () => {
     expect(said).toMatch(/tables with 11\d\d rows, of gt, ag, sc; it is pinned/);
     expect(said.match(/cannot be verified: .*/g)).toEqual([
       "cannot be verified: that its rows are those the database had: a dump has no checksums",
-      expect.stringContaining(
-        "that every statement is of the service it is said to be of: in SQL an owner can pretend, ",
-      ),
     ]);
     const found = agent.list().backups.find(({ id }) => id === idIn(said));
     expect(found?.imported?.name).toBe("backup_20261127.sql");
@@ -306,7 +305,7 @@ CREATE TABLE gt.gt_wait AS SELECT 1 AS n FROM pg_sleep(15);
       file,
       `-- PostgreSQL database dump\n-- Name: gt; Type: SCHEMA; Schema: -; Owner: platform\n${sleep}-- PostgreSQL database dump complete\n`,
     );
-    const running = importBackup(platform.stack, file, stop.signal);
+    const running = importBackup(platform.stack, file, { trustsOwners: false, signal: stop.signal });
     const ended = expect(running).rejects.toThrow("stopped");
     await vi.waitFor(() => expect(inside("grep -l gtown_restor[e] /proc/[0-9]*/cmdline").stdout).not.toBe(""), 60_000);
     stop.abort(new Error("stopped"));
@@ -316,7 +315,7 @@ CREATE TABLE gt.gt_wait AS SELECT 1 AS n FROM pg_sleep(15);
     // And while its container is being made, when a signal may be lost.
     for (const after of [0, 150, 300, 450, 600]) {
       const early = new AbortController();
-      const importing = importBackup(platform.stack, file, early.signal);
+      const importing = importBackup(platform.stack, file, { trustsOwners: false, signal: early.signal });
       setTimeout(() => early.abort(new Error("stopped")), after);
       await expect(importing).rejects.toThrow("stopped");
       await vi.waitFor(() => expect(leftovers().split("\n").length).toBe(1), { timeout: 60_000, interval: 500 });
@@ -363,7 +362,7 @@ describe("a service's code", () => {
     expect(rowsOf(id, "sc_loot")).toEqual([]);
   });
 
-  it("that is written into pg_dump's text runs as another's owner (open: it is told), and in pg_dump's own format does not", async () => {
+  it("that is written into pg_dump's text is refused, would run as another's owner, and in pg_dump's own format does not", async () => {
     const forgedEntry = (name: string, type: string, of: string) =>
       `;\n\n--\n-- Name: ${name}; Type: ${type}; Schema: ${of}; Owner: ${of}own\n--\n\n`;
     const field = [
@@ -374,13 +373,16 @@ describe("a service's code", () => {
     // Past the guard, which refuses it.
     inDatabase(`SET session_replication_role = replica; SET ROLE gtown; CREATE TABLE gt.gt_text (id int);
       CREATE POLICY p ON gt.gt_text USING (extract('${field.replaceAll("'", "''")}' FROM now()) > 0)`);
-    const [sql, custom] = [
-      await imported(write("text.sql", ...dumpCommand)),
-      await imported(write("text.dump", ...dumpCommand, "-Fc")),
-    ];
+    const [file, archive] = [write("text.sql", ...dumpCommand), write("text.dump", ...dumpCommand, "-Fc")];
     inDatabase("SET session_replication_role = replica; DROP TABLE gt.gt_text");
-    expect(rowsOf(idIn(sql), "ag_results")).toEqual(["1\tchanged", "2\tchanged"]);
-    expect(sql).toContain("cannot be verified: that every statement is of the service it is said to be of");
+    const before = store();
+    await expect(imported(file)).rejects.toThrow(
+      /is not imported: it has EXTRACT in POLICY gt\.gt_text p, .*\(-Fc\), .* --trust-owners/,
+    );
+    expect(store()).toBe(before);
+    const [trusted, custom] = [await imported(file, true), await imported(archive)];
+    expect(rowsOf(idIn(trusted), "ag_results")).toEqual(["1\tchanged", "2\tchanged"]);
+    expect(trusted).toContain("cannot be verified: that every statement is of the service it is said to be of");
     expect(rowsOf(idIn(custom), "ag_results")).toEqual(["1\tof the aggregator", "2\tbalance 100"]);
     expect(custom).not.toContain("that every statement");
     expect(custom).toMatch(/it has no gt: .*permission denied for schema ag/);

@@ -46,9 +46,11 @@ function pieces(text: string, size: number): Readable {
 }
 
 /** What each service's owner runs, without what every part begins with. */
-async function split(text: string, size = 50) {
+async function split(text: string, size = 50, trustsOwners = false) {
   const to = mkdtempSync(join(folder, "one-"));
-  const { parts, incomplete, unverified } = await splitPlain(pieces(text, size), join(to, "parts"), plan, {});
+  const { parts, incomplete, unverified } = await splitPlain(pieces(text, size), join(to, "parts"), plan, {
+    trustsOwners,
+  });
   const written = [...parts].map(([code, file]) => [code, readFileSync(file, "utf8")] as const);
   const [gt = "", ag = ""] = ["gt", "ag"].map((code) => new Map(written).get(code)?.split("row_security = off;\n")[1]);
   return { gt, ag, all: written, incomplete, unverified };
@@ -143,17 +145,48 @@ describe("a dump is split", () => {
     expect(ag).toBe("");
   });
 
-  it("and what is behind a name with a line break, of an old pg_dump, is nobody's; such a file says so", async () => {
+  it("and refused where EXTRACT stands in it, whose field may be any text, unless its owners are trusted", async () => {
+    const view = entry("gt", "VIEW", "gt_v", `CREATE VIEW gt.gt_v AS\n SELECT EXTRACT(year FROM now()) AS y;`);
+    for (const size of [1, 7, 100_000]) {
+      await expect(split(whole(view), size)).rejects.toThrow(
+        /^it has EXTRACT in VIEW gt\.gt_v, whose field PostgreSQL writes as it is; so an owner could pretend to be another: take pg_dump's own format \(-Fc\)/,
+      );
+    }
+    const { gt, unverified } = await split(whole(view), 50, true);
+    expect(gt).toContain("SELECT EXTRACT(year FROM now()) AS y;");
+    expect(unverified).toEqual([
+      "that every statement is of the service it is said to be of: it has EXTRACT in VIEW gt.gt_v, whose field PostgreSQL writes as it is",
+    ]);
+  });
+
+  it("and refused where EXTRACT stands far behind in a statement", async () => {
+    const long = `CREATE VIEW gt.gt_v AS SELECT ${quoted("x".repeat(3_000_000))}, extract(year FROM now());`;
+    await expect(split(whole(entry("gt", "VIEW", "gt_v", long)), 65_536)).rejects.toThrow("it has EXTRACT in VIEW");
+  });
+
+  it.each([
+    "COMMENT ON TABLE gt.gt_a IS 'EXTRACT(year FROM now())';",
+    `CREATE TABLE gt."EXTRACT" (extracted integer, an_extract integer, extract$ integer);`,
+    "CREATE FUNCTION gt.f() RETURNS float LANGUAGE sql AS $$ SELECT EXTRACT(year FROM now()) $$;",
+    "COPY gt.gt_a (t) FROM stdin;\nEXTRACT(year FROM now())\n\\.\n",
+  ])("and not for the word in a text, a name, a body or a row: %s", async (statement) => {
+    const { gt, unverified } = await split(whole(entry("gt", "TABLE", "gt_a", statement)), 5);
+    expect(gt.trim()).toBe(statement.trim());
+    expect(unverified).toEqual([]);
+  });
+
+  it("and what is behind a name with a line break, of an old pg_dump, is nobody's, where such a file is not refused", async () => {
     const broken = entry("gt", "TABLE", "gt_x\nDROP TABLE ag.ag_a;\n--", "SELECT 1;");
     const text = whole(entry("ag", "TABLE", "ag_a", "CREATE TABLE ag.ag_a ();"), broken).replace(
       "\\restrict key\n",
       "",
     );
-    const { gt, ag, unverified } = await split(text);
+    await expect(split(text)).rejects.toThrow(/^its pg_dump may be of before 13\.22, .* --trust-owners where/);
+    const { gt, ag, unverified } = await split(text, 50, true);
     expect(gt).toBe("");
     expect(ag).toBe("CREATE TABLE ag.ag_a ();\n");
     expect(unverified).toEqual([
-      expect.stringMatching(/^that no name in it is taken for SQL: its pg_dump may be of before 13\.22, /),
+      expect.stringMatching(/^that every statement is of the service .*: its pg_dump may be of before 13\.22, /),
       expect.stringMatching(/^what is of no object, and was left out: -- Name: gt_x; DROP TABLE ag/),
     ]);
   });
@@ -165,8 +198,8 @@ describe("a dump is split", () => {
       "gt_a",
       "COPY gt.gt_a (t) FROM stdin;\n\\\\restrict key\n\\.\n\\restrict key\n",
     );
-    const { unverified } = await split(whole(rows).replace("\\restrict key\n", ""));
-    expect(unverified).toEqual([expect.stringContaining("that no name in it is taken for SQL")]);
+    const old = whole(rows).replace("\\restrict key\n", "");
+    await expect(split(old)).rejects.toThrow("its pg_dump may be of before 13.22");
   });
 
   it("however long a statement is", async () => {
@@ -226,7 +259,10 @@ describe("what a dump has besides", () => {
     const stop = new AbortController();
     const never = new Readable({ read: () => undefined });
     never.push(head);
-    const splitting = splitPlain(never, join(folder, "parts"), plan, { signal: stop.signal });
+    const splitting = splitPlain(never, join(folder, "parts"), plan, {
+      signal: stop.signal,
+      trustsOwners: false,
+    });
     stop.abort();
     await expect(splitting).rejects.toThrow("aborted");
   });
