@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { escapeLiteral } from "pg";
 import { describeDefaultPrivileges, describeGrant, describeRevoke, describeRoleSetting, identifier } from "./describe";
 import { carriedBy, frozenRoles, superuserRole, type Plan, type PlannedRole } from "./plan-items";
@@ -85,10 +86,21 @@ export function renderTiers(plan: Plan): string {
   ]);
 }
 
-/** Notes since when each role has its password, as a transaction for a superuser. */
-export function renderPasswordNotes(): string {
-  return sqlFile("note-passwords");
+/**
+ * Notes since when each role has its password, as a transaction for a superuser.
+ * @param verifiers what the stack has given them; of services' roles that are not in it the notes stay as they are
+ */
+export function renderPasswordNotes(verifiers: Verifiers): string {
+  const given = [...verifiers].map(([role, verifier]) => [role, fingerprint(verifier)]);
+  return [
+    "BEGIN",
+    "CREATE TEMP TABLE given_password (role name PRIMARY KEY, fingerprint text NOT NULL) ON COMMIT DROP",
+    insert("given_password", given),
+    `${sqlFile("note-passwords")}COMMIT;\n`,
+  ].join(";\n");
 }
+
+const fingerprint = (verifier: string) => createHash("sha256").update(verifier).digest("hex");
 
 /** What roles have as their settings, a row for each and each database: `FoundSettings` of components/lifecycle/own-settings.ts. */
 export function ownSettingsQuery(): string {

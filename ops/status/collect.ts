@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { dumpRole, superuserRole } from "../../components/access/plan-items";
 import { docker } from "../../components/cluster/docker-cli";
 import { dockerNames, nodeNames, type NodeName } from "../../components/naming";
 import { database } from "../../components/settings-rules";
@@ -28,7 +29,6 @@ export interface ServerStatus {
   /** Of the services; `objects`: rows of pg_class, indexes and TOAST tables too. */
   readonly schemas: readonly {
     readonly name: string;
-    readonly bytes: number;
     readonly objects: number;
     readonly materializedViews: number;
   }[];
@@ -66,6 +66,8 @@ export interface NodeStatus {
   readonly published: string;
   /** undefined where the server does not answer; then `error` says why. */
   readonly server?: ServerStatus;
+  /** Bytes on the primary's disk of each service's schema, by its name; undefined where that was not told in time. */
+  readonly sizes?: Readonly<Record<string, number>>;
   /** What its folder has, and with the last reload the server; undefined where there is none. */
   readonly certificates?: CertificateStatus;
   readonly error?: string;
@@ -74,7 +76,6 @@ export interface NodeStatus {
 /** Asks the engine, and through it both servers. Needs no credentials and no Pulumi. */
 export function collectStatus({ settings, dockerHost }: Stack): readonly NodeStatus[] {
   const names = dockerNames(settings.namePrefix);
-  const query = readFileSync(join(__dirname, "server.sql"), "utf8");
   return nodeNames.map((node) => {
     const { container } = names[node];
     const format = '{"state": {{json .State.Status}}, "restarts": {{.RestartCount}}}';
@@ -88,12 +89,21 @@ export function collectStatus({ settings, dockerHost }: Stack): readonly NodeSta
     const base = { node, container, state, restarts, published };
     // A paused container answers nobody, and docker would wait for it.
     if (state !== "running") return { ...base, error: refusal(container, dockerHost) ?? `the container is ${state}` };
-    const psql = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "app", "-d", database, "-f", "-"];
-    const asked = docker(["exec", "--interactive", container, ...psql], { input: query, host: dockerHost });
+    const ask = (role: string, file: string) => {
+      const psql = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", role, "-d", database, "-f", "-"];
+      const input = readFileSync(join(__dirname, file), "utf8");
+      return docker(["exec", "--interactive", container, ...psql], { input, host: dockerHost });
+    };
+    const asked = ask(dumpRole, "server.sql");
     if (asked.status !== 0) return { ...base, error: asked.stderr.trim().split("\n")[0] ?? "" };
     const certificates = certificatesOf(container, dockerHost);
     const server = JSON.parse(asked.stdout) as ServerStatus;
-    return { ...base, server, ...(certificates === undefined ? {} : { certificates }) };
+    const measured = server.role === "primary" ? ask(superuserRole, "sizes.sql") : undefined;
+    return {
+      ...{ ...base, server },
+      ...(measured?.status === 0 ? { sizes: JSON.parse(measured.stdout) as Readonly<Record<string, number>> } : {}),
+      ...(certificates === undefined ? {} : { certificates }),
+    };
   });
 }
 

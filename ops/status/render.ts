@@ -52,6 +52,7 @@ function serviceLines(
   more: StatusScreen["more"],
 ): string[] {
   const servers = nodes.flatMap(({ server }) => server ?? []);
+  const sizes = nodes.find(({ server }) => server?.role === "primary")?.sizes;
   const primary = servers.find(({ role }) => role === "primary");
   if (primary === undefined) return [];
   const used = (role: string) =>
@@ -61,12 +62,13 @@ function serviceLines(
       .reduce((sum, connection) => sum + connection.used, 0);
   const rows = withoutRetired(services).map((service) => {
     const { name, code, connectionLimits, lifecycle } = resolveService(service);
-    const size = primary.schemas.find((schema) => schema.name === code);
+    const isThere = primary.schemas.some((schema) => schema.name === code);
+    const size = sizes?.[code];
     return [
       lifecycle === "frozen" ? `${name} (frozen)` : name,
       code,
       ...tiers.map((tier) => `${used(tierRole(code, tier))} of ${connectionLimits[tier]}`),
-      size === undefined ? "no schema" : bytes(size.bytes),
+      !isThere ? "no schema" : size === undefined ? "?" : bytes(size),
       passwordAge(
         primary,
         tiers.map((tier) => tierRole(code, tier)),

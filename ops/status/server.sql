@@ -31,26 +31,23 @@ SELECT json_build_object(
       FROM pg_replication_slots),
   'databaseBytes', pg_database_size(current_database()),
   'walBytes', (SELECT sum(size) FROM pg_ls_waldir()),
-  -- As of the last VACUUM or ANALYZE: pg_total_relation_size waits for whoever has locked a table.
+  -- With TOAST tables. How large they are sizes.sql asks.
   'schemas', (
-    SELECT coalesce(json_agg(json_build_object('name', nspname, 'bytes', bytes, 'objects', objects,
-                                               'materializedViews', views) ORDER BY nspname), '[]')
-      FROM (SELECT n.nspname, coalesce(sum(c.pages), 0) * current_setting('block_size')::bigint AS bytes,
-                   count(c.pages) AS objects, count(*) FILTER (WHERE c.kind = 'm') AS views
+    SELECT coalesce(json_agg(json_build_object('name', nspname, 'objects', objects, 'materializedViews', views)
+                             ORDER BY nspname), '[]')
+      FROM (SELECT n.nspname, count(c.relkind) + count(*) FILTER (WHERE c.reltoastrelid <> 0) AS objects,
+                   count(*) FILTER (WHERE c.relkind = 'm') AS views
               FROM pg_namespace n
-              LEFT JOIN (SELECT relnamespace, relkind AS kind, relpages::bigint AS pages FROM pg_class
-                         UNION ALL
-                         SELECT r.relnamespace, t.relkind, t.relpages FROM pg_class r JOIN pg_class t ON t.oid = r.reltoastrelid) c
-                ON c.relnamespace = n.oid
+              LEFT JOIN pg_class c ON c.relnamespace = n.oid
              WHERE pg_get_userbyid(n.nspowner) = 'platform'
              GROUP BY n.nspname) AS per_schema),
-  -- Only what was noted when the stack set it; see note-passwords.sql.
+  -- Only what was noted when the stack set it; see note-passwords.sql. A verifier is 133 characters; a role may give itself one of
+  -- megabytes, or none, which let nobody in.
   'passwords', (
     SELECT coalesce(json_agg(json_build_object('role', rolname, 'since', since,
-                             'ours', octet_length(rolpassword) < 1000
+                             'ours', rolpassword IS NOT NULL AND octet_length(rolpassword) < 1000
                                      AND fingerprint = encode(sha256(convert_to(rolpassword, 'UTF8')), 'hex')) ORDER BY rolname), '[]')
-      FROM platform.password JOIN pg_authid ON rolname = role
-     WHERE rolpassword IS NOT NULL),
+      FROM platform.password JOIN pg_authid ON rolname = role),
   'oldestTransaction', (
     SELECT json_build_object('role', usename, 'seconds', extract(epoch FROM clock_timestamp() - xact_start))
       FROM pg_stat_activity

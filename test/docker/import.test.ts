@@ -115,8 +115,11 @@ const gtEntry = "--\n-- Name: gt_more; Type: TABLE; Schema: gt; Owner: gtown\n--
 
 const idIn = (said: string) => /\d{8}T\d{6}Z-imported/.exec(said)?.[0] ?? said;
 const store = () => agent.shell("ls /backups/backups");
-const leftovers = () => run("docker", ["ps", "--all", "--quiet", "--filter", "ancestor=" + image()]).stdout.trim();
-const image = () => run("docker", ["inspect", "--format", "{{.Image}}", cluster.names.backup.container]).stdout.trim();
+/** Names of the containers that load a file. */
+const loading = () => {
+  const ofImports = `name=^/?${cluster.names.backup.container}-import-`;
+  return run("docker", ["ps", "--all", "--format", "{{.Names}}", "--filter", ofImports]).stdout.trim();
+};
 
 describe("a file of the page's commands", () => {
   it("of pg_dump's becomes a backup that is restored like another, and says what nobody can know", async () => {
@@ -263,11 +266,7 @@ describe("another file is refused, and leaves nothing:", () => {
 });
 
 /** As `docker exec` has it of the container that loads a file. */
-const inside = (script: string) => {
-  const names = run("docker", ["ps", "--format", "{{.Names}}", "--filter", `ancestor=${image()}`]).stdout.split("\n");
-  const [loading = ""] = names.filter((name) => name !== cluster.names.backup.container);
-  return run("docker", ["exec", loading, "sh", "-c", script]);
-};
+const inside = (script: string) => run("docker", ["exec", loading(), "sh", "-c", script]);
 
 describe("what runs in it", () => {
   it("is no command of psql's, and reaches neither network, backups nor passwords", async () => {
@@ -303,14 +302,14 @@ CREATE TABLE gt.gt_wait AS SELECT 1 AS n FROM pg_sleep(15);
     const sleep = `CREATE SCHEMA gt;\n\n${gtEntry}SELECT pg_sleep(600);\n`;
     writeFileSync(
       file,
-      `-- PostgreSQL database dump\n-- Name: gt; Type: SCHEMA; Schema: -; Owner: platform\n${sleep}-- PostgreSQL database dump complete\n`,
+      `-- PostgreSQL database dump\n\\restrict key\n-- Name: gt; Type: SCHEMA; Schema: -; Owner: platform\n${sleep}-- PostgreSQL database dump complete\n`,
     );
     const running = importBackup(platform.stack, file, { trustsOwners: false, signal: stop.signal });
     const ended = expect(running).rejects.toThrow("stopped");
     await vi.waitFor(() => expect(inside("grep -l gtown_restor[e] /proc/[0-9]*/cmdline").stdout).not.toBe(""), 60_000);
     stop.abort(new Error("stopped"));
     await ended;
-    await vi.waitFor(() => expect(leftovers().split("\n").length).toBe(1), { timeout: 60_000, interval: 500 });
+    await vi.waitFor(() => expect(loading()).toBe(""), { timeout: 60_000, interval: 500 });
     expect(store()).toBe(before);
     // And while its container is being made, when a signal may be lost.
     for (const after of [0, 150, 300, 450, 600]) {
@@ -318,7 +317,7 @@ CREATE TABLE gt.gt_wait AS SELECT 1 AS n FROM pg_sleep(15);
       const importing = importBackup(platform.stack, file, { trustsOwners: false, signal: early.signal });
       setTimeout(() => early.abort(new Error("stopped")), after);
       await expect(importing).rejects.toThrow("stopped");
-      await vi.waitFor(() => expect(leftovers().split("\n").length).toBe(1), { timeout: 60_000, interval: 500 });
+      await vi.waitFor(() => expect(loading()).toBe(""), { timeout: 60_000, interval: 500 });
     }
     expect(store()).toBe(before);
   });

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { Client, DatabaseError } from "pg";
+import { scramVerifier } from "../scram";
+import { renderPasswordNotes } from "../sql";
 import { clientConfig, primaryOf, runOnServers } from "./servers";
 
 /** What must stand in no environment and no process list: every role that logs in, and its password. */
@@ -24,7 +25,8 @@ runOnServers("a login failed", async (servers) => {
       "up sets its settings back, another rotation in services/registry.ts gives its service new passwords";
     throw new Error([...failures, cure].join("\n"));
   }
-  await primary.client.query(readFileSync(join(__dirname, "..", "sql", "note-passwords.sql"), "utf8"));
+  const verifiers = logins.map(([role, password]) => [role, scramVerifier(role, password)] as const);
+  await primary.client.query(renderPasswordNotes(new Map(verifiers)));
 });
 
 /** Why it does not get in. That its connections are all taken is said only to who had the right password. */

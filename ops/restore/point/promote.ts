@@ -30,7 +30,7 @@ export function asThePlanSays(place: RestorePlace, platform: Platform): void {
   const verifiers = verifiersOf(place, platform);
   askLook(place, database, renderLogins(plan, verifiers));
   askLook(place, database, renderPlan(plan, verifiers));
-  askLook(place, database, renderPasswordNotes());
+  askLook(place, database, renderPasswordNotes(verifiers));
 }
 
 /** Of the services and the superuser the stack's outputs have the passwords, of the others the configuration's volume. */

@@ -1,4 +1,6 @@
-import type { Client } from "pg";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Client, QueryResult } from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { services } from "../../../services/registry";
 import { answer, takeOver, type Attackers } from "../../support/attackers";
@@ -109,5 +111,31 @@ describe("open: the disk", () => {
     const sizes = `SELECT pg_relation_size('gt.gt_flood') > 100000000 AND pg_current_wal_lsn() - '${written}'::pg_lsn > 70000000`;
     expect(await answer(server.superuser, sizes)).toBe("true");
     await server.as("gtown", "DROP TABLE gt_flood");
+  });
+
+  it("and is told by status for what it is, also of tables that are locked and kept from autovacuum", async () => {
+    const query = readFileSync(join(__dirname, "..", "..", "..", "ops", "status", "sizes.sql"), "utf8");
+    const sizes = async () => {
+      const results = (await server.superuser.query(query)) as unknown as QueryResult<
+        Record<string, Record<string, number>>
+      >[];
+      return Object.values(results.at(-1)?.rows[0] ?? {})[0] ?? {};
+    };
+    const before = await sizes();
+    await gatherer.owner.query(`CREATE TABLE gt_hidden (id int PRIMARY KEY, x text)
+      WITH (autovacuum_enabled = false, toast.autovacuum_enabled = false)`);
+    await gatherer.owner.query(
+      "INSERT INTO gt_hidden SELECT n, string_agg(md5(random()::text), '') FROM generate_series(1, 100) n, generate_series(1, 500) GROUP BY n",
+    );
+    const told =
+      "SELECT pg_total_relation_size('gt.gt_hidden')::int, relpages FROM pg_class WHERE relname = 'gt_hidden'";
+    const { rows } = await server.superuser.query<{ pg_total_relation_size: number; relpages: number }>(told);
+    const [{ pg_total_relation_size: bytes, relpages } = { pg_total_relation_size: 0, relpages: 1 }] = rows;
+    expect([bytes > 1_000_000, relpages]).toEqual([true, 0]);
+    await gatherer.owner.query("BEGIN; LOCK TABLE gt_hidden");
+    const after = await sizes();
+    await server.superuser.query("RESET ALL");
+    await gatherer.owner.query("COMMIT; DROP TABLE gt_hidden");
+    expect(after).toEqual({ ...before, gt: (before["gt"] ?? 0) + bytes });
   });
 });

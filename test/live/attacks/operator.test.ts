@@ -1,14 +1,17 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Client } from "pg";
+import { Client, type QueryResult } from "pg";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { endSessions } from "../../../components/access/end-sessions";
 import { frozenRoles } from "../../../components/access/plan-items";
+import { scramVerifier } from "../../../components/access/scram";
+import { renderPasswordNotes } from "../../../components/access/sql";
 import { describeViolation } from "../../../ops/effect-test/attempt";
 import { testEffect } from "../../../ops/effect-test/effect-test";
 import { runAttempts } from "../../../ops/effect-test/run";
+import type { ServerStatus } from "../../../ops/status/collect";
 import { services } from "../../../services/registry";
 import { tierRole, type Tier } from "../../../services/service";
 import { answer, answers, takeOver, type Attackers } from "../../support/attackers";
@@ -64,6 +67,15 @@ function loop(session: Client, sql: string): () => Promise<void> {
     await server.superuser.query(tiers); // an owner's loop is the server's
     await running;
   };
+}
+
+/** Roles whose password is not the stack's, as `status` asks. */
+async function notOurs(): Promise<readonly string[]> {
+  const query = readFileSync(join(__dirname, "..", "..", "..", "ops", "status", "server.sql"), "utf8");
+  const results = (await server.superuser.query(query)) as unknown as QueryResult<Record<string, ServerStatus>>[];
+  const { passwords = [] } = Object.values(results.at(-1)?.rows[0] ?? {})[0] ?? {};
+  expect(passwords.length).toBeGreaterThan(0);
+  return passwords.filter(({ ours }) => !ours).map(({ role }) => role);
 }
 
 const inServer = (statements: string) => `DO $$ BEGIN LOOP ${statements}; COMMIT; END LOOP; END $$`;
@@ -312,14 +324,26 @@ describe("the plan is applied", () => {
     expect(await apply(plan)).toBe("applied");
   });
 
-  it("a verifier of megabytes is not read by who notes the passwords", async () => {
-    const verifier = `SCRAM-SHA-256$4096:${"A".repeat(3_000_000)}$${"A".repeat(43)}=:${"A".repeat(43)}=`;
-    await gatherer.user.query(`ALTER ROLE gtuser PASSWORD '${verifier}'`);
-    const notes = join(__dirname, "..", "..", "..", "components", "access", "sql", "note-passwords.sql");
-    await server.superuser.query(readFileSync(notes, "utf8"));
-    const noted = "SELECT string_agg(role, ' ' ORDER BY role) FROM platform.password WHERE role ~ '^gt'";
-    expect(await answer(server.superuser, noted)).toBe("gtapp gtown");
-  });
+  it.each([
+    ["a password of its own", "'mine'"],
+    ["none", "NULL"],
+    [
+      "a verifier of megabytes, which nobody computes on",
+      `'SCRAM-SHA-256$4096:${"A".repeat(3_000_000)}$${"A".repeat(43)}=:${"A".repeat(43)}='`,
+    ],
+  ])(
+    "a role with %s is named by status, also where it came between a login and the notes of passwords",
+    async (_, is) => {
+      const verifiers = new Map([...server.passwords].map(([role, secret]) => [role, scramVerifier(role, secret)]));
+      const notes = renderPasswordNotes(verifiers);
+      await server.superuser.query(notes);
+      expect(await notOurs()).toEqual([]);
+      await gatherer.user.query(`ALTER ROLE gtuser PASSWORD ${is}`);
+      expect(await notOurs()).toEqual(["gtuser"]);
+      await server.superuser.query(notes);
+      expect(await notOurs()).toEqual(["gtuser"]);
+    },
+  );
 
   it("without a role's own settings, also where they let nobody log in as it", async () => {
     await gatherer.user.query("ALTER ROLE gtuser SET local_preload_libraries = 'nothing'");
