@@ -140,6 +140,26 @@ describe("half-open logins", () => {
   });
 });
 
+describe("a connection that says nothing", () => {
+  it("is ended by a freeze, which it would outlive: it is let in by the pg_hba.conf there was when it came", async () => {
+    const patient = { postgresqlSettings: { authentication_timeout: "10min" } };
+    expect(await cluster.up(patient)).toMatchObject({ status: 0 });
+    const socket = await silent(cluster.settings.primaryPort);
+    const closed = new Promise((resolve) => socket.once("close", () => resolve("closed")));
+    const established = await cluster.login("primary", "agapp");
+    const [first, ...rest] = services.slice(0, 2);
+    if (first === undefined) throw new Error("the registry is too short");
+    const { status, output } = await cluster.up({}, [{ ...first, lifecycle: "frozen" }, ...rest]);
+    expect(status, output).toBe(0);
+    expect(await Promise.race([closed, sleep(1_000)])).toBe("closed");
+    expect((await established.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+    await established.end();
+    expect(await logIn("gtapp")).toContain("pg_hba.conf rejects connection");
+    expect(await cluster.up({ postgresqlSettings: {} })).toMatchObject({ status: 0 });
+    expect(await logIn("gtapp")).toBe("let in");
+  });
+});
+
 describe("what all share", () => {
   it("open: the log has lines that whoever reaches the port makes up, and colours a terminal", async () => {
     const line = "LOG:  made up \u001b[31m";

@@ -25,8 +25,8 @@ export interface TestCluster {
   readonly names: Names;
   readonly settings: Settings;
   readonly plan: Plan;
-  /** Brings the cluster to these settings; the failed job's output where one fails. */
-  up(changes?: Partial<Settings>): Promise<Ran>;
+  /** Brings the cluster to these settings and this registry, by default the first; the failed job's output where one fails. */
+  up(changes?: Partial<Settings>, registry?: readonly Service[]): Promise<Ran>;
   /** What `pulumi refresh` does with what is gone: it is made anew by the next `up`. */
   forget(...resources: string[]): void;
   /** `docker exec` in a node's container. */
@@ -65,7 +65,8 @@ export async function prepareCluster(
     primaryPort: port,
     replicaPort: port + 1,
   };
-  const plan = planAccess(services, { database, extensions: settings.extensions });
+  const planOf = (registry: readonly Service[]) => planAccess(registry, { database, extensions: settings.extensions });
+  const plan = planOf(services);
   const done = new Map<string, string>();
   let program: Program | undefined;
 
@@ -122,10 +123,10 @@ export async function prepareCluster(
       authority: authority(),
     }),
     logs: (node) => run("docker", ["logs", names[node].container]).output,
-    up: async (changes = {}) => {
+    up: async (changes = {}, registry = services) => {
       settings = { ...settings, ...changes };
       const image = run("docker", ["image", "inspect", "-f", "{{.Id}}", settings.image]).stdout.trim();
-      program = await runProgram(settings, services, image);
+      program = await runProgram(settings, registry, image);
       const verifiers = new Map(
         program.resources.flatMap(({ type, inputs }): [string, string][] =>
           type === "postgresql:index/role:Role" ? [[String(inputs["name"]), String(plain(inputs["password"]))]] : [],
@@ -139,7 +140,7 @@ export async function prepareCluster(
         if (ran.status !== 0) return ran;
         if (resource.name === "foundation-apply") {
           const superuser = await login(settings.primaryNode, "postgres");
-          await superuser.query(renderPlan(plan, verifiers));
+          await superuser.query(renderPlan(planOf(registry), verifiers));
           await superuser.end();
         }
       }

@@ -93,10 +93,14 @@ function endSessions(nodes: readonly string[], roles: readonly string[]): void {
   if (roles.length === 0) return;
   const input = readFileSync(endSessionsScript, "utf8");
   for (const node of nodes) {
-    const { status, stdout, stderr } = docker(["exec", "--interactive", node, "bash", "-s", "--", ...roles], { input });
+    const script = ["exec", "--interactive", "--env", "UNNAMED=1", node, "bash", "-s", "--", ...roles];
+    const { status, stdout, stderr } = docker(script, { input });
     if (status === 0 && stdout.trim() === "0") continue;
     // One that does not run has none; one that does not end is told again, and waited for, when the roles are altered.
-    const said = status === 0 ? `ended ${stdout.trim()} sessions of frozen services` : stderr.trim();
+    const said =
+      status === 0
+        ? `ended ${stdout.trim()} sessions of frozen services, or of who has not said yet who it is`
+        : stderr.trim();
     process.stdout.write(`${node}: ${said}\n`);
   }
 }

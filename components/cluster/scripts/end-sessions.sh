@@ -1,14 +1,22 @@
 #!/usr/bin/env bash
 # Ends the sessions of the roles in the arguments, of the logins of a restore that become one of them, and logins under way, by the
-# titles of their processes, and prints how many there were. It needs no login: whoever fills the lock table keeps everybody out, the superuser too. What it sends is
-# what pg_terminate_backend sends. Environment: NODE (the server's cluster_name).
+# titles of their processes, and prints how many there were. It needs no login: whoever fills the lock table keeps everybody out, the
+# superuser too. What it sends is what pg_terminate_backend sends. Environment: NODE (the server's cluster_name); UNNAMED=1: connections
+# too that have not said yet as whom they come. They would be let in by the pg_hba.conf there was when they came.
 set -euo pipefail
+
+# Of the server itself, which a process of its own bears until it knows whose it is.
+server=$(tr '\0' ' ' < /proc/1/cmdline)
 
 # Process ids, one per line.
 sessions() {
-  local process title role
+  local process title role parent
   for process in /proc/[0-9]*; do
     title=$(tr '\0' ' ' 2> /dev/null < "$process/cmdline") || continue # it has ended
+    if [ "${UNNAMED:-}" = 1 ] && [ "$title" = "$server" ]; then
+      read -r _ _ _ parent _ 2> /dev/null < "$process/stat" || continue
+      [ "$parent" != 1 ] || echo "${process#/proc/}"
+    fi
     for role in "$@"; do
       # postgres: pg16-primary: gtapp appdb 172.18.0.1(51234) idle in transaction
       case $title in
