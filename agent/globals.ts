@@ -59,8 +59,12 @@ export async function requireShortOwnSettings(client: Client): Promise<void> {
 
 async function requireShortSettings(client: Client, where: string): Promise<void> {
   const { rows } = await client.query<{ role: string; bytes: number }>(
-    `SELECT setrole::regrole AS role, pg_column_size(setconfig) AS bytes FROM pg_db_role_setting
-      WHERE ${where} AND pg_column_size(setconfig) > $1 ORDER BY 2 DESC LIMIT 1`,
+    // Much of one kind is stored in little.
+    `SELECT role::regrole AS role, bytes
+       FROM (SELECT setrole, CASE WHEN pg_column_size(setconfig) > $1 THEN pg_column_size(setconfig)
+                                  ELSE octet_length(setconfig::text) END
+               FROM pg_db_role_setting WHERE ${where}) AS s(role, bytes)
+      WHERE bytes > $1 ORDER BY bytes DESC LIMIT 1`,
     [maxSettingBytes],
   );
   const [large] = rows;

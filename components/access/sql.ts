@@ -53,11 +53,21 @@ export function renderLogins(plan: Plan, verifiers: Verifiers): string {
     ...mine.roles.flatMap((role) => roleStatements(role, verifiers.get(role.name))),
     ...shutOut(plan),
     ...(verifier === undefined ? [] : [`ALTER ROLE ${superuserRole} PASSWORD ${escapeLiteral(verifier)}`]),
-    // The provider locks the number of a role before it changes it, and would wait for ever for an owner that has it.
-    `ALTER ROLE ${superuserRole} IN DATABASE ${identifier(plan.database)} SET lock_timeout = '60s'`,
+    ...superuserSettings.map(
+      (setting) => `ALTER ROLE ${superuserRole} IN DATABASE ${identifier(plan.database)} SET ${setting}`,
+    ),
   ]);
   return [logins, ...endFrozenSessions(plan).map((statement) => `${statement};\n`)].join("");
 }
+
+/** For whatever the platform does as the superuser, the provider too. */
+const superuserSettings = [
+  // The provider locks the number of a role before it changes it, and would wait for ever for an owner that has it.
+  "lock_timeout = '60s'",
+  // Its statements have verifiers, and a role can make them wait, or fail.
+  "log_min_duration_statement = -1",
+  "log_min_error_statement = 'panic'",
+];
 
 /** The part of the plan every service stands on, guard included, as one idempotent transaction for a superuser. */
 export function renderFoundation(plan: Plan): string {

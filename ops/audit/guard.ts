@@ -73,16 +73,19 @@ async function auditRefusedObjects({ services }: Plan, superuser: ClientBase): P
       ORDER BY 2, 3, 4`,
     [services.map(({ code }) => code)],
   );
-  return rows.map(({ schema, kind, name, uses, cure }) => ({
-    kind: "refused object",
-    role: "",
-    schema,
-    what: `${kind} ${name}`,
-    expected: "none: the guard refuses it",
-    found: `uses ${uses}`,
-    fix: dropping[kind]?.(name, uses) ?? [],
-    ...(dropping[kind] === undefined ? { byHand: cure } : {}),
-  }));
+  return rows.map(({ schema, kind, name, uses, cure }) => {
+    const fix = dropping[kind]?.(name, uses) ?? [];
+    return {
+      kind: "refused object",
+      role: "",
+      schema,
+      what: `${kind} ${name}`,
+      expected: "none: the guard refuses it",
+      found: `uses ${uses}`,
+      fix,
+      ...(fix.length === 0 ? { byHand: cure } : {}),
+    };
+  });
 }
 
 /** What can go without a row being lost. */
@@ -91,5 +94,7 @@ const dropping: Readonly<Record<string, (name: string, uses: string) => readonly
   statistics: (name) => [`DROP STATISTICS ${name}`],
   cast: (name) => [`DROP CAST (${name})`],
   operator: (name) => [`ALTER OPERATOR ${name.replace("(", " (")} SET (RESTRICT = NONE, JOIN = NONE)`],
-  table: (name, uses) => [`ALTER TABLE ${name} RESET (${uses.slice(0, uses.indexOf("="))})`],
+  // SET LOGGED writes the table anew, with nobody in it meanwhile: when, its owner says.
+  table: (name, uses) =>
+    uses === "UNLOGGED" ? [] : [`ALTER TABLE ${name} RESET (${uses.slice(0, uses.indexOf("="))})`],
 };

@@ -50,6 +50,14 @@ export interface ServerStatus {
   readonly alteredBySystem: readonly string[];
 }
 
+/** What is on a server's disk; see files.sql. */
+export interface FilesOnDisk {
+  /** Bytes of each service's schema, by its name. */
+  readonly schemas: Readonly<Record<string, number>>;
+  /** Of no table: left by a crash. `largest`: the first few, beneath the data directory. */
+  readonly orphans: { readonly bytes: number; readonly files: number; readonly largest: readonly string[] };
+}
+
 /** When certificates end, in ISO 8601. */
 export interface CertificateStatus {
   readonly server: string;
@@ -66,8 +74,8 @@ export interface NodeStatus {
   readonly published: string;
   /** undefined where the server does not answer; then `error` says why. */
   readonly server?: ServerStatus;
-  /** Bytes on the primary's disk of each service's schema, by its name; undefined where that was not told in time. */
-  readonly sizes?: Readonly<Record<string, number>>;
+  /** Of the primary; undefined where that was not told in time. */
+  readonly files?: FilesOnDisk;
   /** What its folder has, and with the last reload the server; undefined where there is none. */
   readonly certificates?: CertificateStatus;
   readonly error?: string;
@@ -98,10 +106,10 @@ export function collectStatus({ settings, dockerHost }: Stack): readonly NodeSta
     if (asked.status !== 0) return { ...base, error: asked.stderr.trim().split("\n")[0] ?? "" };
     const certificates = certificatesOf(container, dockerHost);
     const server = JSON.parse(asked.stdout) as ServerStatus;
-    const measured = server.role === "primary" ? ask(superuserRole, "sizes.sql") : undefined;
+    const measured = server.role === "primary" ? ask(superuserRole, "files.sql") : undefined;
     return {
       ...{ ...base, server },
-      ...(measured?.status === 0 ? { sizes: JSON.parse(measured.stdout) as Readonly<Record<string, number>> } : {}),
+      ...(measured?.status === 0 ? { files: JSON.parse(measured.stdout) as FilesOnDisk } : {}),
       ...(certificates === undefined ? {} : { certificates }),
     };
   });

@@ -2,8 +2,8 @@ import { noData, primaryContradiction, type NodeData } from "../../components/cl
 import { dockerNames, type NodeName } from "../../components/naming";
 import { isStopped } from "../lifecycle/nodes";
 import type { Stack } from "../stack-file";
-import type { CertificateStatus, NodeStatus, ServerStatus } from "./collect";
-import { daysUntil, duration } from "./format";
+import type { CertificateStatus, FilesOnDisk, NodeStatus, ServerStatus } from "./collect";
+import { bytes, daysUntil, duration } from "./format";
 
 /** What is not as it should be, a sentence each, with what to do; empty when all is well. */
 export function problemsOf(nodes: readonly NodeStatus[], stack: Stack): readonly string[] {
@@ -35,7 +35,7 @@ export function problemsOf(nodes: readonly NodeStatus[], stack: Stack): readonly
         ]
       : []),
     ...nodes.flatMap(({ container, certificates }) => certificateProblems(container, certificates, stack)),
-    ...nodes.flatMap(({ container, server }) => {
+    ...nodes.flatMap(({ container, server, files }) => {
       if (server === undefined) return [];
       // The backup's own agent begins anew where its slot is lost.
       const { slot: backupSlot } = dockerNames(stack.settings.namePrefix).backup;
@@ -51,6 +51,7 @@ export function problemsOf(nodes: readonly NodeStatus[], stack: Stack): readonly
             ]
           : []),
         ...(server.role === "primary" ? abuses(server, stack) : []),
+        ...orphanProblems(container, files),
         ...lost.map(
           ({ name }) => `slot ${name} on ${container} has lost WAL its standby needs: the standby must be copied anew`,
         ),
@@ -82,6 +83,17 @@ function certificateProblems(container: string, certificates: CertificateStatus 
   ];
 }
 
+function orphanProblems(container: string, files: FilesOnDisk | undefined): string[] {
+  const { bytes: orphaned = 0, files: number = 0, largest = [] } = files?.orphans ?? {};
+  if (orphaned < manyOrphanBytes) return [];
+  return [
+    `${container} has ${bytes(orphaned)} in ${number} files of no table, which a crash has left: ${largest.join(", ")}` +
+      `${number > largest.length ? ", …" : ""}; see README, What can go wrong`,
+  ];
+}
+
+/** Less is not worth a hand in the data directory. */
+const manyOrphanBytes = 100 * 1024 ** 2;
 /** A reader has 30 seconds before it is cancelled. */
 const waitSeconds = 120;
 /** `up` renews 90 days before: below this nobody has run it for long. */

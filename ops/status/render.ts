@@ -52,7 +52,7 @@ function serviceLines(
   more: StatusScreen["more"],
 ): string[] {
   const servers = nodes.flatMap(({ server }) => server ?? []);
-  const sizes = nodes.find(({ server }) => server?.role === "primary")?.sizes;
+  const sizes = nodes.find(({ server }) => server?.role === "primary")?.files?.schemas;
   const primary = servers.find(({ role }) => role === "primary");
   if (primary === undefined) return [];
   const used = (role: string) =>

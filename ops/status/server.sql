@@ -31,7 +31,7 @@ SELECT json_build_object(
       FROM pg_replication_slots),
   'databaseBytes', pg_database_size(current_database()),
   'walBytes', (SELECT sum(size) FROM pg_ls_waldir()),
-  -- With TOAST tables. How large they are sizes.sql asks.
+  -- With TOAST tables. How large they are files.sql asks.
   'schemas', (
     SELECT coalesce(json_agg(json_build_object('name', nspname, 'objects', objects, 'materializedViews', views)
                              ORDER BY nspname), '[]')

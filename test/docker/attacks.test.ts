@@ -160,6 +160,25 @@ describe("a connection that says nothing", () => {
   });
 });
 
+describe("the server's log", () => {
+  it("has no verifier, also where a role makes the statement that sets it wait, or fail", async () => {
+    const superuser = await cluster.login("primary", "postgres");
+    const verifier = "SCRAM-SHA-256$4096:not$in:the-log";
+    const set = `ALTER ROLE gtuser CONNECTION LIMIT 2 PASSWORD '${verifier}'`;
+    const user = await cluster.login("primary", "gtuser");
+    await user.query("BEGIN READ WRITE; ALTER ROLE gtuser PASSWORD 'its own'");
+    const waiting = superuser.query(`BEGIN; SET LOCAL lock_timeout = '20s'; ${set}; ROLLBACK`);
+    await sleep(3_000); // deadlock_timeout, at which a wait is logged, and 500 ms, at which what is slow is
+    await user.query("ROLLBACK");
+    await waiting;
+    await expect(superuser.query(set.replace("LIMIT 2", "LIMIT -7"))).rejects.toThrow("invalid connection limit");
+    await Promise.all([superuser.end(), user.end()]);
+    await waitFor(() => cluster.logs("primary").includes("invalid connection limit: -7"));
+    expect(cluster.logs("primary")).toContain("still waiting for ShareLock");
+    expect(cluster.logs("primary")).not.toContain("SCRAM-SHA-256$");
+  });
+});
+
 describe("what all share", () => {
   it("open: the log has lines that whoever reaches the port makes up, and colours a terminal", async () => {
     const line = "LOG:  made up \u001b[31m";

@@ -483,6 +483,53 @@ describe("materialized views", () => {
   });
 });
 
+describe("what is UNLOGGED", () => {
+  const why =
+    "uses UNLOGGED, which whoever makes the server crash empties, and no base backup and no replica has / " +
+    "Leave UNLOGGED out; ALTER … SET LOGGED for one that is there.";
+
+  it.each([
+    ["table", "CREATE UNLOGGED TABLE gt_u (id int)"],
+    ["table", "CREATE UNLOGGED TABLE gt_u AS SELECT 1 AS id"],
+    ["table", "SELECT 1 AS id INTO UNLOGGED gt_u"],
+    ["table", "CREATE UNLOGGED TABLE gt_u (id int) PARTITION BY LIST (id)"],
+    ["table", "CREATE TABLE gt_u (id int); ALTER TABLE gt_u SET UNLOGGED"],
+    ["sequence", "CREATE UNLOGGED SEQUENCE gt_u"],
+    ["sequence", "CREATE SEQUENCE gt_u; ALTER SEQUENCE gt_u SET UNLOGGED"],
+  ])("is refused, a %s, by %s", async (kind, sql) => {
+    expect(await refusal("gtown", sql)).toBe(`${kind} gt.gt_u ${why}`);
+  });
+
+  it("from before, or by EXPLAIN ANALYZE, is named by the audit, keeps nothing else from being altered, and can be made logged", async () => {
+    await pastTheGuard(server, "gtown", "CREATE UNLOGGED TABLE gt.gt_u (id serial)");
+    await server.as("gtown", "EXPLAIN ANALYZE CREATE UNLOGGED TABLE gt_v AS SELECT 1 AS id");
+    const named = async () =>
+      (await auditViolations(plan, server.superuser))
+        .map(describeViolation)
+        .filter((line) => line.includes("UNLOGGED"));
+    expect(await named()).toEqual(
+      ["sequence gt.gt_u_id_seq", "table gt.gt_u", "table gt.gt_v"].map((what): unknown =>
+        expect.stringContaining(what),
+      ),
+    );
+    await server.as("gtown", "CREATE TABLE gt_a (id int); ALTER TABLE gt_a ADD COLUMN more int");
+    await server.as("gtown", "ALTER TABLE gt_u SET LOGGED");
+    await server.as("gtown", "ALTER TABLE gt_v SET LOGGED");
+    expect(await named()).toEqual([]);
+  });
+
+  it("comes back where a dump has it", async () => {
+    const login = "gtown_restore_0123abcd";
+    await server.superuser.query(`CREATE ROLE ${login} SUPERUSER LOGIN`);
+    await server.superuser.query(
+      `SET SESSION AUTHORIZATION ${login}; SET ROLE gtown; CREATE UNLOGGED TABLE gt.gt_u (id int); RESET SESSION AUTHORIZATION`,
+    );
+    await server.superuser.query(`DROP ROLE ${login}`);
+    const { rows } = await server.superuser.query("SELECT relpersistence AS is FROM pg_class WHERE relname = 'gt_u'");
+    expect(rows).toEqual([{ is: "u" }]);
+  });
+});
+
 describe("a function", () => {
   it("with settings of more than a kilobyte is refused: no dump would end", async () => {
     const letters = Array.from({ length: 3000 }, (_, n) => String.fromCharCode(97 + ((n * n * 31 + n) % 26))).join("");

@@ -39,6 +39,7 @@ const server: ServerStatus = {
   alteredBySystem: [],
 };
 const certificates = { server: daysFromNow(300), authority: daysFromNow(3000) };
+const files = { schemas: { gt: 5 * 1024 ** 3 }, orphans: { bytes: 8192, files: 1, largest: ["base/5/16384"] } };
 const node = (changes: Partial<NodeStatus>): NodeStatus => ({
   node: "primary",
   container: "pg16-primary",
@@ -56,7 +57,7 @@ const standby: ServerStatus = {
   slots: [],
 };
 const replica = node({ node: "replica", container: "pg16-replica", published: "127.0.0.1:5433", server: standby });
-const well = [node({ server, sizes: { gt: 5 * 1024 ** 3 } }), replica];
+const well = [node({ server, files }), replica];
 
 describe("status", () => {
   it("is one screen: nodes, lag, connections and sizes", () => {
@@ -183,6 +184,23 @@ describe("status", () => {
         "an autovacuum worker is busy for 7 h 0 min: pg_stat_activity says with which table",
         "the queue of NOTIFY is 80 % full: a listener is in a long transaction",
         "the table of predicate locks is 90 % full, which SERIALIZABLE transactions of all share: pg_locks says whose they are, npm run ops -- end-sessions --stack prod ends them",
+      ],
+    ],
+    [
+      "what a crash has left on the disk",
+      [
+        node({
+          server,
+          files: {
+            ...files,
+            orphans: { bytes: 307_232_768, files: 7, largest: ["base/16384/16915", "base/16384/16915_fsm"] },
+          },
+        }),
+        replica,
+      ],
+      [
+        "pg16-primary has 293 MB in 7 files of no table, which a crash has left: base/16384/16915, base/16384/16915_fsm, …; " +
+          "see README, What can go wrong",
       ],
     ],
     [

@@ -163,6 +163,13 @@ SELECT 'table', t.oid::regclass::text, CASE c.oid WHEN t.oid THEN '' ELSE 'toast
  CROSS JOIN unnest(c.reloptions) AS o(option)
  WHERE t.oid = ANY (objects) AND t.relkind <> 't' AND starts_with(o.option, 'autovacuum_vacuum_cost_')
 UNION ALL
+-- What ends the server is any service's doing, and then it is empty.
+SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.oid::regclass::text, 'UNLOGGED',
+       'which whoever makes the server crash empties, and no base backup and no replica has',
+       'Leave UNLOGGED out; ALTER … SET LOGGED for one that is there.'
+  FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner AND NOT r.rolsuper
+ WHERE c.oid = ANY (objects) AND c.relpersistence = 'u' AND c.relkind IN ('r', 'p', 'S')
+UNION ALL
 -- A row of pg_class is in one page, its acl too: where a partition's bound fills it, nobody can be granted anything on it.
 SELECT 'catalog row', c.oid::regclass::text, pg_column_size(c.*) || ' bytes of a page of pg_class',
        'and leaves no room for grants, at which the plan fails for all', 'Fewer or shorter values in a partition''s bound.'

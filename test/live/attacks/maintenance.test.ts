@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Client, QueryResult } from "pg";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Client, type QueryResult } from "pg";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import type { FilesOnDisk } from "../../../ops/status/collect";
 import { services } from "../../../services/registry";
 import { answer, takeOver, type Attackers } from "../../support/attackers";
 import { startTestServer, testPlan, type TestServer } from "../../support/server";
@@ -25,8 +27,8 @@ beforeEach(async () => {
   ledger = await server.session("lgown");
 });
 afterEach(async () => {
-  await gatherer.end();
-  await ledger.end();
+  // The last test ends them.
+  await Promise.allSettled([gatherer.end(), ledger.end()]);
 });
 
 /** What VACUUM says of the ledger's rows. */
@@ -114,28 +116,65 @@ describe("open: the disk", () => {
   });
 
   it("and is told by status for what it is, also of tables that are locked and kept from autovacuum", async () => {
-    const query = readFileSync(join(__dirname, "..", "..", "..", "ops", "status", "sizes.sql"), "utf8");
-    const sizes = async () => {
-      const results = (await server.superuser.query(query)) as unknown as QueryResult<
-        Record<string, Record<string, number>>
-      >[];
-      return Object.values(results.at(-1)?.rows[0] ?? {})[0] ?? {};
-    };
-    const before = await sizes();
+    const { schemas: before } = await files(server);
     await gatherer.owner.query(`CREATE TABLE gt_hidden (id int PRIMARY KEY, x text)
       WITH (autovacuum_enabled = false, toast.autovacuum_enabled = false)`);
     await gatherer.owner.query(
       "INSERT INTO gt_hidden SELECT n, string_agg(md5(random()::text), '') FROM generate_series(1, 100) n, generate_series(1, 500) GROUP BY n",
     );
     const told =
-      "SELECT pg_total_relation_size('gt.gt_hidden')::int, relpages FROM pg_class WHERE relname = 'gt_hidden'";
-    const { rows } = await server.superuser.query<{ pg_total_relation_size: number; relpages: number }>(told);
-    const [{ pg_total_relation_size: bytes, relpages } = { pg_total_relation_size: 0, relpages: 1 }] = rows;
+      "SELECT pg_total_relation_size('gt.gt_hidden')::int AS bytes, relpages FROM pg_class WHERE relname = 'gt_hidden'";
+    const { rows } = await server.superuser.query<{ bytes: number; relpages: number }>(told);
+    const [{ bytes, relpages } = { bytes: 0, relpages: 1 }] = rows;
     expect([bytes > 1_000_000, relpages]).toEqual([true, 0]);
     await gatherer.owner.query("BEGIN; LOCK TABLE gt_hidden");
-    const after = await sizes();
-    await server.superuser.query("RESET ALL");
+    const { schemas: after } = await files(server);
     await gatherer.owner.query("COMMIT; DROP TABLE gt_hidden");
     expect(after).toEqual({ ...before, gt: (before["gt"] ?? 0) + bytes });
   });
 });
+
+// The last of this file: the server restarts.
+describe("open: a crash", () => {
+  it("leaves the file of a table that was not committed, which status tells, and not while it is being written", async () => {
+    await server.superuser.query("CREATE ROLE looker SUPERUSER LOGIN PASSWORD 'looker'");
+    await server.as("lgown", "TRUNCATE lg_balances; INSERT INTO lg_balances VALUES (1)");
+    await gatherer.owner.query("BEGIN; CREATE TABLE gt_never AS SELECT generate_series(1, 100000) AS n");
+    const { rows } = await gatherer.owner.query<{ path: string; bytes: string }>(
+      "SELECT pg_relation_filepath('gt_never') AS path, pg_relation_size('gt_never') AS bytes",
+    );
+    await sleep(2_500);
+    expect((await files(server)).orphans).toEqual({ bytes: 0, files: 0, largest: [] });
+    const pid = Number(await answer(gatherer.owner, "SELECT pg_backend_pid()"));
+    process.kill(pid, "SIGKILL");
+    // The server's sessions have ended, the superuser's too.
+    const found = await vi.waitFor(
+      async () => {
+        const superuser = new Client({ ...server, user: "looker", password: "looker" });
+        await superuser.connect();
+        const now = await files({ superuser }).finally(() => superuser.end());
+        expect(now.orphans.files).toBeGreaterThan(0);
+        return now;
+      },
+      { timeout: 30_000, interval: 200 },
+    );
+    const [never] = rows;
+    expect(found.orphans).toEqual({
+      bytes: expect.any(Number) as number,
+      files: expect.any(Number) as number,
+      largest: expect.arrayContaining([never?.path]) as string[],
+    });
+    expect(found.orphans.bytes).toBeGreaterThanOrEqual(Number(never?.bytes));
+    expect(await server.as("lgown", "SELECT count(*)::int AS rows FROM lg_balances")).toEqual([{ rows: 1 }]);
+  });
+});
+
+/** As status asks. */
+async function files({ superuser }: { readonly superuser: Client }): Promise<FilesOnDisk> {
+  const query = readFileSync(join(__dirname, "..", "..", "..", "ops", "status", "files.sql"), "utf8");
+  const results = (await superuser.query(query)) as unknown as QueryResult<Record<string, FilesOnDisk>>[];
+  await superuser.query("RESET ALL");
+  const [found] = Object.values(results.at(-1)?.rows[0] ?? {});
+  if (found === undefined) throw new Error("it says nothing");
+  return found;
+}
