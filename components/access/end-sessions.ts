@@ -34,8 +34,11 @@ async function endAll(superuser: ClientBase, roles: readonly string[]): Promise<
   return rows[0]?.ended ?? 0;
 }
 
-/** Whoever was let in before the roles were shut out and is no session yet: becomes one now, or is ended. Anybody's. */
-async function endLogins(superuser: ClientBase): Promise<void> {
+/**
+ * Whoever was let in before roles were shut out and is no session yet: becomes one now, or is ended. Anybody's, as nobody knows whose.
+ * @throws Error where one goes on
+ */
+export async function endLogins(superuser: ClientBase): Promise<void> {
   const ask = async () => (await superuser.query<{ login: string; pid: number }>(sql("logins-under-way"))).rows;
   const before = (await ask()).map(({ login }) => login);
   const since = Date.now();

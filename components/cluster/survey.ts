@@ -4,7 +4,7 @@ import { database, type Settings } from "../settings-rules";
 import { platformRole } from "../access/plan-items";
 import { begunDropsQuery } from "../access/retired-sql";
 import { ownSettingsQuery } from "../access/sql";
-import type { FoundSettings } from "../lifecycle/own-settings";
+import type { FoundSettings, LongPassword } from "../lifecycle/own-settings";
 import { answerTimeoutMs, docker } from "./docker-cli";
 import { stackLabel } from "./labels";
 import { nodeScript } from "./node-script";
@@ -42,7 +42,7 @@ export interface Survey {
   /** Code and backup of services of which `up` has dropped a part, a line each; empty where none answers. */
   readonly begunDrops: readonly string[];
   /** Of all roles on the running primary; empty where none answers. */
-  readonly ownSettings: readonly FoundSettings[];
+  readonly ownSettings: readonly (FoundSettings | LongPassword)[];
 }
 
 /** Asks the engine; undefined where none answers. Needs no login; what does not run is not asked. */
@@ -72,7 +72,7 @@ export function surveyEngine(settings: Settings, dockerHost: string | undefined)
     volumes,
     schemas: ask(`SELECT nspname FROM pg_namespace WHERE pg_get_userbyid(nspowner) = '${platformRole}'`),
     begunDrops: ask(begunDropsQuery()) ?? [],
-    ownSettings: (ask(ownSettingsQuery()) ?? []).map((line) => JSON.parse(line) as FoundSettings),
+    ownSettings: (ask(ownSettingsQuery()) ?? []).map((line) => JSON.parse(line) as FoundSettings | LongPassword),
   };
 }
 

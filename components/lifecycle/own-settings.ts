@@ -11,6 +11,12 @@ export interface FoundSettings {
   readonly settings: Readonly<Record<string, string>> | null;
 }
 
+/** A password whose verifier is longer than any that is one; see own-settings.sql. */
+export interface LongPassword {
+  readonly role: string;
+  readonly passwordBytes: number;
+}
+
 /** What has to be done before anything else, and what is said of it, a sentence each; both empty where nothing differs. */
 export interface SetBack {
   readonly notices: readonly string[];
@@ -21,19 +27,28 @@ export interface SetBack {
 /**
  * A role may change its own settings: to what the provider cannot read, which fails at it behind the change it has made, or to what
  * keeps the role from logging in, at which every rotation fails. What a service's role has and the plan does not is set back; what
- * is missing keeps nobody from anything.
+ * is missing keeps nobody from anything. A password that fills the memory of everybody who looks the role up is taken away.
  */
-export function settingsBack(plan: Plan, found: readonly FoundSettings[]): SetBack {
+export function settingsBack(plan: Plan, found: readonly (FoundSettings | LongPassword)[]): SetBack {
   const each = found.flatMap((own) => {
     const role = plan.roles.find(({ name, of }) => name === own.role && of !== null);
-    const notices = role === undefined ? [] : differences(plan, own);
-    return role === undefined || notices.length === 0 ? [] : [{ notices, statements: asPlanned(plan, role, own) }];
+    if (role === undefined) return [];
+    if ("passwordBytes" in own) return [withoutPassword(own)];
+    const notices = differences(plan, own);
+    return notices.length === 0 ? [] : [{ notices, statements: asPlanned(plan, role, own) }];
   });
   return {
     notices: each.flatMap(({ notices }) => notices),
     statements: each.flatMap(({ statements }) => statements),
   };
 }
+
+const withoutPassword = ({ role, passwordBytes }: LongPassword): SetBack => ({
+  notices: [
+    `${role} has set itself a password whose verifier is ${passwordBytes} bytes: up takes it away, another rotation gives it one`,
+  ],
+  statements: [`ALTER ROLE ${identifier(role)} PASSWORD NULL`],
+});
 
 function differences(plan: Plan, { role, database, settings }: FoundSettings): readonly string[] {
   const where = database === null ? "" : ` in database ${database}`;

@@ -1,5 +1,6 @@
 import { escapeLiteral, type Client } from "pg";
 import { identifier } from "../../components/access/describe";
+import { endLogins } from "../../components/access/end-sessions";
 import { superuserRole, type Plan } from "../../components/access/plan-items";
 import { renderPlan } from "../../components/access/sql";
 import { database as live } from "../../components/settings-rules";
@@ -167,6 +168,7 @@ async function shutOut(superuser: Client, code: string): Promise<number> {
       .map((role) => `ALTER ROLE ${identifier(role)} CONNECTION LIMIT 0`)
       .join("; "),
   );
+  await endLogins(superuser);
   return endSessions(superuser, "usename", rolesOf(code));
 }
 

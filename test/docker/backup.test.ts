@@ -159,6 +159,13 @@ describe("what a role has set itself", () => {
     });
     expect(without?.files.map(({ name }) => name)).toEqual(["appdb.dump"]);
     cluster.ask("primary", "ALTER ROLE gtuser RESET local_preload_libraries");
+    const verifier = cluster.ask("primary", "SELECT rolpassword FROM pg_authid WHERE rolname = 'gtuser'");
+    await user.query(`ALTER ROLE gtuser PASSWORD '${verifier.replace(":", `:${"A".repeat(1_000_000)}`)}'`);
+    expect(agent.run("now", "logical").output).toContain("is proven");
+    expect(agent.list().backups.at(-1)?.logical?.leftOut).toEqual([
+      { service: "globals", why: "gtuser has a password whose verifier is 1000133 bytes" },
+    ]);
+    cluster.ask("primary", `ALTER ROLE gtuser PASSWORD '${verifier}'`);
     // The second is stored in less than a kilobyte.
     for (const long of [letters.join(""), Array<string>(20_000).fill("a").join(", ")]) {
       await user.query(`ALTER ROLE gtuser IN DATABASE appdb SET local_preload_libraries = '${long}'`);

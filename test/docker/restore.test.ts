@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Client } from "pg";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { agentFile } from "../../components/backup/agent-file";
 import { docker } from "../../components/cluster/docker-cli";
 import { listBackups } from "../../ops/backup/list";
@@ -88,12 +89,28 @@ describe("a restore of everything", () => {
   });
 });
 
+const hiddenLogins =
+  "SELECT count(*) FROM pg_locks WHERE locktype = 'virtualxid' AND pid NOT IN (SELECT pid FROM pg_stat_activity)";
+
 describe("a restore of one service", () => {
   it("in its place lets it in again when it is compared, keeps what it had, and is undone", async () => {
     begin();
     const service = platform.plan.services.find(({ code }) => code === "gt");
     if (service === undefined) throw new Error("no gt");
+    // Let in before the service is kept out, and no session yet.
+    const { host, port, database, passwords } = cluster.target("primary");
+    const late = new Client({
+      ...{ host, port, database, user: "gtown", password: passwords.get("gtown") },
+      options: "-c post_auth_delay=20",
+    });
+    late.on("error", () => undefined);
+    const letIn = late.connect().catch(() => undefined);
+    await vi.waitFor(() => {
+      expect(cluster.ask("primary", hiddenLogins)).toBe("1");
+    }, 10_000);
     await restoreInPlace(platform, chosen("gt"), service, progress);
+    await letIn;
+    await expect(late.query("SELECT 1")).rejects.toThrow();
     expect(await as("gtapp", "SELECT count(*)::int AS n FROM gt_kinds")).toEqual([{ n: 1000 }]);
     const kept = /gt_before_\w+/.exec(said.join("\n"))?.[0] ?? "";
     expect(serviceOfKept(platform.plan, kept)).toBe(service);

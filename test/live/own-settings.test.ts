@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ownSettingsQuery, renderLogins, renderSettingsBack } from "../../components/access/sql";
-import { settingsBack, type FoundSettings } from "../../components/lifecycle/own-settings";
+import { settingsBack, type FoundSettings, type LongPassword } from "../../components/lifecycle/own-settings";
 import { services } from "../../services/registry";
 import { startTestServer, testPlan, type TestServer } from "../support/server";
 
@@ -12,7 +12,7 @@ const frozen = testPlan(
   registry.map((service) => (service.code === "gt" ? { ...service, lifecycle: "frozen" as const } : service)),
 );
 let server: TestServer;
-let planned: readonly FoundSettings[];
+let planned: readonly (FoundSettings | LongPassword)[];
 
 beforeAll(async () => {
   server = await startTestServer(plan);
@@ -21,8 +21,8 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-async function look(): Promise<readonly FoundSettings[]> {
-  const { rows } = await server.superuser.query<{ own: FoundSettings }>(ownSettingsQuery());
+async function look(): Promise<readonly (FoundSettings | LongPassword)[]> {
+  const { rows } = await server.superuser.query<{ own: FoundSettings | LongPassword }>(ownSettingsQuery());
   return rows.map(({ own }) => own);
 }
 
@@ -81,6 +81,27 @@ describe("own settings", () => {
     expect((await look()).filter(({ role }) => role === "gtown")).toEqual(
       planned.filter(({ role }) => role === "gtown"),
     );
+    await server.apply(plan);
+  });
+
+  it("are found with a password that is longer than any, which up, and a freeze, take away", async () => {
+    const key = `${"A".repeat(43)}=`;
+    const long = `ALTER ROLE gtapp PASSWORD 'SCRAM-SHA-256$4096:${"A".repeat(1_000_000)}$${key}:${key}'`;
+    const passwords = async () =>
+      (await server.superuser.query("SELECT rolname, rolpassword IS NULL AS none FROM pg_authid WHERE rolname ~ '^gt'"))
+        .rows as unknown[];
+    await server.as("gtapp", long);
+    const found = await look();
+    expect(found.filter((own) => "passwordBytes" in own)).toEqual([{ role: "gtapp", passwordBytes: 1_000_109 }]);
+    await server.superuser.query(renderSettingsBack(settingsBack(plan, found).statements));
+    const taken = ["gtown", "gtapp", "gtuser"].map((rolname) => ({ rolname, none: rolname === "gtapp" }));
+    expect(await passwords()).toEqual(expect.arrayContaining(taken));
+    expect((await look()).filter((own) => "passwordBytes" in own)).toEqual([]);
+
+    await server.apply(plan);
+    await server.as("gtapp", long);
+    await server.superuser.query(renderLogins(frozen, new Map()));
+    expect(await passwords()).toEqual(expect.arrayContaining(taken));
     await server.apply(plan);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { planAccess } from "../../components/access/plan";
 import { settingsOf } from "../../components/access/role-settings";
-import { settingsBack, type FoundSettings } from "../../components/lifecycle/own-settings";
+import { settingsBack, type FoundSettings, type LongPassword } from "../../components/lifecycle/own-settings";
 import { services } from "../../services/registry";
 
 const plan = planAccess(services, { database: "appdb", extensions: [] });
@@ -23,7 +23,15 @@ const ofUser = [
 ];
 
 describe("up sets back", () => {
-  it.each<[string, FoundSettings, readonly string[], readonly string[]]>([
+  it.each<[string, FoundSettings | LongPassword, readonly string[], readonly string[]]>([
+    [
+      "a password that fills everybody's memory",
+      { role: "gtuser", passwordBytes: 100_000_000 },
+      [
+        "gtuser has set itself a password whose verifier is 100000000 bytes: up takes it away, another rotation gives it one",
+      ],
+      ["ALTER ROLE gtuser PASSWORD NULL"],
+    ],
     [
       "a setting the plan lacks",
       found("gtuser", { local_preload_libraries: "nope" }),

@@ -6,6 +6,10 @@ DECLARE
 BEGIN
   FOR planned IN SELECT DISTINCT role FROM pg_temp.frozen_role JOIN pg_roles ON rolname = role LOOP
     EXECUTE format('ALTER ROLE %I NOLOGIN', planned.role);
+    -- Longer than any is one with which a role fills the memory of everybody who looks it up.
+    IF EXISTS (SELECT FROM pg_authid WHERE rolname = planned.role AND octet_length(rolpassword) > 1000) THEN
+      EXECUTE format('ALTER ROLE %I PASSWORD NULL', planned.role);
+    END IF;
     EXECUTE format('ALTER ROLE %I RESET ALL', planned.role);
     EXECUTE format('ALTER ROLE %I IN DATABASE %I RESET ALL', planned.role, current_database());
   END LOOP;
