@@ -8,6 +8,7 @@ import type { Stack } from "./stack-file";
 
 /**
  * Ends the sessions of a service's tiers on both servers, and says how many there were.
+ * @param options.kill those that do not end, at which the server ends everybody's and recovers; without it they are an error
  * @throws OperatorError where one goes on
  */
 export function endSessionsOfService(
@@ -15,6 +16,7 @@ export function endSessionsOfService(
   tiers: readonly Tier[],
   { settings, dockerHost: host }: Stack,
   say: (text: string) => void,
+  { kill = false }: { readonly kill?: boolean } = {},
 ): void {
   const names = dockerNames(settings.namePrefix);
   const roles = tiers.map((tier) => tierRole(service.code, tier));
@@ -27,7 +29,17 @@ export function endSessionsOfService(
       say(`${container} does not run (${state || "it does not exist"}) and has no sessions`);
       continue;
     }
-    const ended = docker(["exec", "--interactive", container, "bash", "-s", "--", ...roles], { input, host });
+    const script = [
+      "exec",
+      "--interactive",
+      ...(kill ? ["--env", "KILL=1"] : []),
+      container,
+      "bash",
+      "-s",
+      "--",
+      ...roles,
+    ];
+    const ended = docker(script, { input, host });
     if (ended.status !== 0) throw new OperatorError(`sessions on ${container} go on: ${ended.stderr.trim()}`);
     say(`${container}: ended ${ended.stdout.trim()} sessions of ${roles.join(", ")}`);
   }

@@ -189,12 +189,13 @@ program
   .description("End the sessions of a service, on both servers. Its roles may log in again at once.")
   .argument("<service>", "name or code of a service, e.g. gatherer or gt")
   .argument("[tier]", "owner, app or user; all of them where it is left out")
+  .option("--kill", "kill those that have not ended after 10 s: the server ends everybody's sessions and recovers")
   .addOption(stackOption)
-  .action(async (name: string, tier: string | undefined, { stack: stackName }: { stack: string }) => {
-    const stack = readStack(stackName);
+  .action(async (name: string, tier: string | undefined, options: { stack: string; kill?: true }) => {
+    const stack = readStack(options.stack);
     const service = findService(await readRegistry(stack.settings), name);
     requireEngine(stack.dockerHost);
-    endSessionsOfService(service, tier === undefined ? tiers : [findTier(tier)], stack, say);
+    endSessionsOfService(service, tier === undefined ? tiers : [findTier(tier)], stack, say, options);
   });
 
 program

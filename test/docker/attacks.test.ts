@@ -51,6 +51,34 @@ describe("a session that takes the lock table", () => {
   });
 });
 
+describe("a session that does not take an error of megabytes", () => {
+  it("holds what every login needs, and is ended by no signal but end-sessions' last, at which the server ends everybody's", async () => {
+    const owner = await cluster.login("primary", "gtown");
+    await owner.query("SET statement_timeout = 0; CREATE TABLE gt_list (id int) PARTITION BY LIST (id)");
+    const { stream } = (owner as unknown as { readonly connection: { readonly stream: Socket } }).connection;
+    stream.pause();
+    const attach = "ALTER TABLE gt_list ATTACH PARTITION pg_catalog.pg_authid FOR VALUES IN (1)";
+    // PostgreSQL says in which statement it was, and dies in the middle of no error.
+    const failed = owner
+      .query(`DO $$ BEGIN EXECUTE '${attach} /*' || repeat('x', 60000000) || '*/'; END $$`)
+      .catch((error: unknown) => String(error));
+    if (gatherer === undefined) throw new Error("the registry is too short");
+    const stack = { name: "dev", settings: cluster.settings, dockerHost: undefined };
+    await sleep(3_000);
+    expect(() => cluster.ask("primary", "SET statement_timeout = '5s'; SELECT 1")).toThrow();
+    expect(() => endSessionsOfService(gatherer, ["owner"], stack, () => undefined)).toThrow(
+      /^sessions on .*-primary go on: 1 of 1 have not ended after 10 s: .* with --kill ends them, and the server everybody's$/,
+    );
+    const said: string[] = [];
+    endSessionsOfService(gatherer, ["owner"], stack, (text) => said.push(text), { kill: true });
+    expect(said[0]).toBe(`${cluster.names.primary.container}: ended 1 sessions of gtown`);
+    stream.resume();
+    expect(await failed).toContain("Connection terminated");
+    await waitFor(async () => (await logIn("agapp")) === "let in");
+    cluster.ask("primary", "DROP TABLE gt.gt_list");
+  });
+});
+
 describe("the login of a restore", () => {
   const role = "gtown_restore_0123abcd";
   it("gets in by the socket only, whatever password code of its service has given it, and is ended with its service", async () => {

@@ -2,14 +2,13 @@
 export async function waitFor(condition: () => boolean | Promise<boolean>, seconds = 60): Promise<void> {
   const deadline = Date.now() + seconds * 1000;
   let last: unknown = "it did not hold";
-  // What is asked may be a process in a container, which takes a core for a while.
-  for (let pauseMs = 50; Date.now() < deadline; pauseMs = Math.min(pauseMs * 1.5, 500)) {
+  while (Date.now() < deadline) {
     try {
       if (await condition()) return;
     } catch (error) {
       last = error;
     }
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new Error(`waited ${seconds} seconds: ${String(last)}`);
 }
