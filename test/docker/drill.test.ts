@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { metricsPort } from "../../agent/serve";
 import { backupProblems, collectBackups } from "../../ops/status/backup";
 import { services } from "../../services/registry";
-import { backupAgent, type BackupAgent } from "../support/backup";
-import { prepareCluster, type TestCluster } from "../support/cluster";
+import type { BackupAgent } from "../support/backup";
+import type { TestCluster } from "../support/cluster";
+import { drilledCluster } from "../support/drill";
 import { furnish } from "../support/furnish";
 import { run } from "../support/run";
 import { waitFor } from "../support/wait";
@@ -14,12 +15,7 @@ let cluster: TestCluster;
 let agent: BackupAgent;
 let drills: BackupAgent;
 beforeAll(async () => {
-  cluster = await prepareCluster(services.slice(0, 3), { withBackup: true, withDrill: true });
-  agent = backupAgent(cluster);
-  drills = backupAgent(cluster, cluster.names.drill.container);
-  const { status, output } = await cluster.up();
-  expect(status, output).toBe(0);
-  await agent.hasBegun();
+  ({ cluster, agent, drills } = await drilledCluster());
 });
 afterAll(() => cluster.clean());
 

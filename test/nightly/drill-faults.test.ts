@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { superuserRole } from "../../components/access/plan-items";
 import { tablesOf } from "../../agent/proof/tables";
 import type { BackupKind } from "../../agent/schedule";
-import { services } from "../../services/registry";
-import { backupAgent, type BackupAgent } from "../support/backup";
-import { prepareCluster, type TestCluster } from "../support/cluster";
+import type { BackupAgent } from "../support/backup";
+import type { TestCluster } from "../support/cluster";
+import { drilledCluster } from "../support/drill";
 import { run, type Ran } from "../support/run";
 import { waitFor } from "../support/wait";
 
@@ -13,12 +13,7 @@ let cluster: TestCluster;
 let agent: BackupAgent;
 let drills: BackupAgent;
 beforeAll(async () => {
-  cluster = await prepareCluster(services.slice(0, 3), { withBackup: true, withDrill: true });
-  agent = backupAgent(cluster);
-  drills = backupAgent(cluster, cluster.names.drill.container);
-  const { status, output } = await cluster.up();
-  expect(status, output).toBe(0);
-  await agent.hasBegun();
+  ({ cluster, agent, drills } = await drilledCluster());
 });
 afterAll(() => cluster.clean());
 
