@@ -100,10 +100,15 @@ export function collectStatus({ settings, dockerHost }: Stack): readonly NodeSta
     const ask = (role: string, file: string) => {
       const psql = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", role, "-d", database, "-f", "-"];
       const input = readFileSync(join(__dirname, file), "utf8");
-      return docker(["exec", "--interactive", container, ...psql], { input, host: dockerHost });
+      // A login may wait for what somebody has locked, which no setting of its session limits; after 10 s the server ends some.
+      const limit = ["--env", "PGCONNECT_TIMEOUT=8"];
+      return docker(["exec", "--interactive", ...limit, container, ...psql], { input, host: dockerHost });
     };
     const asked = ask(dumpRole, "server.sql");
-    if (asked.status !== 0) return { ...base, error: asked.stderr.trim().split("\n")[0] ?? "" };
+    if (asked.status !== 0) {
+      const [why = ""] = asked.stderr.trim().split("\n");
+      return { ...base, error: why.endsWith("timeout expired") ? `${why}; ${whatLoginsNeed}` : why };
+    }
     const certificates = certificatesOf(container, dockerHost);
     const server = JSON.parse(asked.stdout) as ServerStatus;
     const measured = server.role === "primary" ? ask(superuserRole, "files.sql") : undefined;
@@ -114,6 +119,9 @@ export function collectStatus({ settings, dockerHost }: Stack): readonly NodeSta
     };
   });
 }
+
+const whatLoginsNeed =
+  "a service may hold what every login needs, npm run ops -- end-sessions ends its sessions, with --kill any";
 
 function certificatesOf(container: string, host: string | undefined): CertificateStatus | undefined {
   const endOf = (file: string) => {

@@ -10,6 +10,7 @@ import type { NodeName } from "../../components/naming";
 import type { Settings } from "../../components/settings-rules";
 import { services } from "../../services/registry";
 import { prepareCluster, type TestCluster } from "../support/cluster";
+import { run } from "../support/run";
 import { waitFor } from "../support/wait";
 
 // One cluster that is never broken: what it gives, and how its configuration changes.
@@ -202,11 +203,18 @@ describe("the replica", () => {
 describe("a changed configuration", () => {
   it("that PostgreSQL can reload does not restart the servers", async () => {
     const before = nodes.map(startedAt);
-    const { status, output } = await cluster.up({ postgresqlSettings: { log_min_duration_statement: "123ms" } });
+    const { status, output } = await cluster.up({ postgresqlSettings: { log_temp_files: "123kB" } });
     expect(output).toBe("");
     expect(status).toBe(0);
     expect(nodes.map(startedAt)).toEqual(before);
-    expect(nodes.map((node) => cluster.ask(node, "SHOW log_min_duration_statement"))).toEqual(["123ms", "123ms"]);
+    expect(nodes.map((node) => cluster.ask(node, "SHOW log_temp_files"))).toEqual(["123kB", "123kB"]);
+  });
+
+  it("and was reloaded keeps none from being started again by the engine when it has ended by itself", async () => {
+    const { container } = cluster.names.replica;
+    const before = startedAt("replica");
+    process.kill(Number(run("docker", ["inspect", "--format", "{{.State.Pid}}", container]).stdout), "SIGKILL");
+    await waitFor(() => startedAt("replica") !== before && cluster.ask("replica", "SELECT 1") === "1");
   });
 
   it.each([

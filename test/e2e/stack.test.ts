@@ -187,13 +187,13 @@ describe("a real pulumi up", () => {
 
   it("shows in the preview which lines of the configuration change, and reloads what can be reloaded", async () => {
     const before = startedAt();
-    stack.setConfig("centraldb:postgresqlSettings", { log_min_duration_statement: "123ms" });
+    stack.setConfig("centraldb:postgresqlSettings", { log_temp_files: "123kB" });
     expect(changes()).toEqual(["update cluster-configuration"]);
     const { output } = stack.pulumi("preview", "--diff");
-    expect(output).toContain("+ log_min_duration_statement = '123ms'");
+    expect(output).toContain("+ log_temp_files = '123kB'");
     ok(stack.up("--skip-preview"));
     expect(startedAt()).toEqual(before);
-    expect(await show("log_min_duration_statement")).toBe("123ms");
+    expect(await show("log_temp_files")).toBe("123kB");
   });
 
   it("says in the preview that a setting restarts the servers, restarts them cleanly and loses nothing", async () => {

@@ -500,6 +500,19 @@ describe("what is UNLOGGED", () => {
     expect(await refusal("gtown", sql)).toBe(`${kind} gt.gt_u ${why}`);
   });
 
+  it.each(["CREATE UNLOGGED TABLE gt.gt_u ()", "ALTER TABLE gt.gt_u SET UNLOGGED"])(
+    "is refused in what a refresh's own query does, which is not reported: %s",
+    async (sql) => {
+      if (sql.startsWith("ALTER")) await server.as("gtown", "CREATE TABLE gt_u ()");
+      await server.as(
+        "gtown",
+        `CREATE FUNCTION mk() RETURNS int LANGUAGE plpgsql AS $$ BEGIN ${sql}; RETURN 1; END $$;
+         CREATE MATERIALIZED VIEW gt_mv AS SELECT gt.mk() AS x WITH NO DATA`,
+      );
+      expect(await refusal("gtown", "REFRESH MATERIALIZED VIEW gt_mv")).toBe(`table gt.gt_u ${why}`);
+    },
+  );
+
   it("from before, or by EXPLAIN ANALYZE, is named by the audit, keeps nothing else from being altered, and can be made logged", async () => {
     await pastTheGuard(server, "gtown", "CREATE UNLOGGED TABLE gt.gt_u (id serial)");
     await server.as("gtown", "EXPLAIN ANALYZE CREATE UNLOGGED TABLE gt_v AS SELECT 1 AS id");
@@ -513,6 +526,7 @@ describe("what is UNLOGGED", () => {
       ),
     );
     await server.as("gtown", "CREATE TABLE gt_a (id int); ALTER TABLE gt_a ADD COLUMN more int");
+    await server.as("gtown", "CREATE MATERIALIZED VIEW gt_m AS SELECT 1 AS one; REFRESH MATERIALIZED VIEW gt_m");
     await server.as("gtown", "ALTER TABLE gt_u SET LOGGED");
     await server.as("gtown", "ALTER TABLE gt_v SET LOGGED");
     expect(await named()).toEqual([]);

@@ -138,7 +138,6 @@ SET search_path = pg_catalog, pg_temp
 AS $refuse_objects$
 DECLARE
   touched oid[];
-  altered oid[];
   schemas oid[];
   bad record;
 BEGIN
@@ -153,7 +152,7 @@ BEGIN
       MESSAGE = format('%s is not for a transaction that is %s', tg_tag, upper(current_setting('transaction_isolation'))),
       HINT = 'Migrations run in READ COMMITTED, the default.';
   END IF;
-  SELECT array_agg(d.objid), array_agg(d.objid), array_agg(n.oid) INTO touched, altered, schemas
+  SELECT array_agg(d.objid), array_agg(n.oid) INTO touched, schemas
     FROM pg_event_trigger_ddl_commands() d
     LEFT JOIN pg_namespace n ON n.nspname = d.schema_name;
   -- The whole schema: what a refresh's own query creates is not reported to event triggers, nor are a table's children and what
@@ -163,9 +162,10 @@ BEGIN
   END IF;
   SELECT kind, name, uses, why, cure INTO bad
     FROM platform.refused_objects(touched)
-   -- One that is there from before keeps no other from being altered; what a dump has comes back, and the audit names it.
+   -- One that was there before this transaction keeps no other from being altered; what a dump has comes back, and the audit names it.
    WHERE uses <> 'UNLOGGED'
-      OR session_user !~ 'own_restore_[0-9a-f]{8}$' AND name IN (SELECT oid::regclass::text FROM pg_class WHERE oid = ANY (altered))
+      OR session_user !~ 'own_restore_[0-9a-f]{8}$'
+         AND name IN (SELECT oid::regclass::text FROM pg_class WHERE age(xmin) <= age(pg_current_xact_id()::xid))
    ORDER BY name, uses
    LIMIT 1;
   IF FOUND THEN

@@ -49,7 +49,8 @@ async function configure(): Promise<void> {
     ],
     [`${replicationPassword}\n`, `${dumpPassword}\n`, ...tlsFiles].join(""),
   );
-  const reloaded = nodes.filter((node) => docker(["kill", "--signal", "HUP", node]).status === 0);
+  // Not by docker kill: the engine takes whatever that signals for stopped by hand, and starts it no more after a crash or a reboot.
+  const reloaded = nodes.filter((node) => docker(["exec", node, "bash", "-c", "kill -HUP 1"]).status === 0);
   await sleep(500); // the postmaster answers no signal
   endSessions(nodes, (process.env["END_SESSIONS_OF"] ?? "").split(" ").filter(Boolean));
   for (const node of reloaded) sayReloaded(node);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { endSessions } from "../../../components/access/end-sessions";
 import { services } from "../../../services/registry";
 import { answer, takeOver, type Attackers } from "../../support/attackers";
 import { startTestServer, testPlan, type TestServer } from "../../support/server";
@@ -109,6 +110,19 @@ describe("open: a list setting of nothing but quotation marks", () => {
     expect(await answer(server.superuser, `SELECT pg_terminate_backend(${pid}, 500)`)).toBe("false");
     expect(await running).toContain("terminating connection due to administrator command");
     expect(await answer(server.superuser, "ALTER ROLE gtuser RESET search_path")).toBe("done");
+  });
+
+  it("in a login keeps nobody else from being frozen, and is not outlived by it", async () => {
+    await server.superuser.query(`ALTER ROLE gtuser SET search_path = '${'"'.repeat(100_000)}'`);
+    let isUnderWay = true;
+    const login = server.session("gtuser").finally(() => (isUnderWay = false));
+    const ended = login.then((session) => answer(session, "SELECT 1")).catch(String);
+    await sleep(1000);
+    await server.superuser.query("ALTER ROLE lguser NOLOGIN");
+    await endSessions(server.superuser, ["lguser"]);
+    expect(isUnderWay).toBe(true);
+    expect(await ended).toMatch(/terminat/);
+    await server.superuser.query("ALTER ROLE lguser LOGIN; ALTER ROLE gtuser RESET search_path");
   });
 });
 
