@@ -69,12 +69,21 @@ describe("a session that does not take an error of megabytes", () => {
     expect(() => endSessionsOfService(gatherer, ["owner"], stack, () => undefined)).toThrow(
       /^sessions on .*-primary go on: 1 of 1 have not ended after 10 s: .* with --kill ends them, and the server everybody's$/,
     );
+    const freeze = [{ ...gatherer, lifecycle: "frozen" as const }, ...others];
+    const { status, output } = await cluster.up({}, freeze);
+    expect([status, output]).toEqual([
+      1,
+      expect.stringMatching(/^frozen services are let in no more, but have sessions: /),
+    ]);
     const said: string[] = [];
     endSessionsOfService(gatherer, ["owner"], stack, (text) => said.push(text), { kill: true });
     expect(said[0]).toBe(`${cluster.names.primary.container}: ended 1 sessions of gtown`);
     stream.resume();
     expect(await failed).toContain("Connection terminated");
     await waitFor(async () => (await logIn("agapp")) === "let in");
+    expect(await cluster.up({}, freeze)).toMatchObject({ status: 0 });
+    expect(await logIn("gtown")).toContain("pg_hba.conf rejects connection");
+    expect(await cluster.up()).toMatchObject({ status: 0 });
     cluster.ask("primary", "DROP TABLE gt.gt_list");
   });
 });

@@ -52,7 +52,13 @@ async function configure(): Promise<void> {
   // Not by docker kill: the engine takes whatever that signals for stopped by hand, and starts it no more after a crash or a reboot.
   const reloaded = nodes.filter((node) => docker(["exec", node, "bash", "-c", "kill -HUP 1"]).status === 0);
   await sleep(500); // the postmaster answers no signal
-  endSessions(nodes, (process.env["END_SESSIONS_OF"] ?? "").split(" ").filter(Boolean));
+  const stuck = endSessions(nodes, (process.env["END_SESSIONS_OF"] ?? "").split(" ").filter(Boolean));
+  if (stuck.length > 0) {
+    // What such a session has locked may keep everything behind this waiting. The next up tries again.
+    process.stderr.write(`frozen services are let in no more, but have sessions: ${stuck.join("; ")}, then up again\n`);
+    process.exitCode = 1;
+    return;
+  }
   for (const node of reloaded) sayReloaded(node);
   warnOfMemory(Number(variable("MEMORY_MIB")) * nodes.length);
 }
@@ -89,21 +95,25 @@ function newPorts(nodes: readonly string[]): string[] {
     });
 }
 
-/** Of who may not log in from now on: no login is needed, and nothing such a session has locked keeps it. */
-function endSessions(nodes: readonly string[], roles: readonly string[]): void {
-  if (roles.length === 0) return;
+/**
+ * Of who may not log in from now on: no login is needed, and nothing such a session has locked keeps it.
+ * @returns the nodes on which some go on, and what ends those
+ */
+function endSessions(nodes: readonly string[], roles: readonly string[]): readonly string[] {
+  if (roles.length === 0) return [];
   const input = readFileSync(endSessionsScript, "utf8");
-  for (const node of nodes) {
+  return nodes.flatMap((node) => {
     const script = ["exec", "--interactive", "--env", "UNNAMED=1", node, "bash", "-s", "--", ...roles];
     const { status, stdout, stderr } = docker(script, { input });
-    if (status === 0 && stdout.trim() === "0") continue;
-    // One that does not run has none; one that does not end is told again, and waited for, when the roles are altered.
+    if (status !== 0 && stderr.includes("have not ended")) return [`${node}: ${stderr.trim()}`];
+    // One that does not run has none.
     const said =
       status === 0
         ? `ended ${stdout.trim()} sessions of frozen services, or of who has not said yet who it is`
         : stderr.trim();
-    process.stdout.write(`${node}: ${said}\n`);
-  }
+    if (status !== 0 || stdout.trim() !== "0") process.stdout.write(`${node}: ${said}\n`);
+    return [];
+  });
 }
 
 /** Process 1 is the server: SIGHUP is its reload. Says what only a restart brings; `up` restarts for what it knows of. */
