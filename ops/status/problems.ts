@@ -51,7 +51,7 @@ export function problemsOf(nodes: readonly NodeStatus[], stack: Stack): readonly
             ]
           : []),
         ...(server.role === "primary" ? abuses(server, stack) : []),
-        ...orphanProblems(container, files),
+        ...(server.role === "primary" ? diskProblems(container, files) : []),
         ...lost.map(
           ({ name }) => `slot ${name} on ${container} has lost WAL its standby needs: the standby must be copied anew`,
         ),
@@ -83,8 +83,9 @@ function certificateProblems(container: string, certificates: CertificateStatus 
   ];
 }
 
-function orphanProblems(container: string, files: FilesOnDisk | undefined): string[] {
-  const { bytes: orphaned = 0, files: number = 0, largest = [] } = files?.orphans ?? {};
+function diskProblems(container: string, files: FilesOnDisk | undefined): string[] {
+  if (files === undefined) return [`${container} does not say in time what is on its disk`];
+  const { bytes: orphaned, files: number, largest } = files.orphans;
   if (orphaned < manyOrphanBytes) return [];
   return [
     `${container} has ${bytes(orphaned)} in ${number} files of no table, which a crash has left: ${largest.join(", ")}` +

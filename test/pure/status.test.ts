@@ -47,6 +47,7 @@ const node = (changes: Partial<NodeStatus>): NodeStatus => ({
   restarts: 0,
   published: "127.0.0.1:5432",
   certificates,
+  files,
   ...changes,
 });
 const standby: ServerStatus = {
@@ -57,7 +58,11 @@ const standby: ServerStatus = {
   slots: [],
 };
 const replica = node({ node: "replica", container: "pg16-replica", published: "127.0.0.1:5433", server: standby });
-const well = [node({ server, files }), replica];
+const well = [node({ server }), replica];
+const untold: NodeStatus = {
+  ...{ node: "primary", container: "pg16-primary", state: "running", restarts: 0, published: "127.0.0.1:5432" },
+  ...{ server, certificates },
+};
 
 describe("status", () => {
   it("is one screen: nodes, lag, connections and sizes", () => {
@@ -186,6 +191,7 @@ describe("status", () => {
         "the table of predicate locks is 90 % full, which SERIALIZABLE transactions of all share: pg_locks says whose they are, npm run ops -- end-sessions --stack prod ends them",
       ],
     ],
+    ["a disk that is not told of", [untold, replica], ["pg16-primary does not say in time what is on its disk"]],
     [
       "what a crash has left on the disk",
       [
