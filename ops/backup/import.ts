@@ -54,10 +54,10 @@ export async function importBackup(
     `--memory-swap=${memory}`,
   ];
   const scratch = ["--volume=/drill", `--env=${settingsVariable}=${settings}`];
-  // With a name of its own: a signal that comes while it is made may be lost on its way, and then it would go on by itself.
+  // With a name of its own, and made before anything is waited for: what is stopped while the engine makes it would go on by itself.
   const loading = `${container}-import-${randomBytes(4).toString("hex")}`;
-  const load = [
-    "run",
+  const make = [
+    "create",
     `--name=${loading}`,
     "--rm",
     "--init",
@@ -71,26 +71,30 @@ export async function importBackup(
     "--scratch=/drill",
     ...(trustsOwners ? ["--trust-owners"] : []),
   ];
+  const load = ["start", "--attach", "--interactive", loading];
   const keep = ["exec", "--interactive", container, "node", agentFile, "import", "keep", `--name=${name}`];
   const remove = () => docker(["rm", "--force", "--volumes", loading], { host: stack.dockerHost });
   const removing = setInterval(() => {
     if (signal.aborted) remove();
   }, removeMs);
-  await pipe([load, keep], {
-    host: stack.dockerHost,
-    signal,
-    input: createReadStream(file),
-    say: (text) => process.stdout.write(text),
-  })
-    .catch((error: unknown) => {
-      signal.throwIfAborted();
-      if (!(error instanceof BackupFailure)) throw error;
-      throw new OperatorError(`${file} is not imported: ${error.message.replace(/^error: /, "")}`);
-    })
-    .finally(() => {
-      clearInterval(removing);
-      if (signal.aborted) remove();
+  try {
+    ask(stack, make);
+    signal.throwIfAborted();
+    await pipe([load, keep], {
+      host: stack.dockerHost,
+      signal,
+      input: createReadStream(file),
+      say: (text) => process.stdout.write(text),
     });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof BackupFailure)) throw error;
+    throw new OperatorError(`${file} is not imported: ${error.message.replace(/^error: /, "")}`);
+  } finally {
+    clearInterval(removing);
+    // Where it has run to its end it is gone.
+    remove();
+  }
 }
 
 /** As long as it may take to end by itself. */

@@ -51,43 +51,6 @@ describe("a session that takes the lock table", () => {
   });
 });
 
-describe("a session that does not take an error of megabytes", () => {
-  it("holds what every login needs, and is ended by no signal but end-sessions' last, at which the server ends everybody's", async () => {
-    const owner = await cluster.login("primary", "gtown");
-    await owner.query("SET statement_timeout = 0; CREATE TABLE gt_list (id int) PARTITION BY LIST (id)");
-    const { stream } = (owner as unknown as { readonly connection: { readonly stream: Socket } }).connection;
-    stream.pause();
-    const attach = "ALTER TABLE gt_list ATTACH PARTITION pg_catalog.pg_authid FOR VALUES IN (1)";
-    // PostgreSQL says in which statement it was, and dies in the middle of no error.
-    const failed = owner
-      .query(`DO $$ BEGIN EXECUTE '${attach} /*' || repeat('x', 60000000) || '*/'; END $$`)
-      .catch((error: unknown) => String(error));
-    if (gatherer === undefined) throw new Error("the registry is too short");
-    const stack = { name: "dev", settings: cluster.settings, dockerHost: undefined };
-    await waitFor(async () => (await logIn("agapp")) !== "let in");
-    expect(collectStatus(stack)[0]?.error).toMatch(/timeout expired; a service may hold what every login needs, /);
-    expect(() => endSessionsOfService(gatherer, ["owner"], stack, () => undefined)).toThrow(
-      /^sessions on .*-primary go on: 1 of 1 have not ended after 10 s: .* with --kill ends them, and the server everybody's$/,
-    );
-    const freeze = [{ ...gatherer, lifecycle: "frozen" as const }, ...others];
-    const { status, output } = await cluster.up({}, freeze);
-    expect([status, output]).toEqual([
-      1,
-      expect.stringMatching(/^frozen services are let in no more, but have sessions: /),
-    ]);
-    const said: string[] = [];
-    endSessionsOfService(gatherer, ["owner"], stack, (text) => said.push(text), { kill: true });
-    expect(said[0]).toBe(`${cluster.names.primary.container}: ended 1 sessions of gtown`);
-    stream.resume();
-    expect(await failed).toContain("Connection terminated");
-    await waitFor(async () => (await logIn("agapp")) === "let in");
-    expect(await cluster.up({}, freeze)).toMatchObject({ status: 0 });
-    expect(await logIn("gtown")).toContain("pg_hba.conf rejects connection");
-    expect(await cluster.up()).toMatchObject({ status: 0 });
-    cluster.ask("primary", "DROP TABLE gt.gt_list");
-  });
-});
-
 describe("the login of a restore", () => {
   const role = "gtown_restore_0123abcd";
   it("gets in by the socket only, whatever password code of its service has given it, and is ended with its service", async () => {
@@ -249,7 +212,7 @@ describe("what all share", () => {
   });
 });
 
-// The last of this file: the server restarts.
+// From here on: the server restarts.
 describe("memory of several sessions", () => {
   it("open: that each want a little less than their share, together more than the container has: the server restarts", async () => {
     const sessions = await Promise.all(Array.from({ length: 5 }, () => cluster.login("primary", "gtapp")));
@@ -275,5 +238,42 @@ describe("a session of a hundred thousand savepoints", () => {
     await user.end();
     expect(cluster.ask("primary", "SELECT pg_postmaster_start_time()")).toBe(started);
     expect(cluster.logs("primary")).not.toContain("terminated by signal");
+  });
+});
+
+describe("a session that does not take an error of megabytes", () => {
+  it("holds what every login needs, and is ended by no signal but end-sessions' last, at which the server ends everybody's", async () => {
+    const owner = await cluster.login("primary", "gtown");
+    await owner.query("SET statement_timeout = 0; CREATE TABLE gt_list (id int) PARTITION BY LIST (id)");
+    const { stream } = (owner as unknown as { readonly connection: { readonly stream: Socket } }).connection;
+    stream.pause();
+    const attach = "ALTER TABLE gt_list ATTACH PARTITION pg_catalog.pg_authid FOR VALUES IN (1)";
+    // PostgreSQL says in which statement it was, and dies in the middle of no error.
+    const failed = owner
+      .query(`DO $$ BEGIN EXECUTE '${attach} /*' || repeat('x', 60000000) || '*/'; END $$`)
+      .catch((error: unknown) => String(error));
+    if (gatherer === undefined) throw new Error("the registry is too short");
+    const stack = { name: "dev", settings: cluster.settings, dockerHost: undefined };
+    await waitFor(async () => (await logIn("agapp")) !== "let in");
+    expect(collectStatus(stack)[0]?.error).toMatch(/timeout expired; a service may hold what every login needs, /);
+    expect(() => endSessionsOfService(gatherer, ["owner"], stack, () => undefined)).toThrow(
+      /^sessions on .*-primary go on: 1 of 1 have not ended after 10 s: .* with --kill ends them, and the server everybody's$/,
+    );
+    const freeze = [{ ...gatherer, lifecycle: "frozen" as const }, ...others];
+    const { status, output } = await cluster.up({}, freeze);
+    expect([status, output]).toEqual([
+      1,
+      expect.stringMatching(/^frozen services are let in no more, but have sessions: /),
+    ]);
+    const said: string[] = [];
+    endSessionsOfService(gatherer, ["owner"], stack, (text) => said.push(text), { kill: true });
+    expect(said[0]).toBe(`${cluster.names.primary.container}: ended 1 sessions of gtown`);
+    stream.resume();
+    expect(await failed).toContain("Connection terminated");
+    await waitFor(async () => (await logIn("agapp")) === "let in");
+    expect(await cluster.up({}, freeze)).toMatchObject({ status: 0 });
+    expect(await logIn("gtown")).toContain("pg_hba.conf rejects connection");
+    expect(await cluster.up()).toMatchObject({ status: 0 });
+    cluster.ask("primary", "DROP TABLE gt.gt_list");
   });
 });
