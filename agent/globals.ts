@@ -16,6 +16,8 @@ export const globalsFile = "globals.sql";
 const limitMinutes = 5;
 /** More than anybody needs; pg_dump and pg_dumpall take a setting apart in a time that grows with the square of its length. */
 const maxSettingBytes = 8192;
+/** One is 133 characters. */
+const maxVerifierBytes = 1000;
 
 /**
  * Dumps the roles, with verifiers and settings, which the stack has as well: where what a role has set itself keeps them from being
@@ -61,7 +63,8 @@ export async function requireShortOwnSettings(client: Client): Promise<void> {
 /** In the dump they would stand whole, of a hundred megabytes each. */
 async function requireShortPasswords(client: Client): Promise<void> {
   const { rows } = await client.query<{ role: string; bytes: number }>(
-    "SELECT oid::regrole AS role, octet_length(rolpassword) AS bytes FROM pg_authid WHERE octet_length(rolpassword) > 1000 LIMIT 1",
+    "SELECT oid::regrole AS role, octet_length(rolpassword) AS bytes FROM pg_authid WHERE octet_length(rolpassword) > $1 LIMIT 1",
+    [maxVerifierBytes],
   );
   const [large] = rows;
   if (large !== undefined)

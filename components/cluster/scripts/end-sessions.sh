@@ -3,7 +3,7 @@
 # titles of their processes, and prints how many there were. It needs no login: whoever fills the lock table keeps everybody out, the
 # superuser too. What it sends is what pg_terminate_backend sends. Environment: NODE (the server's cluster_name); UNNAMED=1: connections
 # too that have not said yet as whom they come, which would be let in by the pg_hba.conf there was when they came; KILL=1: what has
-# not ended after 10 s is killed, at which the server ends everybody's sessions and recovers.
+# not ended after 10 s is killed, at which the server ends everybody's sessions and recovers. Exit status 3 where some go on.
 set -euo pipefail
 
 # Of the server itself, which a process of its own bears until it knows whose it is.
@@ -41,7 +41,7 @@ if [ "$left" -gt 0 ]; then
   [ "${KILL:-}" = 1 ] || {
     echo "$left of ${#found[@]} have not ended after 10 s: they roll back, or do what cannot be interrupted; npm run ops -- end-sessions" \
       "with --kill ends them, and the server everybody's" >&2
-    exit 1
+    exit 3
   }
   # Who bears a role's name now: a number may have become another's.
   mapfile -t stuck < <(sessions "$@")
