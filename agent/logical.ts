@@ -1,6 +1,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Client } from "pg";
+import { setAsideQuery, type SetAside } from "../components/access/set-aside";
 import { BackupFailure } from "./failure";
 import { failureOf, isAborted, isEverybodys, shortened, type Dumping } from "./fault";
 import { dumpGlobals, requireShortOwnSettings } from "./globals";
@@ -133,8 +134,13 @@ async function dumpAll({ client, folder, tables, settings, options, dump }: Dump
   readonly leftOut: LogicalContents["leftOut"];
 }> {
   const { services, database } = settings;
+  // What bears their name is half of a backup: a dump with it would be the newest of those that have the service.
+  const { rows: aside } = await client.query<SetAside>(setAsideQuery);
   await client.query("SAVEPOINT whole");
-  const failedWhole = await dump({ file: `${database}.dump`, service: null, tables, options: [] }).catch(failureOf);
+  const failedWhole =
+    aside.length > 0
+      ? new BackupFailure(`${aside.map(({ code }) => code).join(", ")} is being restored in its place`)
+      : await dump({ file: `${database}.dump`, service: null, tables, options: [] }).catch(failureOf);
   if (!(failedWhole instanceof BackupFailure)) return { dumped: [failedWhole], leftOut: [] };
   // What ends the agent, or the server, is no service's doing.
   if (await isEverybodys({ client, folder, options }, "whole")) throw failedWhole;
@@ -148,8 +154,20 @@ async function dumpAll({ client, folder, tables, settings, options, dump }: Dump
   });
   const dumped: Dumped[] = [rest];
   const leftOut: { readonly service: string; readonly why: string }[] = [];
+  const leaveOut = (service: string, why: string) => {
+    leftOut.push({ service, why });
+    options.say(`${service} is left out: ${why}`);
+  };
   for (const service of services) {
     if (isAborted(options)) throw failedWhole;
+    const kept = aside.find(({ code }) => code === service);
+    if (kept !== undefined) {
+      leaveOut(
+        service,
+        `it is being restored in its place, or was when that was killed; what it had is ${kept.schema}`,
+      );
+      continue;
+    }
     await client.query("SAVEPOINT service");
     const file = `${database}-${service}.dump`;
     const own = tables.filter(({ schema }) => schema === service);
@@ -160,8 +178,7 @@ async function dumpAll({ client, folder, tables, settings, options, dump }: Dump
     }
     if (await isEverybodys({ client, folder, options }, "service")) throw made;
     await rm(join(folder, file), { force: true });
-    leftOut.push({ service, why: made.message });
-    options.say(`${service} is left out: ${made.message}`);
+    leaveOut(service, made.message);
   }
   if (leftOut.length === services.length) throw failedWhole;
   return { dumped, leftOut };

@@ -58,17 +58,25 @@ export async function asOwner<T>(
   const begin = restoreLoginBegin(service);
   const login = { role: begin + randomBytes(4).toString("hex"), owner };
   const [role, here] = [escapeIdentifier(login.role), escapeIdentifier(database)];
-  const { rows } = await superuser.query<{ left: string }>(
-    "SELECT rolname AS left FROM pg_roles WHERE starts_with(rolname, $1)",
-    [begin],
-  );
-  for (const { left } of rows) await forget(superuser, { role: left, owner }, service);
+  await forgetLogins(superuser, service);
   await superuser.query(
     `CREATE ROLE ${role} LOGIN CONNECTION LIMIT 1 IN ROLE ${escapeIdentifier(owner)};
      GRANT CONNECT ON DATABASE ${here} TO ${role};
      ALTER ROLE ${role} IN DATABASE ${here} SET temp_file_limit = '${temporaryFiles}'`,
   );
   return work(login).finally(() => forget(superuser, login, service));
+}
+
+/**
+ * Removes what restores that were killed have left of such logins.
+ * @throws ServerTaken where a session of theirs does not end
+ */
+export async function forgetLogins(superuser: ClientBase, service: string): Promise<void> {
+  const { rows } = await superuser.query<{ left: string }>(
+    "SELECT rolname AS left FROM pg_roles WHERE starts_with(rolname, $1)",
+    [restoreLoginBegin(service)],
+  );
+  for (const { left } of rows) await forget(superuser, { role: left, owner: tierRole(service, "owner") }, service);
 }
 
 /** One that something depends on stays, and logs in no more: the audit names it. */

@@ -9,6 +9,7 @@ import { listBackups } from "../backup/list";
 import { interrupted } from "../interrupted";
 import { readStack } from "../stack-file";
 import { typed } from "../typed";
+import { alone } from "./alone";
 import { restoreInPlace, serviceOfKept, sessionsOfService, swapSchemas } from "./in-place";
 import { addPointInTimeCommands, restorePoint, type PointOptions } from "./point/commands";
 import { hasTarget } from "./point/target";
@@ -77,8 +78,11 @@ export function addRestoreCommands(program: Command, stackOption: Option): void 
         table,
         without,
       });
-      if (service !== undefined && inPlace) return inItsPlace(platform, wanted, service, options);
-      return beside(platform, wanted, options);
+      const work =
+        service !== undefined && inPlace
+          ? () => inItsPlace(platform, wanted, service, options)
+          : () => beside(platform, wanted, options);
+      return dryRun ? work() : alone(platform, work);
     });
 
   restore
@@ -91,25 +95,25 @@ export function addRestoreCommands(program: Command, stackOption: Option): void 
     .option("--yes <name>", "what would be typed, for a script")
     .action(async (name: string, options: RestoreOptions) => {
       const platform = await connect(options);
-      const service = serviceOfKept(platform.plan, name);
-      if (service !== undefined) {
-        const sessions = await sessionsOfService(platform, service);
-        await confirm(
-          service.code,
-          `ends ${sessions} sessions of ${service.name}, and puts ${name} in its place`,
-          options,
-        );
-        return swapSchemas(platform, service, name, steps(2, say));
-      }
-      if ((await swapOf(platform, name)) !== undefined) {
-        await swapDatabases(platform, name, steps(1, say));
-        return;
-      }
-      await requireWhole(platform, name);
-      await swap(platform, name, steps(2, say), options);
+      return alone(platform, () => putInPlace(platform, name, options));
     });
 
   addPointInTimeCommands(restore, stackOption);
+}
+
+async function putInPlace(platform: Platform, name: string, options: RestoreOptions): Promise<void> {
+  const service = serviceOfKept(platform.plan, name);
+  if (service !== undefined) {
+    const sessions = await sessionsOfService(platform, service);
+    await confirm(service.code, `ends ${sessions} sessions of ${service.name}, and puts ${name} in its place`, options);
+    return swapSchemas(platform, service, name, steps(2, say));
+  }
+  if ((await swapOf(platform, name)) !== undefined) {
+    await swapDatabases(platform, name, steps(1, say));
+    return;
+  }
+  await requireWhole(platform, name);
+  await swap(platform, name, steps(2, say), options);
 }
 
 /** A running stack; Ctrl-C undoes what is half done. */

@@ -1,15 +1,14 @@
 import { escapeLiteral, type Client } from "pg";
 import { identifier } from "../../components/access/describe";
-import { endLogins } from "../../components/access/end-sessions";
-import { superuserRole, type Plan } from "../../components/access/plan-items";
+import type { Plan } from "../../components/access/plan-items";
 import { renderPlan } from "../../components/access/sql";
 import { database as live } from "../../components/settings-rules";
-import { tierRole, tiers, type ResolvedService } from "../../services/service";
+import type { ResolvedService } from "../../services/service";
 import { OperatorError } from "../operator-error";
+import { answers, exchange, putBack, restored, rolesOf, setAside, setAsideOf, shutOut } from "./aside";
+import { auditRestored, verdict } from "./audit";
 import { asSuperuser, type Platform } from "./platform";
 import { checkFile, compare, describeContents } from "./restore";
-import { auditRestored, verdict } from "./audit";
-import { endSessions } from "./sessions";
 import { refuseDifferences, stamp, type Steps } from "./steps";
 import { transfer } from "./transfer";
 import type { Wanted } from "./wanted";
@@ -27,7 +26,7 @@ export async function sessionsOfService(platform: Platform, { code }: ResolvedSe
 
 /**
  * Restores one service in the place of what it has. Its roles are kept out meanwhile; what it had is kept in a schema of another name,
- * and put back where the restore fails.
+ * and put back where the restore fails. Where it was killed before, what the service had then is put back first.
  * @param options.undo whether to say how it is undone
  * @returns the name under which it is kept
  */
@@ -41,8 +40,17 @@ export async function restoreInPlace(
   const { plan } = platform;
   const { code } = service;
   await checkFile(platform, wanted, steps);
-  const kept = await setAside(platform, service, undefined, steps);
+  await bringBack(platform, service, steps);
+  const kept = `${code}_before_${stamp(new Date())}`;
   try {
+    await steps.run(`keep ${code} out, and what it has as ${kept}`, async () => {
+      const ended = await asSuperuser(platform, live, (superuser) => shutOut(superuser, code));
+      await asSuperuser(platform, live, async (superuser) => {
+        await setAside(superuser, plan, code, kept);
+        await superuser.query(renderPlan(closed(plan, service), new Map()));
+      });
+      return [`${ended} sessions were ended`, undefined];
+    });
     await steps.run(`restore ${code}`, async () => {
       await transfer(platform, { backup: wanted.backup, service: code, database: live });
       await asSuperuser(platform, live, (superuser) => superuser.query(renderPlan(closed(plan, service), new Map())));
@@ -53,27 +61,43 @@ export async function restoreInPlace(
       return Promise.resolve([describeContents(wanted), undefined]);
     });
   } catch (error) {
-    // Whatever else fails: the service is let in again.
-    const tell = (another: unknown) => {
-      steps.say(another instanceof Error ? another.message : String(another));
-    };
-    await bringBack(platform, service, kept, steps).catch(tell);
-    await open(platform, service, steps).catch(tell);
+    await giveBack(platform, service, steps);
     throw error;
   }
-  await open(platform, service, steps);
+  await open(platform, service, steps, [restored(kept)]);
   if (undo) tellUndo(platform, kept, steps);
   return kept;
 }
 
-/** Puts back what a service had before it was restored; what it has now is kept in its turn. */
+/**
+ * Puts back what a service had before it was restored; what it has now is kept in its turn, but where that is half of a backup, of a
+ * restore that was killed.
+ */
 export async function swapSchemas(
   platform: Platform,
   service: ResolvedService,
   incoming: string,
   steps: Steps,
 ): Promise<void> {
-  const kept = await setAside(platform, service, incoming, steps);
+  const { plan } = platform;
+  const { code } = service;
+  const was = await bringBack(platform, service, steps);
+  if (was === incoming) return open(platform, service, steps);
+  const kept = `${code}_before_${stamp(new Date())}`;
+  try {
+    await steps.run(`keep ${code} out, and what it has as ${kept}`, async () => {
+      const ended = await asSuperuser(platform, live, async (superuser) => {
+        await requireSchema(superuser, code, incoming);
+        return shutOut(superuser, code);
+      });
+      await asSuperuser(platform, live, (superuser) => exchange(superuser, plan, code, kept, incoming));
+      return [`${ended} sessions were ended`, undefined];
+    });
+  } catch (error) {
+    // All of it or nothing was renamed.
+    await open(platform, service, steps).catch(tell(steps));
+    throw error;
+  }
   await open(platform, service, steps);
   tellUndo(platform, kept, steps);
 }
@@ -83,8 +107,6 @@ export function serviceOfKept({ services }: Plan, schema: string): ResolvedServi
   return services.find(({ code }) => new RegExp(`^${code}_before_\\d{8}t\\d{6}$`).test(schema));
 }
 
-const rolesOf = (code: string) => tiers.map((tier) => tierRole(code, tier));
-
 /** The plan, and nobody of the service is let in. */
 function closed(plan: Plan, { name }: ResolvedService): Plan {
   const roles = plan.roles.map((role) => (role.of?.service === name ? { ...role, connectionLimit: 0 } : role));
@@ -92,102 +114,38 @@ function closed(plan: Plan, { name }: ResolvedService): Plan {
 }
 
 /**
- * Keeps a service out, and gives its schema another name; `incoming` takes its place, or an empty one.
- * @returns the name under which it is kept
+ * Where a service was set aside, it gets back what it had, and is not let in yet.
+ * @returns the name under which it was kept; undefined where nothing was
  */
-async function setAside(
-  platform: Platform,
-  service: ResolvedService,
-  incoming: string | undefined,
-  steps: Steps,
-): Promise<string> {
-  const { plan } = platform;
-  const { code } = service;
-  const kept = `${code}_before_${stamp(new Date())}`;
-  await steps
-    .run(`keep ${code} out, and what it has as ${kept}`, async () => {
-      const ended = await asSuperuser(platform, live, async (superuser) => {
-        if (incoming !== undefined) await requireSchema(superuser, code, incoming);
-        return shutOut(superuser, code);
-      });
-      await asSuperuser(platform, live, async (superuser) => {
-        const comes = incoming === undefined ? [] : [rename(incoming, code)];
-        const aside = [rename(code, kept), ...belongToNobody(plan, code, kept), ...comes];
-        await superuser.query(["BEGIN", ...aside, "COMMIT"].join("; "));
-        await superuser.query(renderPlan(closed(plan, service), new Map()));
-      });
-      return [`${ended} sessions were ended`, undefined];
-    })
-    .catch(async (error: unknown) => {
-      const tell = (another: unknown) => {
-        steps.say(another instanceof Error ? another.message : String(another));
-      };
-      await undoAside(platform, code, kept, incoming).catch(tell);
-      await open(platform, service, steps).catch(tell);
-      throw error;
-    });
+async function bringBack(platform: Platform, { code }: ResolvedService, steps: Steps): Promise<string | undefined> {
+  const kept = await setAsideOf(platform, code);
+  if (kept === undefined) return undefined;
+  await steps.run(`put back what ${code} had`, async () => {
+    const held = await putBack(platform, code, kept);
+    return [held === "" ? "it is there" : `it is there; somebody holds what was restored: ${held}`, undefined];
+  });
   return kept;
 }
 
-/** Where what a service has bears the other name already, it gets its own back. */
-async function undoAside(platform: Platform, code: string, kept: string, incoming: string | undefined): Promise<void> {
-  await asSuperuser(platform, live, async (superuser) => {
-    const { rowCount } = await superuser.query("SELECT FROM pg_namespace WHERE nspname = $1", [kept]);
-    if (rowCount === 0) return;
-    const goes = incoming === undefined ? [] : [rename(code, incoming)];
-    await superuser.query(["BEGIN", ...goes, rename(kept, code), "COMMIT"].join("; "));
-  });
+/** Whatever fails: the service has what it had, and is let in again. While it has half of a backup it is kept out. */
+async function giveBack(platform: Platform, service: ResolvedService, steps: Steps): Promise<void> {
+  try {
+    await answers(platform);
+    await bringBack(platform, service, steps);
+  } catch (error) {
+    tell(steps)(error);
+    steps.say(
+      `${service.code} is kept out: the same command again, or the swap that npm run ops -- status --stack ${platform.stack.name} ` +
+        "names, puts back what it had",
+    );
+    return;
+  }
+  await open(platform, service, steps).catch(tell(steps));
 }
 
-/** What was restored so far stands aside first: a lock that somebody has in it keeps it from being dropped, and not from another name. */
-async function bringBack(platform: Platform, { code }: ResolvedService, kept: string, steps: Steps): Promise<void> {
-  const failed = `${code}_failed_${stamp(new Date())}`;
-  const { plan } = platform;
-  await steps.run(`put back what ${code} had`, () =>
-    asSuperuser(platform, live, async (superuser) => {
-      await shutOut(superuser, code);
-      await superuser.query(
-        ["BEGIN", rename(code, failed), ...belongToNobody(plan, code, failed), rename(kept, code), "COMMIT"].join("; "),
-      );
-      const drop = `DROP SCHEMA ${identifier(failed)} CASCADE`;
-      const isGone = await superuser.query(`SET lock_timeout = '2s'; ${drop}`).catch(() => undefined);
-      return [
-        isGone === undefined ? `it is there; somebody holds what was restored: ${drop}` : "it is there",
-        undefined,
-      ];
-    }),
-  );
-}
-
-const rename = (schema: string, name: string) => `ALTER SCHEMA ${identifier(schema)} RENAME TO ${identifier(name)}`;
-
-/** @returns how many sessions were ended */
-async function shutOut(superuser: Client, code: string): Promise<number> {
-  await superuser.query(
-    rolesOf(code)
-      .map((role) => `ALTER ROLE ${identifier(role)} CONNECTION LIMIT 0`)
-      .join("; "),
-  );
-  await endLogins(superuser);
-  return endSessions(superuser, "usename", rolesOf(code));
-}
-
-/** So the guard and the audit take it for no service's schema, and nobody is let in. */
-function belongToNobody(plan: Plan, code: string, kept: string): readonly string[] {
-  const owner = tierRole(code, "owner");
-  const others = plan.roles.map(({ name }) => name).filter((name) => name !== owner);
-  const everyone = ["PUBLIC", ...others.map((name) => identifier(name))].join(", ");
-  const schema = identifier(kept);
-  return [
-    `ALTER SCHEMA ${schema} OWNER TO ${superuserRole}`,
-    `REVOKE ALL ON SCHEMA ${schema} FROM ${everyone}, ${identifier(owner)} CASCADE`,
-    ...["TABLES", "SEQUENCES", "ROUTINES"].map(
-      (all) => `REVOKE ALL ON ALL ${all} IN SCHEMA ${schema} FROM ${everyone} CASCADE`,
-    ),
-    // As PostgreSQL gives it by itself.
-    `GRANT EXECUTE ON ALL ROUTINES IN SCHEMA ${schema} TO PUBLIC`,
-  ];
-}
+const tell = (steps: Steps) => (error: unknown) => {
+  steps.say(error instanceof Error ? error.message : String(error));
+};
 
 async function requireSchema(superuser: Client, code: string, schema: string): Promise<void> {
   const { rows } = await superuser.query<{ name: string }>(
@@ -199,8 +157,13 @@ async function requireSchema(superuser: Client, code: string, schema: string): P
   );
 }
 
-/** Lets the service in again. */
-function open(platform: Platform, { code }: ResolvedService, steps: Steps): Promise<void> {
+/** Lets the service in again, in the same transaction as `more`. */
+function open(
+  platform: Platform,
+  { code }: ResolvedService,
+  steps: Steps,
+  more: readonly string[] = [],
+): Promise<void> {
   const { plan, logins } = platform;
   return steps.run(`let ${code} in, and ask the audit`, () =>
     asSuperuser(platform, live, async (superuser) => {
@@ -209,7 +172,7 @@ function open(platform: Platform, { code }: ResolvedService, steps: Steps): Prom
       const limits = roles.map(
         ({ name, connectionLimit }) => `ALTER ROLE ${identifier(name)} CONNECTION LIMIT ${connectionLimit}`,
       );
-      await superuser.query(limits.join("; "));
+      await superuser.query([...more, ...limits].join("; "));
       await superuser.query(renderPlan(plan, new Map()));
       return [verdict(await auditRestored(plan, superuser, logins), steps), undefined];
     }),

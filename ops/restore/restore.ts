@@ -41,9 +41,11 @@ export async function restoreBeside(platform: Platform, wanted: Wanted, name: st
     await drop(platform, name);
     throw error;
   };
-  await steps
-    .run(`prepare the database ${name}`, async () => [await prepare(platform, name, wanted), undefined])
-    .catch(orDrop);
+  await steps.run(`prepare the database ${name}`, async () => {
+    const free = await create(platform, name);
+    await furnish(platform, name, wanted).catch(orDrop);
+    return [`schemas, roles' rights and the guard are there; ${bytes(free)} are free`, undefined];
+  });
   await steps
     .run(`restore ${table ?? (isWhole(wanted, plan) ? "every service" : services.join(", "))}`, async () => {
       await restoreEach(platform, wanted, name, steps);
@@ -89,23 +91,29 @@ async function restoreEach(
   throw new OperatorError([...failed.map(({ why }) => why), `nothing is kept${others}`].join("\n"));
 }
 
-async function prepare(platform: Platform, name: string, wanted: Wanted): Promise<string> {
-  const { stack, plan } = platform;
-  const { primary } = findNodes(stack);
+/** @returns the bytes that were free */
+async function create(platform: Platform, name: string): Promise<number> {
+  const { primary } = findNodes(platform.stack);
   const room = await asSuperuser(platform, live, (superuser) =>
     superuser.query<{ bytes: number }>("SELECT pg_database_size(current_database())::float8 AS bytes"),
   );
-  const [needed, free] = [room.rows[0]?.bytes ?? 0, freeKiB(stack, primary.container) * 1024];
+  const [needed, free] = [room.rows[0]?.bytes ?? 0, freeKiB(platform.stack, primary.container) * 1024];
   if (needed > free) {
     throw new OperatorError(
       `${primary.container} has ${bytes(free)} free, and ${live} beside itself may take ${bytes(needed)}: make room first`,
     );
   }
-  await asSuperuser(platform, live, async (superuser) => {
-    await superuser.query(`CREATE DATABASE ${identifier(name)} TEMPLATE template0`);
-    await superuser.query(originStatement(name, originOfRestored(platform, wanted, false)));
-  });
-  const beside = planBeside(plan, name);
+  await asSuperuser(platform, live, (superuser) =>
+    superuser.query(`CREATE DATABASE ${identifier(name)} TEMPLATE template0`),
+  );
+  return free;
+}
+
+async function furnish(platform: Platform, name: string, wanted: Wanted): Promise<void> {
+  await asSuperuser(platform, live, (superuser) =>
+    superuser.query(originStatement(name, originOfRestored(platform, wanted, false))),
+  );
+  const beside = planBeside(platform.plan, name);
   const ages = await asSuperuser(platform, live, (superuser) =>
     superuser.query<{ role: string; fingerprint: string; since: Date }>("SELECT * FROM platform.password"),
   );
@@ -117,7 +125,6 @@ async function prepare(platform: Platform, name: string, wanted: Wanted): Promis
       await superuser.query("INSERT INTO platform.password VALUES ($1, $2, $3)", [role, fingerprint, since]);
     }
   });
-  return `schemas, roles' rights and the guard are there; ${bytes(free)} are free`;
 }
 
 function originOfRestored({ plan }: Platform, wanted: Wanted, complete: boolean): Origin {

@@ -9,14 +9,12 @@ import { endSessionsScript } from "../../components/cluster/node-script";
 import { database as live } from "../../components/settings-rules";
 import { uninterrupted } from "../interrupted";
 import { OperatorError } from "../operator-error";
+import { elsewhere } from "./alone";
 import { auditRestored, verdict } from "./audit";
 import { originOf, originStatement, takenPlace, takenStatement, type TakenPlace } from "./databases";
 import { asSuperuser, findNodes, planBeside, type Platform } from "./platform";
 import { endSessions, tellToEnd } from "./sessions";
 import { secondsSince, stamp, type Steps } from "./steps";
-
-/** In which nobody of a service is. */
-const elsewhere = "postgres";
 
 /** How many sessions a swap ends. */
 export async function sessionsOf(platform: Platform, database: string): Promise<number> {

@@ -4,6 +4,7 @@ import { requireEngine } from "../engine";
 import { OperatorError } from "../operator-error";
 import { parseBackupId } from "../backup/agent";
 import { readRegistry } from "../registry-file";
+import { alone } from "../restore/alone";
 import { connect } from "../restore/commands";
 import { steps } from "../restore/steps";
 import { readStack } from "../stack-file";
@@ -78,6 +79,6 @@ export function addRetireCommands(program: Command, stackOption: Option): void {
       if ((options.yes ?? (await typed(`${what} Type ${service.code} to go on: `))) !== service.code) {
         throw new OperatorError(`nothing was changed: what was typed is not ${service.code}`);
       }
-      await bringBack(platform, service, wanted, { unpin: options.unpin === true }, say);
+      await alone(platform, () => bringBack(platform, service, wanted, { unpin: options.unpin === true }, say));
     });
 }

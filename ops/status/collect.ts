@@ -37,6 +37,8 @@ export interface ServerStatus {
   /** Of the clients; it holds back VACUUM for all. null where none is open. */
   readonly oldestTransaction: { readonly role: string; readonly seconds: number } | null;
   /** Clients that are being let in and hold a transaction already. */
+  /** Schemas in which what services had is kept while they are restored. */
+  readonly setAside: readonly string[];
   readonly hiddenLogins: number;
   /** Of the oldest database; at two billion the server stops. */
   readonly transactionIdAge: number;

@@ -113,6 +113,8 @@ function abuses(server: ServerStatus, { name }: Stack): string[] {
   const {
     passwords,
     schemas,
+    setAside,
+    connections,
     oldestTransaction,
     hiddenLogins,
     transactionIdAge,
@@ -120,7 +122,20 @@ function abuses(server: ServerStatus, { name }: Stack): string[] {
     notificationQueue,
     predicateLocks,
   } = server;
+  const shut = connections.filter(({ limit }) => limit === 0).map(({ role }) => role);
   return [
+    ...setAside.map(
+      (schema) =>
+        `what ${schema.replace(/_before_.*$/, "")} had is ${schema}, since a restore in its place has begun: where none is under way ` +
+        `any more, npm run ops -- restore swap ${schema} --stack ${name} puts it back`,
+    ),
+    // No registry has 0: while a service is restored in its place, and of a restore that was killed.
+    ...(shut.length > 0 && setAside.length === 0
+      ? [
+          `${shut.join(", ")} may have no connection (limit 0): where no restore is under way, npm run ops -- audit --fix-sql ` +
+            `--stack ${name} has what lets them in`,
+        ]
+      : []),
     ...passwords
       .filter(({ ours }) => !ours)
       .map(

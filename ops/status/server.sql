@@ -41,6 +41,12 @@ SELECT json_build_object(
               LEFT JOIN pg_class c ON c.relnamespace = n.oid
              WHERE pg_get_userbyid(n.nspowner) = 'platform'
              GROUP BY n.nspname) AS per_schema),
+  -- Of services that are restored in place, or were when that was killed; see set-aside.ts.
+  'setAside', (
+    SELECT coalesce(json_agg(nspname ORDER BY nspname), '[]')
+      FROM pg_namespace
+     WHERE nspowner = 'postgres'::regrole
+       AND obj_description(oid, 'pg_namespace') = 'centraldb: set aside, to be restored in its place'),
   -- Only what was noted when the stack set it; see note-passwords.sql. A verifier is 133 characters; a role may give itself one of
   -- megabytes, or none, which let nobody in.
   'passwords', (

@@ -5,6 +5,8 @@ import { restoreInPlace, swapSchemas } from "../../ops/restore/in-place";
 import type { Platform } from "../../ops/restore/platform";
 import { steps, type Steps } from "../../ops/restore/steps";
 import { choose, type Wanted } from "../../ops/restore/wanted";
+import { collectStatus } from "../../ops/status/collect";
+import { problemsOf } from "../../ops/status/problems";
 import { services } from "../../services/registry";
 import type { BackupAgent } from "../support/backup";
 import type { TestCluster } from "../support/cluster";
@@ -170,19 +172,96 @@ describe("a restore that a person stops", () => {
   });
 });
 
-it("a restore in place that was killed is made again, and what the service had at first can come back", async () => {
-  const restore = await begun("restore", dumps.waiting, "--service", "ag", "--in-place", "--yes", "ag");
-  restore.kill();
-  await restore.ended;
-  await expect(cluster.login("primary", "agapp")).rejects.toThrow("too many connections");
-  await restoreInPlace(platform, chosen(dumps.ready, { service: "ag" }), serviceOf("ag"), progress);
-  expect(await as("agapp", "SELECT count(*)::int AS n FROM ag_rows")).toEqual([{ n: 5 }]);
-  await nothingIsLeft();
-  const kept = cluster.ask("primary", "SELECT nspname FROM pg_namespace WHERE nspname ~ '^ag_before_' ORDER BY 1");
-  const [atFirst = "", ...others] = kept.split("\n");
-  expect(others).toHaveLength(1);
-  await swapSchemas(platform, serviceOf("ag"), atFirst, progress);
-  expect(await as("agapp", "SELECT count(*)::int AS n FROM ag_rows")).toEqual([{ n: 6 }]);
+const keptOf = (code: string) =>
+  inDatabase("appdb", `SELECT nspname FROM pg_namespace WHERE nspname ~ '^${code}_(before|failed)_' ORDER BY 1`)
+    .split("\n")
+    .filter(Boolean);
+
+const rowsOfAg = () => as("agapp", "SELECT count(*)::int AS n FROM ag_rows");
+
+/** What status has to say of the primary's restores. */
+const told = () => problemsOf(collectStatus(platform.stack), platform.stack).filter((line) => / ag/.test(line));
+
+describe("a restore in place", () => {
+  const inPlace = ["restore", "--service", "ag", "--in-place", "--yes", "ag"] as const;
+
+  it("is one at a time: whoever comes meanwhile is refused, and told since when", async () => {
+    const first = await begun(...inPlace, dumps.waiting);
+    const others = [
+      [...inPlace, dumps.ready],
+      ["restore", dumps.ready, "--service", "sc"],
+      ["restore", "swap", keptOf("ag")[0] ?? ""],
+    ];
+    for (const other of others) {
+      const second = ops.start(...other);
+      expect(await second.ended).toBe(1);
+      expect(second.output()).toMatch(
+        /^another restore of stack dev is under way, since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: wait for it, or end it /,
+      );
+    }
+    first.interrupt();
+    expect(await first.ended, first.output()).toBe(1);
+    expect(await rowsOfAg()).toEqual([{ n: 6 }]);
+    expect(keptOf("ag")).toEqual([]);
+    await nothingIsLeft();
+  });
+
+  it("gives back what the service had also where the server crashes meanwhile", async () => {
+    const ended = expect(
+      restoreInPlace(platform, chosen(dumps.waiting, { service: "ag" }), serviceOf("ag"), progress),
+    ).rejects.toThrow();
+    await isRestoring();
+    const pid = inDatabase("postgres", "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+    expect(cluster.exec("primary", "bash", "-c", `kill -KILL ${pid}`)).toMatchObject({ status: 0 });
+    await ended;
+    expect(said.join("\n")).toContain("put back what ag had");
+    expect(await rowsOfAg()).toEqual([{ n: 6 }]);
+    expect(keptOf("ag")).toEqual([]);
+    await nothingIsLeft();
+  });
+
+  it("that was killed is named by status, and in no dump; the next gives the service first what it had", async () => {
+    const restore = await begun(...inPlace, dumps.waiting);
+    restore.kill();
+    await restore.ended;
+    await expect(cluster.login("primary", "agapp")).rejects.toThrow("too many connections");
+    const [atFirst = ""] = keptOf("ag");
+    const cure = `npm run ops -- restore swap ${atFirst} --stack dev`;
+    expect(told()).toEqual([expect.stringMatching(new RegExp(`^what ag had is ${atFirst}, .*${cure} puts it back$`))]);
+    const { logical } = agent.manifest(await dump());
+    expect(logical?.services).toEqual(["gt", "sc"]);
+    expect(logical?.leftOut).toEqual([
+      {
+        service: "ag",
+        why: `it is being restored in its place, or was when that was killed; what it had is ${atFirst}`,
+      },
+    ]);
+
+    await restoreInPlace(platform, chosen(dumps.ready, { service: "ag" }), serviceOf("ag"), progress);
+    expect(said.join("\n")).toContain("put back what ag had");
+    expect(await rowsOfAg()).toEqual([{ n: 5 }]);
+    await nothingIsLeft();
+    // One, of which is said how it comes back: what the service had at first.
+    const [kept = "", ...others] = keptOf("ag");
+    expect(others).toEqual([]);
+    expect(told()).toEqual([]);
+    await swapSchemas(platform, serviceOf("ag"), kept, progress);
+    expect(await rowsOfAg()).toEqual([{ n: 6 }]);
+  });
+
+  it("that was killed is undone by a swap, and of what was restored nothing is kept", async () => {
+    const before = keptOf("ag");
+    const restore = await begun(...inPlace, dumps.waiting);
+    restore.kill();
+    await restore.ended;
+    const [atFirst = ""] = keptOf("ag").filter((schema) => !before.includes(schema));
+    const swap = ops.start("restore", "swap", atFirst, "--yes", "ag");
+    expect(await swap.ended, swap.output()).toBe(0);
+    expect(await rowsOfAg()).toEqual([{ n: 6 }]);
+    expect(keptOf("ag")).toEqual(before);
+    expect(told()).toEqual([]);
+    await nothingIsLeft();
+  });
 });
 
 describe("a restore for which the disk has no room", () => {

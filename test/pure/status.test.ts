@@ -1,4 +1,7 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { setAsideComment } from "../../components/access/set-aside";
 import { readStack } from "../../ops/stack-file";
 import type { NodeStatus, ServerStatus } from "../../ops/status/collect";
 import { problemsOf } from "../../ops/status/problems";
@@ -31,6 +34,7 @@ const server: ServerStatus = {
   })),
   oldestTransaction: { role: "gtapp", seconds: 12 },
   hiddenLogins: 0,
+  setAside: [],
   transactionIdAge: 1000,
   longestAutovacuum: 60,
   notificationQueue: 0,
@@ -65,6 +69,11 @@ const untold: NodeStatus = {
 };
 
 describe("status", () => {
+  it("knows what is set aside as the restore marks it", () => {
+    const sql = readFileSync(join(__dirname, "..", "..", "ops", "status", "server.sql"), "utf8");
+    expect(sql).toContain(`= '${setAsideComment}'`);
+  });
+
   it("is one screen: nodes, lag, connections and sizes", () => {
     const lines = renderStatus({ nodes: well, services: services.slice(0, 2), stack, problems: [], more: [] }).split(
       "\n",
@@ -189,6 +198,22 @@ describe("status", () => {
         "an autovacuum worker is busy for 7 h 0 min: pg_stat_activity says with which table",
         "the queue of NOTIFY is 80 % full: a listener is in a long transaction",
         "the table of predicate locks is 90 % full, which SERIALIZABLE transactions of all share: pg_locks says whose they are, npm run ops -- end-sessions --stack prod ends them",
+      ],
+    ],
+    [
+      "a service that is restored in its place, or was when that was killed",
+      [node({ server: { ...server, setAside: ["gt_before_20261127t101500"] } }), replica],
+      [
+        "what gt had is gt_before_20261127t101500, since a restore in its place has begun: where none is under way any more, " +
+          "npm run ops -- restore swap gt_before_20261127t101500 --stack prod puts it back",
+      ],
+    ],
+    [
+      "roles that a restore has shut out, and nothing else of it",
+      [node({ server: { ...server, connections: [{ role: "gtapp", used: 0, limit: 0 }] } }), replica],
+      [
+        "gtapp may have no connection (limit 0): where no restore is under way, npm run ops -- audit --fix-sql --stack prod " +
+          "has what lets them in",
       ],
     ],
     ["a disk that is not told of", [untold, replica], ["pg16-primary does not say in time what is on its disk"]],
