@@ -1,5 +1,6 @@
 import { Cron } from "croner";
 import type { LogicalContents } from "./manifest";
+import { past } from "./past";
 
 /** A backup is kept for the classes it was due for: the page's daily, weekly and monthly one. */
 export type BackupClass = "daily" | "weekly" | "monthly";
@@ -57,8 +58,8 @@ export function nextDue(now: Date, timeZone: string): Date {
 /**
  * The classes a backup of this kind must be made for: those whose last time came after the last proven one began. So a run
  * that failed or was missed is made up whenever somebody asks.
- * @param proven backups that count; one that began after `now` does not: the clock was wrong then, and it would keep all
- * others from being made
+ * @param proven backups that count; one that is dated in the future does not: the clock was wrong then, and it would keep
+ * all others from being made
  */
 export function dueClasses(
   kind: BackupKind,
@@ -68,9 +69,8 @@ export function dueClasses(
 ): readonly BackupClass[] {
   return classesOf[kind].filter((backupClass) => {
     const due = lastDue(backupClass, now, timeZone);
-    return !proven.some(
-      (made) =>
-        made.kind === kind && made.classes.includes(backupClass) && made.startedAt >= due && made.startedAt <= now,
+    return !past(proven, now).some(
+      (made) => made.kind === kind && made.classes.includes(backupClass) && made.startedAt >= due,
     );
   });
 }

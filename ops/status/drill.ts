@@ -1,5 +1,6 @@
-import { isWell, pastDrills } from "../../agent/drills/schedule";
+import { isWell } from "../../agent/drills/schedule";
 import type { BackupDrill, Drill } from "../../agent/drills/results";
+import { past } from "../../agent/past";
 import { backupKinds } from "../../agent/schedule";
 import { printable } from "../../services/printable";
 import type { BackupList } from "../backup/list";
@@ -47,7 +48,7 @@ function describeOne({ kind, wrong, seconds, lostSeconds }: BackupDrill): string
   return `${kind} back in ${duration(seconds ?? 0)}${lost}`;
 }
 
-const lastOf = ({ drills }: BackupList) => pastDrills(drills, new Date()).at(-1);
+const lastOf = ({ drills }: BackupList) => past(drills, new Date()).at(-1);
 const when = ({ startedAt }: Drill) => `${since(startedAt)} ago`;
 
 function flaw({ backups }: Drill): string {
