@@ -75,14 +75,33 @@ export function dueClasses(
   });
 }
 
+type KnownServices = Pick<LogicalContents, "services" | "leftOut">;
+
+/** A dump in the store, and what it knows of. */
+interface Dump extends Pick<Made, "kind" | "startedAt"> {
+  readonly manifest: { readonly logical?: KnownServices };
+}
+
+/**
+ * Services for which a dump is made though no class is due. Pure.
+ * @param backups that count, oldest first; one that is dated in the future is no last one: it would never know a service that is new
+ * @param justMade by whoever asks. Where the clock is set meanwhile it is no last one either, and is not made again for what it knows
+ */
+export function newServices(
+  backups: readonly Dump[],
+  services: readonly string[],
+  now: Date,
+  justMade: KnownServices = { services: [], leftOut: [] },
+): readonly string[] {
+  const last = past(backups, now).findLast(({ kind }) => kind === "logical")?.manifest.logical;
+  return last === undefined ? [] : unknownServices(justMade, unknownServices(last, services));
+}
+
 /**
  * Services the last dump knows nothing of: those are not left to the next night. One that was left out is: what kept it out is its own
  * doing, and would again.
  */
-export function unknownServices(
-  last: Pick<LogicalContents, "services" | "leftOut">,
-  services: readonly string[],
-): readonly string[] {
+export function unknownServices(last: KnownServices, services: readonly string[]): readonly string[] {
   const known = new Set([...last.services, ...last.leftOut.map(({ service }) => service)]);
   return services.filter((service) => !known.has(service));
 }
