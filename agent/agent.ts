@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { inALine } from "./failure";
 import { basesWithWal } from "./retention";
 import { runBackup } from "./run";
-import { backupKinds, unknownServices, type BackupKind } from "./schedule";
+import { backupKinds, newServices, type BackupKind } from "./schedule";
 import { findPrimary } from "./server";
 import { readSettings, type Places } from "./settings";
 import { keepSecondCopy } from "./copy/second-copy";
@@ -17,6 +17,8 @@ import { receiveWal, type Receiving } from "./wal-receiver";
 const lookMs = 15_000;
 /** What failed is tried again after so long; each further time twice as long, up to the last. */
 const retryMs = { first: 5 * 60_000, last: 60 * 60_000 };
+/** What was made for a service that is new, and is no last dump, is not made again before. */
+const againMs = 60 * 60_000;
 
 export interface Failure {
   readonly why: string;
@@ -36,6 +38,8 @@ export class Agent {
   /** What is being made. */
   running: { readonly kind: BackupKind; readonly since: Date } | undefined;
   private last: Promise<unknown> = Promise.resolve();
+  /** The last dump, and when it was made, on a clock that nobody sets. */
+  private dumped: { readonly manifest: Stored["manifest"]; readonly atMs: number } | undefined;
 
   constructor(
     readonly places: Places,
@@ -87,7 +91,9 @@ export class Agent {
       try {
         const wanted = asked || (await this.isWanted(kind));
         const made = await runBackup(kind, wanted, { places, store, signal, say: both });
-        if (made !== undefined) this.failures.delete(kind);
+        if (made === undefined) return undefined;
+        this.failures.delete(kind);
+        if (kind === "logical") this.dumped = { manifest: made.manifest, atMs: performance.now() };
         return made;
       } catch (error) {
         const why = inALine(error);
@@ -131,9 +137,10 @@ export class Agent {
   }
 
   private wantsDump(): boolean {
-    const last = this.store.list().backups.findLast((backup) => backup.kind === "logical");
-    const { logical } = last?.manifest ?? {};
-    return logical !== undefined && unknownServices(logical, readSettings(this.places).services).length > 0;
+    const { services } = readSettings(this.places);
+    const { manifest, atMs = -Infinity } = this.dumped ?? {};
+    const justMade = performance.now() - atMs < againMs ? manifest?.logical : undefined;
+    return newServices(this.store.list().backups, services, new Date(), justMade).length > 0;
   }
 
   /** The WAL that is received is of no use without a base backup of its own stretch and timeline. */

@@ -1,3 +1,4 @@
+import { past } from "./past";
 import { backupClasses, backupKinds, type BackupClass, type BackupKind, type Made } from "./schedule";
 
 /** A backup that was proven, as retention sees it. */
@@ -19,8 +20,8 @@ const day = 24 * 3600 * 1000;
 
 /**
  * The backups nobody needs any more, oldest first. One is needed while it is younger than a class of its own is kept, or among
- * the last two of that class and kind that have a service, or pinned. One that began after `now`, when the clock was wrong, is kept,
- * and counts for none.
+ * the last two of that class and kind that have a service, or pinned. One that is dated in the future, when the clock was wrong, is
+ * kept, and counts for none.
  * @param services of the registry
  */
 export function expired<T extends Kept>(
@@ -29,15 +30,15 @@ export function expired<T extends Kept>(
   services: readonly string[],
   now: Date,
 ): readonly T[] {
-  const past = backups.filter(({ startedAt }) => startedAt <= now);
+  const made = past(backups, now);
   const last = new Set(
     backupClasses.flatMap((backupClass) =>
       backupKinds.flatMap((kind) =>
-        services.flatMap((service) => newest(past, kind, backupClass, service).slice(0, atLeast)),
+        services.flatMap((service) => newest(made, kind, backupClass, service).slice(0, atLeast)),
       ),
     ),
   );
-  return past
+  return made
     .filter((backup) => {
       const age = now.getTime() - backup.startedAt.getTime();
       const isYoung = backup.classes.some((backupClass) => age < days[backupClass] * day);

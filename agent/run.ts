@@ -1,6 +1,7 @@
 import { BackupFailure } from "./failure";
 import { dumpInto } from "./logical";
 import type { Manifest } from "./manifest";
+import { past } from "./past";
 import { copyInto, sourceOf } from "./physical";
 import { expired } from "./retention";
 import { dueClasses, type BackupClass, type BackupKind } from "./schedule";
@@ -43,7 +44,7 @@ export async function runBackup(
   const server = kind === "physical" ? sourceOf(await findServers(settings, places), primary) : primary;
   // Before there must be room: what nobody needs any more would keep it from being there for ever.
   await removeExpired({ places, store, say }, settings, primary);
-  await requireSpace(kind, primary.databaseBytes, store);
+  await requireSpace(kind, primary.databaseBytes, store, now);
   say(`${kind} backup of ${server.host} for ${classes.join(", ")}`);
   const { id, folder, startedAt } = await store.begin(kind, now);
   try {
@@ -97,7 +98,7 @@ async function removeExpired(
     return;
   }
   // Server and agent may have one clock, and that may have jumped: what nobody has made for weeks is not old yet.
-  const newest = backups.findLast(({ startedAt }) => startedAt <= now);
+  const newest = past(backups, now).at(-1);
   const days = newest === undefined ? 0 : (now.getTime() - newest.startedAt.getTime()) / dayMs;
   if (days > maxPauseDays) {
     say(`nothing old is deleted: the newest backup is ${days.toFixed(0)} days old, by this clock`);
@@ -111,8 +112,8 @@ async function removeExpired(
 }
 
 /** As much as the last one of its kind took and half of it again; the first, and what is unpacked to be proven, as the database is. */
-async function requireSpace(kind: BackupKind, databaseBytes: number, store: Store): Promise<void> {
-  const last = store.list().backups.findLast((backup) => backup.kind === kind);
+async function requireSpace(kind: BackupKind, databaseBytes: number, store: Store, now: Date): Promise<void> {
+  const last = past(store.list().backups, now).findLast((backup) => backup.kind === kind);
   const stored = last?.manifest.files.reduce((sum, { bytes }) => sum + bytes, 0) ?? databaseBytes;
   const needed = stored * 1.5 + (kind === "physical" ? databaseBytes * 1.2 : 0) + 64 * 1024 ** 2;
   const free = await store.freeBytes();

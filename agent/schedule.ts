@@ -1,5 +1,6 @@
 import { Cron } from "croner";
 import type { LogicalContents } from "./manifest";
+import { past } from "./past";
 
 /** A backup is kept for the classes it was due for: the page's daily, weekly and monthly one. */
 export type BackupClass = "daily" | "weekly" | "monthly";
@@ -57,8 +58,8 @@ export function nextDue(now: Date, timeZone: string): Date {
 /**
  * The classes a backup of this kind must be made for: those whose last time came after the last proven one began. So a run
  * that failed or was missed is made up whenever somebody asks.
- * @param proven backups that count; one that began after `now` does not: the clock was wrong then, and it would keep all
- * others from being made
+ * @param proven backups that count; one that is dated in the future does not: the clock was wrong then, and it would keep
+ * all others from being made
  */
 export function dueClasses(
   kind: BackupKind,
@@ -68,21 +69,39 @@ export function dueClasses(
 ): readonly BackupClass[] {
   return classesOf[kind].filter((backupClass) => {
     const due = lastDue(backupClass, now, timeZone);
-    return !proven.some(
-      (made) =>
-        made.kind === kind && made.classes.includes(backupClass) && made.startedAt >= due && made.startedAt <= now,
+    return !past(proven, now).some(
+      (made) => made.kind === kind && made.classes.includes(backupClass) && made.startedAt >= due,
     );
   });
+}
+
+type KnownServices = Pick<LogicalContents, "services" | "leftOut">;
+
+/** A dump in the store, and what it knows of. */
+interface Dump extends Pick<Made, "kind" | "startedAt"> {
+  readonly manifest: { readonly logical?: KnownServices };
+}
+
+/**
+ * Services for which a dump is made though no class is due. Pure.
+ * @param backups that count, oldest first; one that is dated in the future is no last one: it would never know a service that is new
+ * @param justMade by whoever asks. Where the clock is set meanwhile it is no last one either, and is not made again for what it knows
+ */
+export function newServices(
+  backups: readonly Dump[],
+  services: readonly string[],
+  now: Date,
+  justMade: KnownServices = { services: [], leftOut: [] },
+): readonly string[] {
+  const last = past(backups, now).findLast(({ kind }) => kind === "logical")?.manifest.logical;
+  return last === undefined ? [] : unknownServices(justMade, unknownServices(last, services));
 }
 
 /**
  * Services the last dump knows nothing of: those are not left to the next night. One that was left out is: what kept it out is its own
  * doing, and would again.
  */
-export function unknownServices(
-  last: Pick<LogicalContents, "services" | "leftOut">,
-  services: readonly string[],
-): readonly string[] {
+export function unknownServices(last: KnownServices, services: readonly string[]): readonly string[] {
   const known = new Set([...last.services, ...last.leftOut.map(({ service }) => service)]);
   return services.filter((service) => !known.has(service));
 }

@@ -1,7 +1,7 @@
 import type { Gauge } from "prom-client";
+import { past } from "../past";
 import { backupKinds } from "../schedule";
 import type { Drill } from "./results";
-import { pastDrills } from "./schedule";
 
 /** Makes a gauge of the agent's; its name without the agent's own beginning. */
 export type MakeGauge = (name: string, help: string, labelNames: string[]) => Gauge;
@@ -18,7 +18,7 @@ export function setDrillMetrics(drills: readonly Drill[], gauge: MakeGauge, now 
     "kind",
   ]);
   for (const kind of backupKinds) {
-    const ofKind = pastDrills(drills, now).flatMap(({ backups }) => backups.filter((one) => one.kind === kind));
+    const ofKind = past(drills, now).flatMap(({ backups }) => backups.filter((one) => one.kind === kind));
     const newest = ofKind.at(-1);
     if (newest === undefined) continue;
     last.set({ kind }, Date.parse(newest.startedAt) / 1000);

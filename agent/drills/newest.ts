@@ -1,6 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { drillLogical, drillPhysical, type DrillOptions, type DrillResult } from "../drill";
 import { BackupFailure, inALine } from "../failure";
+import { past } from "../past";
 import { unpackedBytes } from "../restore/base";
 import { backupKinds, type BackupKind } from "../schedule";
 import { readSettings, type AgentSettings } from "../settings";
@@ -32,14 +33,9 @@ export async function drillNewest(options: DrillOptions): Promise<Drill> {
   return drill;
 }
 
-/** The last of two that are begun in one second bears the next one's name; what is further ahead is of a clock that was wrong. */
-const aheadMs = 60_000;
-
 function newestOf(backups: readonly Stored[], now: Date): Newest {
   const find = (kind: BackupKind) => {
-    const found = backups.findLast(
-      (backup) => backup.kind === kind && backup.startedAt.getTime() < now.getTime() + aheadMs,
-    );
+    const found = past(backups, now).findLast((backup) => backup.kind === kind);
     if (found === undefined) throw new BackupFailure(`there is no ${kind} backup to restore`);
     return found;
   };

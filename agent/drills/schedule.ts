@@ -1,3 +1,4 @@
+import { past } from "../past";
 import { backupKinds, lastTime, type Made } from "../schedule";
 import type { Drill } from "./results";
 
@@ -13,7 +14,7 @@ const retryMs = { first: 30 * 60_000, last: 24 * 3_600_000 };
 /**
  * Whether a drill is to be made: in a new stack as soon as there is a backup of each kind, then each week; one that was missed is
  * made up. Pure.
- * @param drills that were made, oldest first; one that began after `now` does not count: the clock was wrong then
+ * @param drills that were made, oldest first; one that is dated in the future does not count: the clock was wrong then
  * @param backups that can be restored; asked for only where it depends on them
  */
 export function isDrillDue(
@@ -22,12 +23,7 @@ export function isDrillDue(
   now: Date,
   timeZone: string,
 ): boolean {
-  return isTime(pastDrills(drills, now), now, timeZone) && hasBoth(backups(), now);
-}
-
-/** Those that count at a moment. */
-export function pastDrills(drills: readonly Drill[], now: Date): readonly Drill[] {
-  return drills.filter(({ startedAt }) => Date.parse(startedAt) <= now.getTime());
+  return isTime(past(drills, now), now, timeZone) && hasBoth(backups(), now);
 }
 
 /** Whether every backup was what it was. */
@@ -35,14 +31,14 @@ export function isWell({ backups }: Drill): boolean {
   return backups.every(({ wrong }) => wrong.length === 0);
 }
 
-function isTime(past: readonly Drill[], now: Date, timeZone: string): boolean {
-  const last = past.at(-1);
+function isTime(made: readonly Drill[], now: Date, timeZone: string): boolean {
+  const last = made.at(-1);
   if (last === undefined || Date.parse(last.startedAt) < lastTime(drillPattern, now, timeZone).getTime()) return true;
-  const failed = past.length - 1 - past.findLastIndex(isWell);
+  const failed = made.length - 1 - made.findLastIndex(isWell);
   const pause = Math.min(retryMs.first * 2 ** (failed - 1), retryMs.last);
   return failed > 0 && now.getTime() - Date.parse(last.finishedAt) >= pause;
 }
 
 function hasBoth(backups: readonly Pick<Made, "kind" | "startedAt">[], now: Date): boolean {
-  return backupKinds.every((kind) => backups.some((backup) => backup.kind === kind && backup.startedAt <= now));
+  return backupKinds.every((kind) => past(backups, now).some((backup) => backup.kind === kind));
 }

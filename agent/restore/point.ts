@@ -31,11 +31,11 @@ export interface Way {
 
 /**
  * Ways to a target, the best first: from the newest base backup there is the least to replay. Where none leads there, none. Of a
- * transaction nobody knows which WAL it is in: all of them.
- * @param ways oldest base first
+ * transaction nobody knows which WAL it is in: all of them. The newest is what is last in the WAL, not by a date: the clock may have been
+ * wrong.
  */
 export function waysTo(target: RecoveryTarget, ways: readonly Way[]): readonly Way[] {
-  const newestFirst = [...ways].reverse();
+  const newestFirst = ways.toSorted(byPlace).reverse();
   switch (target.kind) {
     case "latest":
       return newestFirst.slice(0, 1);
@@ -50,6 +50,12 @@ export function waysTo(target: RecoveryTarget, ways: readonly Way[]): readonly W
         ({ from, to }) => parseLsn(from.lsn) <= parseLsn(target.at) && segmentNumber(target.at) <= to.segment,
       );
   }
+}
+
+/** Stretches are named in their order. */
+function byPlace(a: Way, b: Way): number {
+  if (a.stretch !== b.stretch) return a.stretch < b.stretch ? -1 : 1;
+  return Number(parseLsn(a.from.lsn) - parseLsn(b.from.lsn));
 }
 
 /** What to know of a target that more than one history has, as after a restore to a point in time; undefined where it is in one. */

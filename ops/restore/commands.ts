@@ -16,7 +16,7 @@ import { hasTarget } from "./point/target";
 import { findNodes, platformOf, type Platform } from "./platform";
 import { checkFile, restoreBeside } from "./restore";
 import { stamp, steps, type Steps } from "./steps";
-import { choose, isWhole, type Wanted } from "./wanted";
+import { choose, datedAhead, isWhole, type Wanted } from "./wanted";
 import { requireWhole, sessionsOf, swapDatabases, swapOf } from "./swap";
 
 interface RestoreOptions {
@@ -72,12 +72,10 @@ export function addRestoreCommands(program: Command, stackOption: Option): void 
       const platform = await connect(options);
       const service = name === undefined ? undefined : findService(platform.plan.services, name);
       const without = left?.map((one) => findService(platform.plan.services, one).code);
-      const wanted = choose(listBackups(platform.stack).backups, platform.plan, {
-        id,
-        service: service?.code,
-        table,
-        without,
-      });
+      const { backups } = listBackups(platform.stack);
+      const wanted = choose(backups, platform.plan, { id, service: service?.code, table, without });
+      const ahead = id === undefined ? datedAhead(backups) : [];
+      for (const one of ahead) say(`${one} is dated in the future, and is restored where it is named`);
       const work =
         service !== undefined && inPlace
           ? () => inItsPlace(platform, wanted, service, options)

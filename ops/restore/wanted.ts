@@ -1,3 +1,4 @@
+import { isAhead, past } from "../../agent/past";
 import type { Summary } from "../../agent/summary";
 import type { Plan } from "../../components/access/plan-items";
 import { show } from "../../services/printable";
@@ -21,6 +22,7 @@ export function isWhole({ services, table, without }: Wanted, plan: Plan): boole
 
 /**
  * The dump that is asked for: by its id, else the newest that has what is wanted; of all services of the plan, or the one of this code.
+ * One that is dated in the future is taken where it is named: when it was made nobody knows.
  * @param backups oldest first
  * @throws OperatorError where there is none, or it lacks what is wanted
  */
@@ -38,12 +40,13 @@ export function choose(
     readonly table?: string | undefined;
     readonly without?: readonly string[] | undefined;
   } = {},
+  now = new Date(),
 ): Wanted {
   const all = plan.services.map(({ code }) => code).filter((code) => !without.includes(code));
   const services = service === undefined ? all : [service];
   const dumps = backups.filter((backup) => backup.logical !== undefined);
   // A file that somebody has brought is older than the day it came in.
-  const own = dumps.filter(({ kind }) => kind === "logical");
+  const own = past(dumps, now).filter(({ kind }) => kind === "logical");
   const lacks = ({ logical }: Summary) => services.filter((code) => logical?.services.includes(code) !== true);
   const backup =
     id === undefined
@@ -53,7 +56,10 @@ export function choose(
     const known = dumps.map((one) => one.id).join(", ");
     throw new OperatorError(
       id === undefined
-        ? `there is no dump to restore: npm run ops -- backup list has all there is`
+        ? [
+            "there is no dump to restore: npm run ops -- backup list has all there is",
+            ...datedAhead(dumps, now).map((one) => `${one} is dated in the future, and is restored where it is named`),
+          ].join("; ")
         : `there is no dump ${id}; there are ${known || "none"}`,
     );
   }
@@ -74,4 +80,10 @@ export function choose(
     );
   }
   return { backup, services: inside, without: [...new Set(without)], ...(table === undefined ? {} : { table }) };
+}
+
+/** Ids of those that {@link choose} takes only where they are named. */
+export function datedAhead(backups: readonly Summary[], now = new Date()): readonly string[] {
+  const dumps = backups.filter(({ kind }) => kind === "logical");
+  return dumps.filter(({ startedAt }) => isAhead(startedAt, now)).map(({ id }) => id);
 }

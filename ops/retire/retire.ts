@@ -1,3 +1,4 @@
+import { past } from "../../agent/past";
 import { findRetired, type Asked } from "../../components/lifecycle/survey-retired";
 import { proofFlaws } from "../../components/lifecycle/retired";
 import { docker } from "../../components/cluster/docker-cli";
@@ -77,7 +78,9 @@ export async function proveRetirement(stack: Stack, service: ResolvedService, st
     const list = listBackups(stack);
     const drilled = list.drills.flatMap(({ backups }) => backups).findLast((one) => one.backup === backup);
     if (drilled === undefined) {
-      const last = list.drills.at(-1)?.backups.find(({ kind }) => kind === "logical")?.backup;
+      const last = past(list.drills, new Date())
+        .at(-1)
+        ?.backups.find(({ kind }) => kind === "logical")?.backup;
       throw new OperatorError(
         `the drill has not restored ${backup}, but ${last ?? "none"}: ${lastLine(ran.stderr || ran.stdout)}; once more`,
       );

@@ -1,3 +1,4 @@
+import { isAhead } from "../../agent/past";
 import { identifier } from "../../components/access/describe";
 import { database as live } from "../../components/settings-rules";
 import { tierRole, tiers, type ResolvedService } from "../../services/service";
@@ -23,7 +24,7 @@ export function requireBack({ name: stack }: Stack, { name, lifecycle }: Resolve
 
 /**
  * The backup a service is brought back from. The newest that has it is a dump of the empty schema by now; it was pinned before. An imported
- * one is taken where it is named.
+ * one is taken where it is named; so are all where one is dated in the future: when that was made nobody knows, and it may be the one.
  * @throws OperatorError where there is none
  */
 export function chooseKept(stack: Stack, service: ResolvedService, id: string | undefined): Wanted {
@@ -35,13 +36,20 @@ export function keptBackup(
   backups: readonly Listed[],
   { name, code }: Pick<ResolvedService, "name" | "code">,
   id: string | undefined,
+  now = new Date(),
 ): Listed {
   const having = backups.filter(({ logical }) => logical?.services.includes(code) === true);
   // What was imported is pinned too, and may be of any time.
   const pinned = having.filter((backup) => backup.pinned && backup.kind === "logical");
+  const known = pinned.map((backup) => backup.id).join(", ") || "none";
+  const ahead = pinned.find(({ startedAt }) => isAhead(startedAt, now));
+  if (id === undefined && ahead !== undefined) {
+    throw new OperatorError(
+      `${ahead.id} is dated in the future: --backup names the one that is meant; pinned ones that have ${name}: ${known}`,
+    );
+  }
   const found = id === undefined ? pinned.at(-1) : having.find((backup) => backup.id === id);
   if (found !== undefined) return found;
-  const known = pinned.map((backup) => backup.id).join(", ") || "none";
   throw new OperatorError(
     id === undefined
       ? `no backup with ${name} is pinned; --backup names another (npm run ops -- backup list)`

@@ -1,4 +1,5 @@
 import { globals } from "../../agent/manifest";
+import { past } from "../../agent/past";
 import { unknownServices } from "../../agent/schedule";
 import { docker } from "../../components/cluster/docker-cli";
 import { dockerNames } from "../../components/naming";
@@ -8,7 +9,7 @@ import { listBackups, windowsOf, type BackupList } from "../backup/list";
 import { OperatorError } from "../operator-error";
 import type { Stack } from "../stack-file";
 import { describeDrill, drillProblems } from "./drill";
-import { bytes, since } from "./format";
+import { ago, bytes, isYounger } from "./format";
 
 /** A container of the agent. */
 export interface AgentContainerStatus {
@@ -48,7 +49,6 @@ export function collectBackups(stack: Stack): BackupStatus {
   }
 }
 
-const hour = 3_600_000;
 /** A night is missed, and the next one nearly. */
 const maxAgeHours = { logical: 36, physical: 8 * 24 } as const;
 /** A copy takes a while; a night's is there in the morning. */
@@ -69,22 +69,20 @@ function storeProblems(
   if (state === "missing") return [`${container} does not exist, and nobody makes backups: npm run up -- ${stack}`];
   if (state !== "running") return [`${container} is ${state}, and nobody makes backups: docker start ${container}`];
   if (list === undefined) return [`${printable(error ?? "")} (docker logs ${container})`];
-  const isNew = Date.now() - Date.parse(createdAt ?? "") < graceHours * hour;
-  // One that is dated later was made when the clock was wrong, and says nothing of today.
-  const past = { ...list, backups: list.backups.filter((backup) => Date.parse(backup.startedAt) <= Date.now()) };
+  const isNew = isYounger(createdAt, graceHours);
+  const counted = { ...list, backups: past(list.backups, new Date()) };
   return [
     ...(["logical", "physical"] as const).flatMap((kind) => {
-      const newest = past.backups.findLast((backup) => backup.kind === kind);
-      const isOld =
-        newest === undefined ? !isNew : Date.now() - Date.parse(newest.startedAt) > maxAgeHours[kind] * hour;
+      const newest = counted.backups.findLast((backup) => backup.kind === kind);
+      const isOld = newest === undefined ? !isNew : !isYounger(newest.startedAt, maxAgeHours[kind]);
       if (!isOld) return [];
-      const age = newest === undefined ? "there is none" : `the newest is of ${since(newest.startedAt)} ago`;
+      const age = newest === undefined ? "there is none" : `the newest is of ${ago(newest.startedAt)}`;
       return [`no ${kind} backup younger than ${maxAgeHours[kind]} h: ${age} (docker logs ${container})`];
     }),
     ...(list.illness === null || isNew ? [] : [`${container}: ${printable(list.illness)} (docker logs ${container})`]),
-    ...missingServices(past, withoutRetired(services)),
-    ...missingRoles(past, stack),
-    ...spaceProblems(list),
+    ...missingServices(counted, withoutRetired(services)),
+    ...missingRoles(counted, stack),
+    ...spaceProblems(counted),
     ...copyProblems(list, isNew),
     ...list.broken.map(({ id, why }) => `${printable(id)} in the store is no backup: ${printable(why)}`),
   ];
@@ -93,11 +91,11 @@ function storeProblems(
 /** Each service of the registry must be inside a dump that is young enough. */
 function missingServices(list: BackupList, services: readonly Service[]): readonly string[] {
   const young = list.backups.filter(
-    ({ kind, startedAt }) => kind === "logical" && Date.now() - Date.parse(startedAt) < maxAgeHours.logical * hour,
+    ({ kind, startedAt }) => kind === "logical" && isYounger(startedAt, maxAgeHours.logical),
   );
   const newest = young.at(-1);
   if (newest === undefined) return []; // said already, or to come
-  const areNew = Date.now() - Date.parse(list.settingsAt ?? "") < graceHours * hour;
+  const areNew = isYounger(list.settingsAt, graceHours);
   const unknown =
     newest.logical === undefined
       ? []
@@ -146,16 +144,15 @@ function spaceProblems({ backups, freeBytes, weekOfWalBytes }: BackupList): read
 function copyLine({ copy, backups, stateAt }: BackupList): string {
   if (copy === null) return "none: a backup on the same machine is lost with it";
   const there = backups.filter(({ id }) => copy.backups.includes(id)).length;
-  const state = stateAt === null ? "no state of the stack: npm run up" : `the stack's state of ${since(stateAt)} ago`;
-  const when = copy.completeAt === null ? "not complete yet" : `complete ${since(copy.completeAt)} ago`;
+  const state = stateAt === null ? "no state of the stack: npm run up" : `the stack's state (${ago(stateAt)})`;
+  const when = copy.completeAt === null ? "not complete yet" : `complete ${ago(copy.completeAt)}`;
   return `${printable(copy.to)}: ${there} of ${backups.length} backups, ${state}; ${when}`;
 }
 
 /** Of one that is configured: what is not there is lost with this machine. */
 function copyProblems({ copy }: BackupList, isNew: boolean): readonly string[] {
   if (copy === null) return [];
-  const age = copy.completeAt === null ? Infinity : Date.now() - Date.parse(copy.completeAt);
-  if (age < maxCopyAgeHours * hour || (isNew && copy.failed === null)) return [];
+  if (isYounger(copy.completeAt, maxCopyAgeHours) || (isNew && copy.failed === null)) return [];
   const why = copy.failed === null ? "" : `: ${printable(copy.failed.why)}`;
   return [`the second copy has not been complete for ${maxCopyAgeHours} h${why}`];
 }
@@ -163,13 +160,16 @@ function copyProblems({ copy }: BackupList, isNew: boolean): readonly string[] {
 /** Lines of the status screen. */
 export function backupLines({ list }: BackupStatus): readonly (readonly string[])[] {
   if (list === undefined) return [];
+  const counted = past(list.backups, new Date());
   const newest = (kind: string) => {
-    const found = list.backups.findLast((backup) => backup.kind === kind);
-    return found === undefined ? `no ${kind} one yet` : `${kind} ${since(found.startedAt)} ago`;
+    const found = counted.findLast((backup) => backup.kind === kind);
+    return found === undefined ? `no ${kind} one yet` : `${kind} ${ago(found.startedAt)}`;
   };
+  const ahead = list.backups.length - counted.length;
+  const kept = `${list.backups.length} kept${ahead === 0 ? "" : `, ${ahead} of them dated in the future`}`;
   const [window] = windowsOf(list).slice(-1);
   return [
-    ["backups", `${newest("logical")}, ${newest("physical")}; ${list.backups.length} kept`],
+    ["backups", `${newest("logical")}, ${newest("physical")}; ${kept}`],
     ["free for backups", bytes(list.freeBytes)],
     ["points in time", window === undefined ? "none yet" : `${window.from} to ${window.to}`],
     ["last drill", describeDrill(list)],

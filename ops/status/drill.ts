@@ -1,12 +1,12 @@
-import { isWell, pastDrills } from "../../agent/drills/schedule";
+import { isWell } from "../../agent/drills/schedule";
 import type { BackupDrill, Drill } from "../../agent/drills/results";
+import { past } from "../../agent/past";
 import { backupKinds } from "../../agent/schedule";
 import { printable } from "../../services/printable";
 import type { BackupList } from "../backup/list";
 import type { AgentContainerStatus } from "./backup";
-import { duration, since } from "./format";
+import { ago, duration, isYounger } from "./format";
 
-const hour = 3_600_000;
 /** One is missed, and its day is over. */
 const maxAgeDays = 8;
 /** A new stack has its first one soon after its first backups. */
@@ -28,7 +28,7 @@ export function drillProblems(
   const last = lastOf(list);
   const again = `npm run ops -- backup drill --stack ${stack}`;
   if (last !== undefined && !isWell(last)) return [`the last drill, of ${when(last)}, failed: ${flaw(last)}: ${again}`];
-  const isOld = last === undefined || Date.now() - Date.parse(last.startedAt) > maxAgeDays * 24 * hour;
+  const isOld = !isYounger(last?.startedAt, maxAgeDays * 24);
   if (!isOld || isUnderWay(list) || isNew(list.backups, createdAt)) return [];
   const found = last === undefined ? "there is none" : `the last is of ${when(last)}`;
   return [`no drill younger than ${maxAgeDays} days: ${found}: ${again} (docker logs ${container})`];
@@ -47,8 +47,8 @@ function describeOne({ kind, wrong, seconds, lostSeconds }: BackupDrill): string
   return `${kind} back in ${duration(seconds ?? 0)}${lost}`;
 }
 
-const lastOf = ({ drills }: BackupList) => pastDrills(drills, new Date()).at(-1);
-const when = ({ startedAt }: Drill) => `${since(startedAt)} ago`;
+const lastOf = ({ drills }: BackupList) => past(drills, new Date()).at(-1);
+const when = ({ startedAt }: Drill) => ago(startedAt);
 
 function flaw({ backups }: Drill): string {
   const wrong = backups.flatMap((one) => one.wrong.map((sentence) => `${one.backup}: ${sentence}`));
@@ -56,12 +56,12 @@ function flaw({ backups }: Drill): string {
 }
 
 function isUnderWay({ drillSince }: BackupList): boolean {
-  return drillSince !== null && Date.now() - Date.parse(drillSince) < maxHours * hour;
+  return isYounger(drillSince, maxHours);
 }
 
 /** Until the first backup of each kind is an hour old, and the container is: without both kinds there is nothing to restore. */
 function isNew(backups: BackupList["backups"], createdAt: string | undefined): boolean {
-  const firsts = backupKinds.map((kind) => backups.find((backup) => backup.kind === kind)?.finishedAt);
-  const since = [createdAt, ...firsts].map((time) => (time === undefined ? Infinity : Date.parse(time)));
-  return Date.now() - Math.max(...since) < graceHours * hour;
+  const counted = past(backups, new Date());
+  const firsts = backupKinds.map((kind) => counted.find((backup) => backup.kind === kind)?.finishedAt);
+  return [createdAt, ...firsts].some((time) => time === undefined || isYounger(time, graceHours));
 }

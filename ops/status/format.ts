@@ -1,3 +1,5 @@
+import { isAhead } from "../../agent/past";
+
 /** `12 MB`, as PostgreSQL's pg_size_pretty. */
 export function bytes(value: number): string {
   const units = ["bytes", "kB", "MB", "GB", "TB"] as const;
@@ -8,9 +10,25 @@ export function bytes(value: number): string {
   return `${Math.round(value / 1024 ** power)} ${units[power] ?? "bytes"}`;
 }
 
-/** `3 d 4 h`, `12 min`, `40 s` since a time in ISO 8601. */
+const datedAhead = "dated in the future";
+
+/** `3 d 4 h`, `12 min`, `40 s` since a time in ISO 8601; of one that is to come, as after a clock that was wrong, that it is. */
 export function since(start: string): string {
-  return duration((Date.now() - Date.parse(start)) / 1000);
+  const now = new Date();
+  return isAhead(start, now) ? datedAhead : duration((now.getTime() - Date.parse(start)) / 1000);
+}
+
+/** `12 min ago`; see {@link since}. */
+export function ago(start: string): string {
+  const age = since(start);
+  return age === datedAhead ? age : `${age} ago`;
+}
+
+/** Whether a time in ISO 8601 is less than so many hours ago; one that is to come is not, nor is none. */
+export function isYounger(time: string | null | undefined, hours: number): boolean {
+  const now = new Date();
+  if (time === null || time === undefined || isAhead(time, now)) return false;
+  return now.getTime() - Date.parse(time) < hours * 3_600_000;
 }
 
 /** `3 d 4 h`, `12 min`, `40 s`. */

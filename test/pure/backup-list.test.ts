@@ -1,8 +1,11 @@
+import { Gauge, Registry } from "prom-client";
 import { describe, expect, it } from "vitest";
 import { contentLines } from "../../agent/contents";
 import { briefly, type Drill } from "../../agent/drills/results";
 import type { Manifest } from "../../agent/manifest";
+import { setBackupMetrics } from "../../agent/metrics";
 import { firstOf } from "../../agent/restore/commands";
+import type { Stored } from "../../agent/store";
 import { summaryOf } from "../../agent/summary";
 import { parseBackupList, type BackupList } from "../../ops/backup/list";
 
@@ -116,5 +119,38 @@ describe("what is listed of drills", () => {
     const wrong = [...Array.from({ length: 100 }, () => letters(1_000)), "and 150 more"];
     const drills = Array.from({ length: 60 }, () => drill(wrong));
     expect(JSON.stringify(briefly(drills)).length).toBeLessThan(2 * 1024 ** 2);
+  });
+});
+
+describe("Prometheus", () => {
+  async function metricsOf(backups: readonly Stored[]): Promise<Readonly<Record<string, number>>> {
+    const registry = new Registry();
+    const gauge = (name: string, help: string, labelNames: string[]) =>
+      new Gauge({ name, help, labelNames, registers: [registry] });
+    setBackupMetrics(backups, gauge, new Date("2026-11-26T18:00:00Z"));
+    const lines = (await registry.metrics()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+    return Object.fromEntries(lines.map((line) => [line.replace(/ \S+$/, ""), Number(line.split(" ").at(-1))]));
+  }
+  const stored = (startedAt: string, ...services: readonly string[]): Stored => ({
+    ...{ id: startedAt, kind: "logical", classes: ["daily"], startedAt: new Date(startedAt), pinned: false },
+    ...{ services, folder: "", manifest: { ...summaryOf(manifest), startedAt } },
+  });
+
+  it("is told when the newest began and how long ago, and of each service; nothing of when one in the future did, nor of a file that is imported", async () => {
+    const told = await metricsOf([stored("2026-11-26T17:00:00Z", "gt"), stored("2031-01-01T00:00:00Z", "gt", "ag")]);
+    const labels = '{kind="logical",class="daily"}';
+    expect(told).toMatchObject({
+      [`proven${labels}`]: 2,
+      [`last_success_timestamp_seconds${labels}`]: Date.parse("2026-11-26T17:00:00Z") / 1000,
+      [`last_success_age_seconds${labels}`]: 3600,
+      'service_last_success_timestamp_seconds{service="gt"}': Date.parse("2026-11-26T17:00:00Z") / 1000,
+    });
+    expect(Object.keys(told).filter((name) => name.includes('service="ag"'))).toEqual([]);
+    const imported = { ...stored("2026-11-26T17:30:00Z", "gt"), kind: "imported" as const };
+    expect(await metricsOf([stored("2026-11-26T17:00:00Z", "gt"), imported])).toMatchObject({
+      'service_last_success_timestamp_seconds{service="gt"}': Date.parse("2026-11-26T17:00:00Z") / 1000,
+    });
+    const none = Object.keys(await metricsOf([stored("2031-01-01T00:00:00Z", "gt")]));
+    expect(none.filter((name) => name.includes("last_success"))).toEqual([]);
   });
 });

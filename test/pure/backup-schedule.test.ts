@@ -6,6 +6,7 @@ import {
   classesOf,
   dueClasses,
   lastDue,
+  newServices,
   nextDue,
   unknownServices,
   type BackupKind,
@@ -62,6 +63,25 @@ describe("a run", () => {
     const last = { services: ["gt", "lg"], leftOut: [{ service: "ag", why: "a lock" }] };
     expect(unknownServices(last, ["gt", "lg", "ag"])).toEqual([]);
     expect(unknownServices(last, ["gt", "ag", "ar"])).toEqual(["ar"]);
+  });
+
+  it("is wanted for a new service at once, and not again and again where the last by name is dated in the future", () => {
+    const dump = (startedAt: string, ...inside: readonly string[]) => ({
+      ...({ kind: "logical", startedAt: utc(startedAt) } as const),
+      manifest: { logical: { services: inside, leftOut: [] } },
+    });
+    const old = [dump("2026-11-27T17:00:00Z", "gt"), dump("2031-01-01T00:00:00Z", "gt")];
+    expect(newServices([], ["gt"], sunday)).toEqual([]);
+    expect(newServices(old, ["gt"], sunday)).toEqual([]);
+    expect(newServices(old, ["gt", "ag"], sunday)).toEqual(["ag"]);
+    const made = dump("2026-11-28T16:59:00Z", "gt", "ag");
+    const now = [old, made].flat().sort((a, b) => a.startedAt.getTime() - b.startedAt.getTime());
+    expect(newServices(now, ["gt", "ag"], sunday)).toEqual([]);
+    // It is no last one any more: the clock was set back since.
+    const before = utc("2026-11-28T16:00:00Z");
+    expect(newServices(now, ["gt", "ag"], before)).toEqual(["ag"]);
+    expect(newServices(now, ["gt", "ag"], before, made.manifest.logical)).toEqual([]);
+    expect(newServices(now, ["gt", "ag", "lg"], before, made.manifest.logical)).toEqual(["lg"]);
   });
 
   it("that was missed on Sunday and the 1st is made up on Tuesday, for all it missed", () => {

@@ -115,6 +115,18 @@ describe("what is wrong with the backups", () => {
       ["no logical backup younger than 36 h: the newest is of 1 d 16 h ago (docker logs pg16-backup)"],
     ],
     [
+      "what is missing, whatever was made or changed at a time to come",
+      {
+        createdAt: hoursAgo(-900),
+        list: { ...well, backups: [], settingsAt: hoursAgo(-900), copy: { ...copy, completeAt: hoursAgo(-900) } },
+      },
+      [
+        "no logical backup younger than 36 h: there is none (docker logs pg16-backup)",
+        "no physical backup younger than 192 h: there is none (docker logs pg16-backup)",
+        "the second copy has not been complete for 6 h",
+      ],
+    ],
+    [
       "WAL that does not come",
       { list: { ...well, illness: "no WAL is received: no primary answers" } },
       ["pg16-backup: no WAL is received: no primary answers (docker logs pg16-backup)"],
@@ -166,6 +178,8 @@ describe("what is wrong with the drill", () => {
     ],
     ["none", {}, { drills: [] }, [none]],
     ["none but one of a time to come", {}, { drills: [drill(-900)] }, [none]],
+    ["none that is under way since a time to come", {}, { drills: [], drillSince: hoursAgo(-900) }, [none]],
+    ["none where the container is of a time to come", { createdAt: hoursAgo(-900) }, { drills: [] }, [none]],
     [
       "one that is too old, also where one that is under way has no end",
       {},
@@ -209,7 +223,31 @@ describe("what a person sees", () => {
     expect(line({ ...well, copy })).toBe(
       "vault:: 1 of 3 backups, no state of the stack: npm run up; complete 1 h 0 min ago",
     );
-    expect(line({ ...well, copy, stateAt: hoursAgo(2) })).toContain("the stack's state of 2 h 0 min ago");
+    expect(line({ ...well, copy, stateAt: hoursAgo(2) })).toContain("the stack's state (2 h 0 min ago)");
+    const ahead = { ...well, copy: { ...copy, completeAt: hoursAgo(-9) }, stateAt: hoursAgo(-9) };
+    expect(line(ahead)).toBe(
+      "vault:: 1 of 3 backups, the stack's state (dated in the future); complete dated in the future",
+    );
+  });
+
+  it("of a backup that is dated in the future is that it is, and not that it is the newest", () => {
+    const list = { ...well, backups: [...well.backups, backup("logical", -900)] };
+    expect(backupLines({ ...running, list })[0]).toEqual([
+      "backups",
+      "logical 6 h 0 min ago, physical 1 d 6 h ago; 4 kept, 1 of them dated in the future",
+    ]);
+    expect(backupLines(running)[0]).toEqual(["backups", "logical 6 h 0 min ago, physical 1 d 6 h ago; 3 kept"]);
+    const row = (id: string) =>
+      renderBackups(list)
+        .split("\n")
+        .find((line) => line.startsWith(id));
+    expect(row("-900-logical")).toContain("dated in the future");
+    expect(row("6-logical")).toContain("6 h 0 min");
+  });
+
+  it("of the other clock, which may be seconds ahead, is nothing", () => {
+    const list = { ...well, backups: [...well.backups, backup("logical", -30 / 3600)] };
+    expect(backupLines({ ...running, list })[0]?.[1]).toBe("logical 0 s ago, physical 1 d 6 h ago; 4 kept");
   });
 
   it("of the points in time is a window for each stretch of WAL with a base backup in it, and none over a gap", () => {

@@ -93,7 +93,7 @@ describe("a drill is due", () => {
     expect(isDue(now, [], [])).toBe(false);
     expect(isDue(now, [], backups(["logical", now]))).toBe(false);
     expect(isDue(now, [], backups(["physical", now]))).toBe(false);
-    expect(isDue(now, [], backups(["logical", now], ["physical", "2026-11-25T00:00:01Z"]))).toBe(false);
+    expect(isDue(now, [], backups(["logical", now], ["physical", "2026-11-25T00:01:01Z"]))).toBe(false);
     expect(isDue(now, [], backups(["logical", now], ["physical", now]))).toBe(true);
   });
 

@@ -50,6 +50,15 @@ describe("the ways to a target", () => {
     expect(waysTo(target, ways).map(({ base }) => base)).toEqual(expected);
   });
 
+  it("lead on from the last in the WAL, also where one before it is dated in the future", () => {
+    const [a, b, c] = ways;
+    if (a === undefined || b === undefined || c === undefined) throw new Error("there are three");
+    const ahead = { ...a, from: { ...a.from, time: new Date("2031-01-01T00:00:00Z") } };
+    expect(waysTo({ kind: "latest" }, [b, c, ahead])).toEqual([c]);
+    expect(waysTo({ kind: "latest" }, [b, ahead])).toEqual([b]);
+    expect(waysTo(at("xid", "1234"), [b, c, ahead])).toEqual([c, b, ahead]);
+  });
+
   it("are said to be of several histories where a position or a transaction may be in each", () => {
     const [a, b, c] = ways;
     const restored = way("d", "3", ["2026-11-13T00:00:00Z", "0/4000000"], ["2026-11-20T00:00:00Z", 8]);

@@ -4,7 +4,7 @@ import { planAccess } from "../../components/access/plan";
 import { interrupted, uninterrupted } from "../../ops/interrupted";
 import { serviceOfKept } from "../../ops/restore/in-place";
 import { stamp, steps } from "../../ops/restore/steps";
-import { choose, isWhole } from "../../ops/restore/wanted";
+import { choose as chooseAt, datedAhead, isWhole } from "../../ops/restore/wanted";
 import { services } from "../../services/registry";
 
 const [gatherer, second, third] = services;
@@ -28,6 +28,9 @@ function dump(day: number, inside: readonly string[] = codes, leftOut: readonly 
     },
   };
 }
+const now = new Date("2026-11-25T12:00:00Z");
+const choose = (backups: readonly Summary[], of: typeof plan, what: Parameters<typeof chooseAt>[2] = {}) =>
+  chooseAt(backups, of, what, now);
 const without = (code: string) => codes.filter((one) => one !== code);
 
 describe("the dump that is restored", () => {
@@ -59,6 +62,17 @@ describe("the dump that is restored", () => {
     expect(choose([dump(20), brought], plan).backup.id).toBe("20261120T170000Z-logical");
     expect(choose([dump(20), brought], plan, { id: brought.id }).backup).toBe(brought);
     expect(() => choose([brought], plan)).toThrow("there is no dump to restore");
+  });
+
+  it("is never one that is dated in the future, when the clock was wrong, unless it is named", () => {
+    const ahead = dump(28);
+    expect(choose([dump(20), ahead], plan).backup.id).toBe("20261120T170000Z-logical");
+    expect(choose([dump(20), ahead], plan, { id: ahead.id }).backup).toBe(ahead);
+    expect(() => choose([ahead], plan)).toThrow(
+      "npm run ops -- backup list has all there is; 20261128T170000Z-logical is dated in the future, and is restored where it is named",
+    );
+    const brought = { ...ahead, id: "20261128T170000Z-imported", kind: "imported" } as const;
+    expect(datedAhead([dump(20), ahead, brought], now)).toEqual([ahead.id]);
   });
 
   it("is told where there is none", () => {

@@ -19,7 +19,7 @@ import { roleType, serviceType, type OwnState } from "../../components/lifecycle
 import { dockerNames } from "../../components/naming";
 import { formatPage } from "../../ops/access/page";
 import { fieldsOf } from "../../ops/retire/retire";
-import { keptBackup, requireBack } from "../../ops/retire/unretire";
+import { keptBackup as keptAt, requireBack } from "../../ops/retire/unretire";
 import { readStackSettings } from "../../ops/stack-file";
 import { connectionBudget } from "../../services/connection-budget";
 import { services } from "../../services/registry";
@@ -36,8 +36,14 @@ const plan = planOf(retired);
 
 describe("the backup a service is brought back from", () => {
   const listed = (kind: "logical" | "imported", day: number, pinned: boolean) =>
-    ({ id: `2026112${day}T170000Z-${kind}`, kind, pinned, logical: { services: ["ld"] } }) as unknown as Kept;
-  type Kept = Parameters<typeof keptBackup>[0][number];
+    ({
+      ...{ id: `2026112${day}T170000Z-${kind}`, kind, pinned, startedAt: `2026-11-2${day}T17:00:00.000Z` },
+      logical: { services: ["ld"] },
+    }) as unknown as Kept;
+  type Kept = Parameters<typeof keptAt>[0][number];
+  const now = new Date("2026-11-28T12:00:00Z");
+  const keptBackup = (backups: readonly Kept[], service: typeof of, named: string | undefined) =>
+    keptAt(backups, service, named, now);
   const of = { name: "ledger", code: "ld" };
 
   it("is the newest pinned dump; one that was imported since only where it is named", () => {
@@ -48,6 +54,22 @@ describe("the backup a service is brought back from", () => {
     expect(() => keptBackup(backups.slice(2), of, undefined)).toThrow(
       "no backup with ledger is pinned; --backup names",
     );
+  });
+
+  it("is named by a person where one of them is dated in the future: it may be the one", () => {
+    const backups = [listed("logical", 5, true), listed("logical", 9, true)];
+    expect(() => keptBackup(backups, of, undefined)).toThrow(
+      "20261129T170000Z-logical is dated in the future: --backup names the one that is meant; pinned ones that have ledger: " +
+        "20261125T170000Z-logical, 20261129T170000Z-logical",
+    );
+    expect(keptBackup(backups, of, "20261129T170000Z-logical").id).toBe("20261129T170000Z-logical");
+    expect(
+      keptBackup(
+        [backups[0], listed("logical", 9, false)].flatMap((one) => one ?? []),
+        of,
+        undefined,
+      ).id,
+    ).toBe("20261125T170000Z-logical");
   });
 });
 
