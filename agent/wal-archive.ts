@@ -146,10 +146,12 @@ function neverFilled(folder: string): readonly string[] {
 /** When the newest WAL before a hole came in, complete or not; undefined where there is none. */
 export function receivedAt({ folder, segments }: Stretch): Date | undefined {
   const hole = segments.find(({ number }, index) => index > 0 && number > (segments[index - 1]?.number ?? 0) + 1);
-  const times = readdirSync(folder)
+  // Of the last by name: an earlier one may be of a time when the clock was ahead.
+  const last = readdirSync(folder)
     .filter((entry) => /^[0-9A-F]{24}(\.gz|\.partial)?$/.test(entry) && (hole === undefined || entry < hole.name))
-    .map((entry) => statSync(join(folder, entry)).mtimeMs);
-  return times.length === 0 ? undefined : new Date(Math.max(...times));
+    .toSorted()
+    .at(-1);
+  return last === undefined ? undefined : statSync(join(folder, last)).mtime;
 }
 
 /** The newest segment before a hole, complete or not; undefined where there is none. */

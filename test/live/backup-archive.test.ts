@@ -197,6 +197,15 @@ describe("the archive of WAL", () => {
     // Nothing leads over a hole.
     segment(at, 3);
     expect(received()).toEqual([cameIn]);
+    // While the clock was ahead: that what follows came in later is no later time.
+    const [ahead, later] = [new Date("2099-01-01T00:00:00Z"), new Date("2026-11-26T18:00:00Z")];
+    segment(at, 2);
+    for (const [number, time] of [
+      [2, ahead],
+      [3, later],
+    ] as const)
+      utimesSync(join(at, name(number)), time, time);
+    expect(received()).toEqual([later]);
   });
 
   it("goes on after a full disk: a segment that did not get its size is begun again, one that grows is not touched", async () => {
