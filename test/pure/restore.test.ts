@@ -84,10 +84,12 @@ describe("services", () => {
 });
 
 describe("Ctrl-C", () => {
-  it("stops what is done, but for what is worse half done", async () => {
+  it("stops what is done, but for what is worse half done, and ends it at once where it is pressed again", async () => {
     const others = process.listeners("SIGINT");
     process.removeAllListeners("SIGINT");
     const printed = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+    const exit = vi.spyOn(process, "exit").mockImplementation((() => undefined) as typeof process.exit);
+    vi.useFakeTimers({ toFake: ["setTimeout", "setImmediate"] });
     try {
       const signal = interrupted();
       const said: string[] = [];
@@ -98,12 +100,18 @@ describe("Ctrl-C", () => {
       );
       expect([signal.aborted, said]).toEqual([false, ["it is done in a moment"]]);
       press();
-      press();
+      press(); // by npm
       expect(() => signal.throwIfAborted()).toThrow("stopped");
       expect(printed.mock.calls).toEqual([["is stopped: what is half done is undone\n"]]);
+      expect(exit).not.toHaveBeenCalled();
+      vi.advanceTimersByTime(1000);
+      press();
+      expect(printed.mock.lastCall?.[0]).toMatch(/^is ended at once: what is half done may be left; /);
+      expect(exit.mock.calls).toEqual([[130]]);
       expect(said).toHaveLength(1);
     } finally {
-      printed.mockRestore();
+      vi.useRealTimers();
+      [printed, exit].forEach((spy) => spy.mockRestore());
       process.removeAllListeners("SIGINT");
       for (const other of others) process.on("SIGINT", other);
     }
