@@ -122,9 +122,9 @@ describe("steps", () => {
   it("are printed with their number, result and time; one that fails says so", async () => {
     const lines: string[] = [];
     const progress = steps(2, (line) => lines.push(line));
-    expect(await progress.run("look", () => Promise.resolve(["it is\u001b[2J well", 7]))).toBe(7);
+    expect(await progress.run("look\u009b2J", () => Promise.resolve(["it is\u001b[2J well", 7]))).toBe(7);
     await expect(progress.run("do", () => Promise.reject(new Error("no")))).rejects.toThrow("no");
-    expect(lines[0]).toBe("1/2 look");
+    expect(lines[0]).toBe("1/2 look\\x9b2J");
     expect(lines[1]).toMatch(/^ {4}it is\\x1b\[2J well \(0\.\d s\)$/);
     expect(lines[2]).toBe("2/2 do");
     expect(lines[3]).toMatch(/^ {4}FAILED after 0\.\d s$/);
