@@ -176,6 +176,6 @@ function find(backups: readonly Stored[], id: string): Stored {
 }
 
 program.parseAsync().catch((error: unknown) => {
-  process.stderr.write(`${inALine(error)}\n`);
+  process.stderr.write(`${printable(inALine(error))}\n`);
   process.exitCode = 1;
 });

@@ -9,7 +9,7 @@ import type { Stack } from "./stack-file";
 /**
  * Ends the sessions of a service's tiers on both servers, and says how many there were.
  * @param options.kill those that do not end, at which the server ends everybody's and recovers; without it they are an error
- * @throws OperatorError where one goes on
+ * @throws OperatorError naming each server on which some go on
  */
 export function endSessionsOfService(
   service: Service,
@@ -21,6 +21,7 @@ export function endSessionsOfService(
   const names = dockerNames(settings.namePrefix);
   const roles = tiers.map((tier) => tierRole(service.code, tier));
   const input = readFileSync(endSessionsScript, "utf8");
+  const goOn: string[] = [];
   for (const node of nodeNames) {
     const { container } = names[node];
     const inspect = ["inspect", "--type", "container", "--format", "{{.State.Status}}", container];
@@ -40,7 +41,9 @@ export function endSessionsOfService(
       ...roles,
     ];
     const ended = docker(script, { input, host });
-    if (ended.status !== 0) throw new OperatorError(`sessions on ${container} go on: ${ended.stderr.trim()}`);
-    say(`${container}: ended ${ended.stdout.trim()} sessions of ${roles.join(", ")}`);
+    if (ended.status !== 0) goOn.push(`sessions on ${container} go on: ${ended.stderr.trim()}`);
+    else say(`${container}: ended ${ended.stdout.trim()} sessions of ${roles.join(", ")}`);
   }
+  // Of what goes on, on one server, nothing follows for the other.
+  if (goOn.length > 0) throw new OperatorError(goOn.join("\n"));
 }

@@ -11,6 +11,7 @@ import {
   withAuthority,
   type Format,
 } from "./connect";
+import { printable } from "../services/printable";
 import { tiers } from "../services/service";
 import { renderFindings, renderFixes } from "./audit/render";
 import { runAudit } from "./audit/run";
@@ -180,7 +181,7 @@ program
     await startNodes(stack, say);
     const nodes = collectStatus(stack);
     const problems = problemsOf(nodes, stack);
-    say(problems.length === 0 ? "All is well." : problems.join("\n"));
+    say(problems.length === 0 ? "All is well." : problems.map(printable).join("\n"));
     if (problems.length > 0) process.exitCode = 1;
   });
 

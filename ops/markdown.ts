@@ -1,9 +1,18 @@
-/** Text in a cell of a Markdown table, whatever it holds: no markup, and nobody is called by it. */
+import { printable } from "../services/printable";
+
+/** Of no width: GitHub, which makes links of plain addresses and names, also behind what has escaped them, finds none around it. */
+const gap = "&#8203;";
+
+const onOneLine = (text: string) => printable(text.replace(/[\r\n]+/g, " "));
+
+/** Text in a cell of a Markdown table, whatever it holds: no markup, no link, and nobody is called by it. */
 export function cell(text: string): string {
-  return text
-    .replace(/[\\`*_[\]<>|#!~]/g, "\\$&")
-    .replaceAll("@", "&#64;")
-    .replace(/[\r\n]+/g, " ");
+  return onOneLine(text)
+    .replace(/[\\`*_[\]<>|#!~&]/g, "\\$&")
+    .replaceAll("$", "&#36;")
+    .replaceAll("@", `&#64;${gap}`)
+    .replaceAll("://", `:${gap}//`)
+    .replace(/www(?=\.)/gi, `$&${gap}`);
 }
 
 /** Names and SQL, as they stand. */
@@ -11,7 +20,9 @@ export function code(text: string): string {
   const longest = Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
   const ticks = "`".repeat(longest + 1);
   const space = longest > 0 ? " " : "";
-  return `${ticks}${space}${text.replaceAll("|", "\\|").replace(/[\r\n]+/g, " ")}${space}${ticks}`;
+  // A backslash in front of one would let it end the cell.
+  const inACell = onOneLine(text).replace(/(\\*)\|/g, "$1$1\\|");
+  return `${ticks}${space}${inACell}${space}${ticks}`;
 }
 
 /** A table; the first row is its heading. Cells are Markdown already. */

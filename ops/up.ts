@@ -52,7 +52,7 @@ async function main(): Promise<number> {
   // What is stopped pulumi neither sees nor starts. What does not start the update may mend.
   await startNodes(stack, say).catch((error: unknown) => {
     if (!(error instanceof OperatorError)) throw error;
-    say(error.message);
+    say(explain(error));
   });
   // Ctrl-C is for pulumi, which then ends in its own time; this process stays until it has.
   process.on("SIGINT", () => undefined);
@@ -81,7 +81,7 @@ function keepStateWithBackups(stack: Stack, env: NodeJS.ProcessEnv): void {
     if (state !== undefined) handOverState(stack, state);
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error;
-    say(error.message);
+    say(explain(error));
   }
 }
 

@@ -15,6 +15,11 @@ export function printable(text: string): string {
   });
 }
 
+/** The same of a text whose line breaks are wanted, such as an error with a server's words in it. */
+export function printableLines(text: string): string {
+  return text.split("\n").map(printable).join("\n");
+}
+
 /** A value as a person can read it in one line, however long or odd it is. */
 export function show(value: unknown): string {
   const text = printable(asJson(value));

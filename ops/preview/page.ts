@@ -1,3 +1,4 @@
+import { printable } from "../../services/printable";
 import { containerType, networkType, roleType, schemaType, volumeType } from "../../components/lifecycle/state";
 import { commentLimit } from "../access/diff-page";
 import { cell, code, markdownTable } from "../markdown";
@@ -140,7 +141,7 @@ function inOrder(changes: readonly ResourceChange[]): readonly LineChange[] {
 
 function diffSection(heading: string, lines: readonly LineChange[]): readonly Section[] {
   if (lines.length === 0) return [];
-  const text = lines.map(({ sign, line }) => `${sign} ${line}`);
+  const text = lines.map(({ sign, line }) => `${sign} ${printable(line)}`);
   // Whatever stands in them, the fence is longer.
   const longest = Math.max(2, ...[...text.join("\n").matchAll(/`+/g)].map(([run]) => run.length));
   const ticks = "`".repeat(longest + 1);

@@ -63,7 +63,11 @@ export async function pipe(
     }
     if (next === undefined) child.stdout.on("data", (text: Buffer) => say?.(text.toString()));
     else child.stdout.pipe(next.stdin);
-    next?.on("close", () => child.kill());
+    next?.on("close", () => {
+      // Nobody reads it any more, and one that has exited with something unread would never close.
+      child.stdout.resume();
+      child.kill();
+    });
   });
   const results = await Promise.all(ended);
   signal.throwIfAborted();

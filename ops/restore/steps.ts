@@ -17,7 +17,7 @@ export function steps(total: number, write: (line: string) => void): Steps {
       number++;
       const began = performance.now();
       const took = () => `${secondsSince(began)} s`;
-      write(`${number}/${total} ${name}`);
+      write(`${number}/${total} ${printable(name)}`);
       try {
         const [result, value] = await work();
         write(`    ${printable(result)} (${took()})`);

@@ -7,6 +7,7 @@ import { renderLogins, renderPlan } from "../../components/access/sql";
 import { answerTimeoutMs, docker } from "../../components/cluster/docker-cli";
 import { endSessionsScript } from "../../components/cluster/node-script";
 import { database as live } from "../../components/settings-rules";
+import { printable } from "../../services/printable";
 import { uninterrupted } from "../interrupted";
 import { OperatorError } from "../operator-error";
 import { elsewhere } from "./alone";
@@ -112,7 +113,9 @@ async function againAndAgain(superuser: Client, attempt: () => Promise<unknown>)
     } catch (error) {
       await superuser.query("ROLLBACK");
       if (left === 1)
-        throw new OperatorError(`nothing was swapped: ${error instanceof Error ? error.message : String(error)}`);
+        throw new OperatorError(
+          `nothing was swapped: ${printable(error instanceof Error ? error.message : String(error))}`,
+        );
     }
   }
 }
@@ -169,7 +172,9 @@ async function exchange(
   } catch (error) {
     await superuser.query("ROLLBACK");
     await allow(superuser, both, true);
-    throw new OperatorError(`nothing was swapped: ${error instanceof Error ? error.message : String(error)}`);
+    throw new OperatorError(
+      `nothing was swapped: ${printable(error instanceof Error ? error.message : String(error))}`,
+    );
   }
 }
 

@@ -1,4 +1,5 @@
 import { dumpRole, replicationRole, superuserRole } from "../../components/access/plan-items";
+import { printable } from "../../services/printable";
 import { resolveService, tierRole, tiers, withoutRetired, type Service } from "../../services/service";
 import type { Stack } from "../stack-file";
 import { table } from "../table";
@@ -41,7 +42,7 @@ export function renderStatus({ nodes, services, stack, problems, more }: StatusS
     "",
     ...(problems.length === 0
       ? ["All is well."]
-      : [`${problems.length} to look at:`, ...problems.map((problem) => `  ${problem}`)]),
+      : [`${problems.length} to look at:`, ...problems.map((problem) => `  ${printable(problem)}`)]),
     ...(primary === undefined ? [] : ["", ...serviceLines(nodes, services, more)]),
   ].join("\n");
 }

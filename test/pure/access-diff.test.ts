@@ -5,9 +5,11 @@ import { predictMatrix, type AccessMatrix } from "../../components/access/matrix
 import { planAccess } from "../../components/access/plan";
 import { compareAccess } from "../../ops/access/changes";
 import { assessAll, commentLimit, formatChanges, type AssessedChange } from "../../ops/access/diff-page";
+import { code } from "../../ops/markdown";
 import { serviceSchemas } from "../../ops/access/risk";
 import { services } from "../../services/registry";
 import type { Service } from "../../services/service";
+import { unprintable } from "../support/hostile";
 
 const [gatherer, aggregator] = services.slice(0, 2) as [Service, Service];
 const matrixOf = (...registry: readonly Service[]) =>
@@ -194,6 +196,33 @@ describe("what a branch changes of who may do what", () => {
       expect(row.replaceAll(/`` .*? ``/g, "").match(/(?<!\\)[<[\]]|@/g) ?? []).toEqual([]);
       expect(row.replaceAll("\\|", "").split("|")).toHaveLength(8);
     }
+  });
+
+  it("shows what turns the writing, ends a line or is a link as what it is", () => {
+    const odd = "gt\u202e)neddih(\u2066 \u2028\u001b[2J https://a.example www.b.example $x$ &lt; c@d.example";
+    const page = formatChanges(
+      changes(base, {
+        roles: [
+          ...base.roles,
+          { role: odd, service: odd, tier: null, attributes: [odd], connectionLimit: 1, settings: [odd] },
+        ],
+        access: [{ role: odd, type: odd, name: odd, source: odd, privileges: [odd], grantable: false }],
+      }),
+      { whole: "x" },
+    );
+    expect(page.replaceAll("\n", "")).not.toMatch(unprintable);
+    const [row = ""] = page.split("\n").filter((line) => line.includes("neddih"));
+    expect(row).toContain(
+      "| gt\\\\u202e)neddih(\\\\u2066 \\\\u2028\\\\x1b\\[2J https:&#8203;//a.example www&#8203;.b.example ",
+    );
+    expect(row).toContain(
+      " &#36;x&#36; \\&lt; c&#64;&#8203;d.example | `gt\\u202e)neddih(\\u2066 \\u2028\\x1b[2J https://a.example ",
+    );
+    expect(page.replaceAll(/`[^`]*`/g, "")).not.toMatch(/:\/\/|www\.|@|[^\\]&lt;/);
+  });
+
+  it("keeps a pipe in its cell, also behind a backslash", () => {
+    expect(["a|b", "a\\|b", "a\\\\|b"].map(code)).toEqual(["`a\\|b`", "`a\\\\\\|b`", "`a\\\\\\\\\\|b`"]);
   });
 
   it("stands in the README as it is", () => {

@@ -10,6 +10,7 @@ import { renderPlan } from "../../components/access/sql";
 import { dockerNames } from "../../components/naming";
 import type { Settings } from "../../components/settings-rules";
 import { findLogin } from "../../ops/connect";
+import { explain, OperatorError } from "../../ops/operator-error";
 import { projectFolder, readStack, readStackSettings } from "../../ops/stack-file";
 import { isPrintable, printable, show } from "../../services/printable";
 import { services } from "../../services/registry";
@@ -38,6 +39,20 @@ describe("a text for people", () => {
         expectOneLine(show(value), /^.{1,80}$/u);
       }),
     );
+  });
+});
+
+describe("an error at the terminal", () => {
+  it("is what it looks like line by line, whatever an owner has raised in it", () => {
+    const raised = "ERROR:  \u001b[2J\u009b31mall is well\u202e\r\u2028";
+    const shown = "ERROR:  \\x1b[2J\\x9b31mall is well\\u202e\\x0d\\u2028";
+    expect(explain(new OperatorError(`gt cannot be restored: ${raised}\nnothing is kept`))).toBe(
+      `gt cannot be restored: ${shown}\nnothing is kept`,
+    );
+    const [first, ...stack] = explain(new Error(raised)).split("\n");
+    expect(first).toBe(`Error: ${shown}`);
+    expect(stack.filter((line) => !/^ {4}at /.test(line))).toEqual([]);
+    expect(stack.length).toBeGreaterThan(2);
   });
 });
 

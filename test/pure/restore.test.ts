@@ -98,10 +98,12 @@ describe("services", () => {
 });
 
 describe("Ctrl-C", () => {
-  it("stops what is done, but for what is worse half done", async () => {
+  it("stops what is done, but for what is worse half done, and ends it at once where it is pressed again", async () => {
     const others = process.listeners("SIGINT");
     process.removeAllListeners("SIGINT");
     const printed = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+    const exit = vi.spyOn(process, "exit").mockImplementation((() => undefined) as typeof process.exit);
+    vi.useFakeTimers({ toFake: ["setTimeout", "setImmediate"] });
     try {
       const signal = interrupted();
       const said: string[] = [];
@@ -112,12 +114,18 @@ describe("Ctrl-C", () => {
       );
       expect([signal.aborted, said]).toEqual([false, ["it is done in a moment"]]);
       press();
-      press();
+      press(); // by npm
       expect(() => signal.throwIfAborted()).toThrow("stopped");
       expect(printed.mock.calls).toEqual([["is stopped: what is half done is undone\n"]]);
+      expect(exit).not.toHaveBeenCalled();
+      vi.advanceTimersByTime(1000);
+      press();
+      expect(printed.mock.lastCall?.[0]).toMatch(/^is ended at once: what is half done may be left; /);
+      expect(exit.mock.calls).toEqual([[130]]);
       expect(said).toHaveLength(1);
     } finally {
-      printed.mockRestore();
+      vi.useRealTimers();
+      [printed, exit].forEach((spy) => spy.mockRestore());
       process.removeAllListeners("SIGINT");
       for (const other of others) process.on("SIGINT", other);
     }
@@ -128,9 +136,9 @@ describe("steps", () => {
   it("are printed with their number, result and time; one that fails says so", async () => {
     const lines: string[] = [];
     const progress = steps(2, (line) => lines.push(line));
-    expect(await progress.run("look", () => Promise.resolve(["it is\u001b[2J well", 7]))).toBe(7);
+    expect(await progress.run("look\u009b2J", () => Promise.resolve(["it is\u001b[2J well", 7]))).toBe(7);
     await expect(progress.run("do", () => Promise.reject(new Error("no")))).rejects.toThrow("no");
-    expect(lines[0]).toBe("1/2 look");
+    expect(lines[0]).toBe("1/2 look\\x9b2J");
     expect(lines[1]).toMatch(/^ {4}it is\\x1b\[2J well \(0\.\d s\)$/);
     expect(lines[2]).toBe("2/2 do");
     expect(lines[3]).toMatch(/^ {4}FAILED after 0\.\d s$/);

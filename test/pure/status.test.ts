@@ -99,6 +99,12 @@ describe("status", () => {
     ]);
   });
 
+  it("shows what a server has answered as what it is", () => {
+    const problems = ["pg16-primary does not answer: \u001b[2Jall is well\u202e"];
+    const lines = renderStatus({ nodes: well, services: [], stack, problems, more: [] }).split("\n");
+    expect(lines).toContain("  pg16-primary does not answer: \\x1b[2Jall is well\\u202e");
+  });
+
   it.each<[string, readonly NodeStatus[], readonly string[]]>([
     ["nothing", well, []],
     [

@@ -84,7 +84,7 @@ export async function followLook(place: RestorePlace, say: (line: string) => voi
         continue;
       }
       const told = JSON.parse(line) as Told;
-      if ("failed" in told) throw new VainRestore(told.failed);
+      if ("failed" in told) throw new VainRestore(printable(told.failed));
       return told;
     }
   } finally {
