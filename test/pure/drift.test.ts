@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Finding } from "../../ops/audit/finding";
+import { renderFindings } from "../../ops/audit/render";
 import { auditPage } from "../../ops/github/audit-page";
 
 const finding = (what: string): Finding => ({
@@ -30,5 +31,18 @@ describe("what an audit has found, in an issue", () => {
     expect(page.length).toBeLessThanOrEqual(30_000);
     // Another row, with its end, would have been too much.
     expect(page.length + `| role | gtapp | number ${shown} | none | there |\n`.length).toBeGreaterThan(30_000);
+  });
+});
+
+describe("what an audit has found, on a terminal", () => {
+  it("is a line each, however many an owner makes", () => {
+    const lines = renderFindings(
+      Array.from({ length: 200_000 }, (_, index) => finding(`number ${index}`)),
+      "stack dev",
+      true,
+    ).split("\n");
+    expect(lines[0]).toBe("kind  role   what           expected  found");
+    expect(lines[200_000]).toBe("role  gtapp  number 199999  none      there");
+    expect(lines.at(-1)).toBe("200000 findings on stack dev. --fix-sql prints what repairs them.");
   });
 });
