@@ -33,7 +33,7 @@ const dumpOptions = [
   ...["--format=custom", "--no-large-objects", "--no-password"],
   `--lock-wait-timeout=${maxLockWaitSeconds}s`,
   // What a restore has kept of a service is in the backups of its time; see tablesOf.
-  ...["before", "failed"].map((word) => `--exclude-schema=*_${word}_????????t??????`),
+  ...["before", "failed", "dropped"].map((word) => `--exclude-schema=*_${word}_????????t??????`),
 ];
 
 /** One file of pg_dump, and the tables that must be in it. */

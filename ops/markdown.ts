@@ -27,6 +27,20 @@ export function code(text: string): string {
 
 /** A table; the first row is its heading. Cells are Markdown already. */
 export function markdownTable([heading = [], ...rows]: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [line(heading), line(heading.map(() => "---")), ...rows.map(line)].join("\n");
+  return [heading, heading.map(() => "---"), ...rows].map(tableRow).join("\n");
+}
+
+/** A row of a table, without its end. */
+export function tableRow(cells: readonly string[]): string {
+  return `| ${cells.join(" | ")} |`;
+}
+
+/**
+ * How many lines, from the first, are not longer than so many characters with their ends. A page is cut there first: an owner can make
+ * tens of thousands, and a page rendered anew without each of them takes minutes.
+ */
+export function fitting(lines: readonly string[], characters: number): number {
+  let left = characters;
+  const first = lines.findIndex((line) => (left -= line.length + 1) < 0);
+  return first === -1 ? lines.length : first;
 }

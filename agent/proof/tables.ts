@@ -29,7 +29,7 @@ export async function tablesOf(
       WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
         AND ($1::text[] IS NULL OR n.nspname = ANY ($1))
         -- What a restore has kept of a service is in the backups of its time.
-        AND n.nspname !~ '_(before|failed)_\\d{8}t\\d{6}$'
+        AND n.nspname !~ '_(before|failed|dropped)_\\d{8}t\\d{6}$'
         -- Of an extension's own tables pg_dump writes those it declares as configuration.
         AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
                          WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'

@@ -1,4 +1,6 @@
+import { escapeLiteral } from "pg";
 import { tierRole, tiers, type ResolvedService } from "../../services/service";
+import { identifier } from "./describe";
 import { insert, sqlFile, transaction } from "./statements";
 
 /** What is there of services that are to be dropped, and what speaks against it, as JSON: `FoundRetired` of components/lifecycle/retired.ts. */
@@ -14,9 +16,23 @@ export function retiredQuery(service: Pick<ResolvedService, "code">): string {
  * @param run of which this is a part, in which nothing is tried again that could not be dropped
  */
 export function renderDrop(service: Pick<ResolvedService, "code">, backup: string, run: string): string {
+  return drop(retiredRows(service), backup, run);
+}
+
+/**
+ * Drops a schema in which something is kept, the same way; no role goes with it.
+ * @param name which it gets when the first part goes: what is left of it is not what was kept, and nobody may take it for that
+ */
+export function renderDropKept(schema: string, name: string, run: string): string {
+  const rename = schema === name ? [] : [`ALTER SCHEMA ${identifier(schema)} RENAME TO ${identifier(name)}`];
+  const rows = `INSERT INTO pg_temp.retired_role (code) VALUES (${escapeLiteral(name)})`;
+  return drop([...rename, sqlFile("retired"), rows], "none", run);
+}
+
+function drop(rows: readonly string[], backup: string, run: string): string {
   return transaction([
     "SET LOCAL client_min_messages = warning",
-    ...retiredRows(service),
+    ...rows,
     sqlFile("begun-drops"),
     sqlFile("retired-begun"),
     "CREATE TEMP TABLE retired_with (backup text, run text) ON COMMIT DROP",

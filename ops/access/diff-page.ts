@@ -1,7 +1,7 @@
 import { everybody } from "../../components/access/plan-items";
 import { groupBy } from "../group-by";
 import type { AccessChange } from "./changes";
-import { cell, code, markdownTable } from "../markdown";
+import { cell, code, fitting, markdownTable } from "../markdown";
 import { assess, type Assessment, type Risk } from "./risk";
 
 /** What GitHub takes as one comment, in characters. Source: its API answers "body is too long (maximum is 65536 characters)". */
@@ -37,7 +37,7 @@ export function formatChanges(
   const cut = (left: readonly string[]) =>
     `${head}${section("Taken", left)}\n**Too long for a comment**: ${left.length === (taken ?? []).length ? "" : `${(taken ?? []).length - left.length} lines of what is taken and `}` +
     `${(given ?? []).length} lines of what is given are left out. All of it: ${whole}.\n`;
-  const kept = [...(taken ?? [])];
+  const kept = (taken ?? []).slice(0, fitting(taken ?? [], limit - head.length));
   while (kept.length > 0 && cut(kept).length > limit) kept.pop();
   return cut(kept);
 }

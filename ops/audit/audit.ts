@@ -33,9 +33,9 @@ export async function audit(
       ["default privileges", () => auditDefaultPrivileges(plan, superuser)],
       ["guard", () => auditGuard(plan, superuser)],
     ];
-    const looked: Finding[] = [];
-    for (const [what, look] of parts) looked.push(...(await orWhyNot(what, look, superuser)));
-    return [...looked, ...(await trying)];
+    const looked: (readonly Finding[])[] = [];
+    for (const [what, look] of parts) looked.push(await orWhyNot(what, look, superuser));
+    return [...looked.flat(), ...(await trying)];
   } finally {
     await superuser.query("ROLLBACK").catch(() => undefined); // a lost connection is the error of the query before
   }

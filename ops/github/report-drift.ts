@@ -1,14 +1,14 @@
 import { Command } from "commander";
 import { commentLimit } from "../access/diff-page";
-import type { Finding } from "../audit/finding";
 import { runAudit } from "../audit/run";
 import { targetOfStack } from "../audit/target";
-import { cell, code, markdownTable } from "../markdown";
+import { cell, code } from "../markdown";
 import { explain, OperatorError } from "../operator-error";
 import { formatPreview, isQuiet } from "../preview/page";
 import { runPreview } from "../preview/run-preview";
 import { readStack, type Stack } from "../stack-file";
 import { issue, repositoryOfWorkflow } from "./api";
+import { auditPage } from "./audit-page";
 
 // Every night: are the servers what the main branch says? What is not stands in one issue, which is closed when it is mended.
 
@@ -58,22 +58,6 @@ async function lookAt(look: () => Promise<string | undefined>, heading: string):
 async function auditOf(stack: Stack, limit: number): Promise<string | undefined> {
   const findings = await runAudit(stack, targetOfStack(stack));
   return findings.length === 0 ? undefined : auditPage(stack.name, findings, limit);
-}
-
-function auditPage(stack: string, findings: readonly Finding[], limit: number): string {
-  const rows = findings.map(({ kind, role, what, expected, found }) =>
-    [kind, role || "–", what, expected, found].map((text) => cell(text.slice(0, 300))),
-  );
-  const head = `## Audit of stack ${code(stack)}\n\n${findings.length} ${findings.length === 1 ? "place is" : "places are"} not as planned; `;
-  const cure = `${code(`npm run ops -- audit --stack ${stack} --fix-sql`)} prints what repairs them.\n\n`;
-  const page = (shown: number) => {
-    const left = rows.length - shown;
-    const table = markdownTable([["kind", "role", "what", "expected", "found"], ...rows.slice(0, shown)]);
-    return `${head}${cure}${table}\n${left > 0 ? `\nand ${left} more.\n` : ""}`;
-  };
-  let shown = rows.length;
-  while (shown > 0 && page(shown).length > limit) shown--;
-  return page(shown);
 }
 
 function previewOf({ name }: Stack, limit: number): string | undefined {

@@ -48,9 +48,9 @@ export function restored(kept: string): string {
 /**
  * Puts back what a service had; a login that a killed restore has left goes. What was restored so far stands aside first: a lock that somebody has in it keeps it from being dropped,
  * and not from another name.
- * @returns what is still there of what was restored, and how it is dropped; empty where nothing is
+ * @returns the schema in which what was restored still is: somebody holds it, or it is more than goes at once
  */
-export function putBack(platform: Platform, code: string, kept: string): Promise<string> {
+export function putBack(platform: Platform, code: string, kept: string): Promise<string | undefined> {
   const failed = `${code}_failed_${stamp(new Date())}`;
   return asSuperuser(platform, live, async (superuser) => {
     await shutOut(superuser, code);
@@ -58,10 +58,10 @@ export function putBack(platform: Platform, code: string, kept: string): Promise
     const { rowCount } = await superuser.query("SELECT FROM pg_namespace WHERE nspname = $1", [code]);
     const half = rowCount === 0 ? [] : aside(platform.plan, code, failed);
     await transaction(superuser, [...half, restored(kept), rename(kept, code)]);
-    if (rowCount === 0) return "";
-    const drop = `DROP SCHEMA ${identifier(failed)} CASCADE`;
-    const isGone = await superuser.query(`SET lock_timeout = '2s'; ${drop}`).catch(() => undefined);
-    return isGone === undefined ? drop : "";
+    if (rowCount === 0) return undefined;
+    const drop = `SET lock_timeout = '2s'; DROP SCHEMA ${identifier(failed)} CASCADE`;
+    const isGone = await superuser.query(drop).catch(() => undefined);
+    return isGone === undefined ? failed : undefined;
   });
 }
 

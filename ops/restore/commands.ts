@@ -11,6 +11,7 @@ import { readStack } from "../stack-file";
 import { typed } from "../typed";
 import { alone } from "./alone";
 import { restoreInPlace, serviceOfKept, sessionsOfService, swapSchemas } from "./in-place";
+import { dropKept, requireKept } from "./drop";
 import { addPointInTimeCommands, restorePoint, type PointOptions } from "./point/commands";
 import { hasTarget } from "./point/target";
 import { findNodes, platformOf, type Platform } from "./platform";
@@ -96,6 +97,21 @@ export function addRestoreCommands(program: Command, stackOption: Option): void 
       return alone(platform, () => putInPlace(platform, name, options));
     });
 
+  restore
+    .command("drop")
+    .description("Drop what a restore has kept, or has restored beside, when nobody needs it any more.")
+    .argument("<name>", "of the database or schema, as the restore has printed it")
+    .addOption(stackOption)
+    .option("--yes <name>", "what would be typed, for a script")
+    .action(async (name: string, options: RestoreOptions) => {
+      const platform = await connect(options);
+      return alone(platform, async () => {
+        const kept = await requireKept(platform, name);
+        await confirm(name, `drops the ${kept.type} ${kept.name} with all there is in it`, options);
+        await dropKept(platform, kept, steps(1, say));
+      });
+    });
+
   addPointInTimeCommands(restore, stackOption);
 }
 
@@ -139,7 +155,7 @@ async function beside(platform: Platform, wanted: Wanted, options: RestoreOption
   await restoreBeside(platform, wanted, name, progress);
   const { primary } = findNodes(platform.stack);
   say(`to look at it: docker exec -it ${primary.container} psql -U postgres ${name}`);
-  say(`to be rid of it: docker exec ${primary.container} dropdb -U postgres ${name}`);
+  say(`to be rid of it: npm run ops -- restore drop ${name} --stack ${options.stack}`);
   if (!mayReplace) return;
   await swap(platform, name, progress, options).catch((error: unknown) => {
     if (error instanceof OperatorError)

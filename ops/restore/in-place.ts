@@ -121,8 +121,9 @@ async function bringBack(platform: Platform, { code }: ResolvedService, steps: S
   const kept = await setAsideOf(platform, code);
   if (kept === undefined) return undefined;
   await steps.run(`put back what ${code} had`, async () => {
-    const held = await putBack(platform, code, kept);
-    return [held === "" ? "it is there" : `it is there; somebody holds what was restored: ${held}`, undefined];
+    const left = await putBack(platform, code, kept);
+    const drop = `npm run ops -- restore drop ${left ?? ""} --stack ${platform.stack.name}`;
+    return [left === undefined ? "it is there" : `it is there; what was restored is still kept: ${drop}`, undefined];
   });
   return kept;
 }
@@ -181,5 +182,5 @@ function open(
 
 function tellUndo({ stack }: Platform, kept: string, steps: Steps): void {
   steps.say(`to undo it: npm run ops -- restore swap ${kept} --stack ${stack.name}`);
-  steps.say(`when nobody needs it any more, as superuser: DROP SCHEMA ${kept} CASCADE`);
+  steps.say(`when nobody needs it any more: npm run ops -- restore drop ${kept} --stack ${stack.name}`);
 }

@@ -54,8 +54,7 @@ export async function swapDatabases(platform: Platform, database: string, steps:
   if (done === undefined) await exchangeAlone(platform, database, kept, steps);
   steps.say(`${live} is ${database} now; what it was is ${kept}`);
   steps.say(`to undo it: npm run ops -- restore swap ${kept} --stack ${stack.name}`);
-  const { primary } = findNodes(stack);
-  steps.say(`when nobody needs it any more: docker exec ${primary.container} dropdb -U postgres ${kept}`);
+  steps.say(`when nobody needs it any more: npm run ops -- restore drop ${kept} --stack ${stack.name}`);
   await endOnStandby(platform, kept);
   const findings: string[] = [];
   await steps.run("apply the plan, and ask the audit", async () => {

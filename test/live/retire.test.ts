@@ -48,7 +48,10 @@ describe("a service that is to be dropped", () => {
       ALTER TABLE ag.ag_mine ADD COLUMN kept gt.gt_kept;
       CREATE SCHEMA gt_before_20261127t101500;
       CREATE TABLE gt_before_20261127t101500.gt_old (id int);
-      ALTER TABLE gt_before_20261127t101500.gt_old OWNER TO gtown`);
+      ALTER TABLE gt_before_20261127t101500.gt_old OWNER TO gtown;
+      CREATE SCHEMA by_hand;
+      CREATE TABLE by_hand.gt_old (id int);
+      ALTER TABLE by_hand.gt_old OWNER TO gtown`);
     // One that was kept when another took its place.
     await superuser.query("CREATE DATABASE kept TEMPLATE appdb");
     const { obstacles, ...is } = await foundGatherer(server);
@@ -58,8 +61,9 @@ describe("a service that is to be dropped", () => {
         (role) => `database kept has what is of ${role}: dropdb -U postgres kept, where nobody needs it`,
       ),
       ...["gtapp", "gtown", "gtuser"].map((role) => `${role} may log in: the service is not frozen here`),
+      "schema by_hand has what is of gtown: DROP SCHEMA by_hand CASCADE, as superuser, where nobody needs it",
       "schema gt_before_20261127t101500 has what is of gtown: " +
-        "DROP SCHEMA gt_before_20261127t101500 CASCADE, as superuser, where nobody needs it",
+        "npm run ops -- restore drop gt_before_20261127t101500, where nobody needs it",
       "table column ag.ag_mine.kept of another service stands on it: its owner drops it first",
       "view ag.ag_view of another service stands on it: its owner drops it first",
     ]);
@@ -70,7 +74,7 @@ describe("a service that is to be dropped", () => {
   it("goes whole, with its roles and their rights everywhere, and the others are what they were", async () => {
     const { superuser } = server;
     await superuser.query(
-      "DROP VIEW ag.ag_view CASCADE; DROP TABLE ag.ag_mine; DROP SCHEMA gt_before_20261127t101500 CASCADE",
+      "DROP VIEW ag.ag_view CASCADE; DROP TABLE ag.ag_mine; DROP SCHEMA gt_before_20261127t101500, by_hand CASCADE",
     );
     await superuser.query("DROP DATABASE kept");
     await superuser.query("CREATE DATABASE other");

@@ -180,6 +180,20 @@ describe("what a branch changes of who may do what", () => {
     expect(removed).toMatch(/: \d+ lines of what is taken and \d+ lines of what is given are left out/);
   });
 
+  it("fits however many lines a pull request makes", () => {
+    const many = Array.from({ length: 20_000 }, (_, index) => ({
+      ...{ effect: "takes" as const, role: `role${index}`, of: undefined, scope: "right" as const },
+      ...{ type: "table", name: `gt.gt_${index}`, before: ["SELECT"], after: [] },
+    }));
+    const page = formatChanges(assessAll(many, new Set()), { whole: "x" });
+    const shown = page.split("\n").filter((line) => line.includes("table `gt.gt_")).length;
+    expect(page).toContain("**Taken from 20000 roles**: 20000 rights.");
+    expect(page).toContain(`| \`role${shown - 1}\` | table`);
+    expect(page).toContain(`: ${20_000 - shown} lines of what is taken and 0 lines of what is given are left out.`);
+    expect(page.length).toBeLessThanOrEqual(commentLimit);
+    expect(page.length).toBeGreaterThan(commentLimit - 200); // another line would have been too much
+  });
+
   it("shows hostile names as text: no markup, no mention, no line of its own", () => {
     const hostile = "`@team`|<img src=x>\n# [x](y)";
     const after = {

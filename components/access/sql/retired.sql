@@ -43,7 +43,9 @@ UNION ALL
   WHERE schema NOT IN (SELECT code FROM retired_role) AND schema <> 'pg_toast'
   ORDER BY 1 LIMIT 5)
 UNION ALL
-SELECT DISTINCT format('schema %s has what is of %s: DROP SCHEMA %1$s CASCADE, as superuser, where nobody needs it', i.schema, o.rolname)
+SELECT DISTINCT format('schema %s has what is of %s: %s, where nobody needs it', i.schema, o.rolname,
+                       CASE WHEN i.schema ~ '_(before|failed|dropped)_\d{8}t\d{6}$' THEN format('npm run ops -- restore drop %s', i.schema)
+                            ELSE format('DROP SCHEMA %s CASCADE, as superuser', i.schema) END)
   FROM owned o, pg_identify_object(o.classid, o.objid, o.objsubid) i
  WHERE o.deptype = 'o' AND o.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND (o.classid, o.objid) NOT IN (SELECT classid, objid FROM inside)

@@ -1,0 +1,48 @@
+import { describe, expect, it } from "vitest";
+import type { Finding } from "../../ops/audit/finding";
+import { renderFindings } from "../../ops/audit/render";
+import { auditPage } from "../../ops/github/audit-page";
+
+const finding = (what: string): Finding => ({
+  ...{ kind: "role", role: "gtapp", what, expected: "none", found: "there", fix: [] },
+});
+const rowsIn = (page: string) => page.split("\n").filter((line) => line.startsWith("| role | gtapp ")).length;
+
+describe("what an audit has found, in an issue", () => {
+  it("is a row each", () => {
+    expect(auditPage("dev", [finding("first"), finding("a|b")], 1000)).toBe(
+      "## Audit of stack `dev`\n\n2 places are not as planned; `npm run ops -- audit --stack dev --fix-sql` prints what repairs them.\n\n" +
+        "| kind | role | what | expected | found |\n| --- | --- | --- | --- | --- |\n" +
+        "| role | gtapp | first | none | there |\n| role | gtapp | a\\|b | none | there |\n",
+    );
+  });
+
+  it("has as many rows as there is room for, and counts the rest, however many an owner makes", () => {
+    const page = auditPage(
+      "dev",
+      Array.from({ length: 20_000 }, (_, index) => finding(`number ${index}`)),
+      30_000,
+    );
+    const shown = rowsIn(page);
+    expect(page).toContain("\n20000 places are not as planned; ");
+    expect(
+      page.endsWith(`| role | gtapp | number ${shown - 1} | none | there |\n\nand ${20_000 - shown} more.\n`),
+    ).toBe(true);
+    expect(page.length).toBeLessThanOrEqual(30_000);
+    // Another row, with its end, would have been too much.
+    expect(page.length + `| role | gtapp | number ${shown} | none | there |\n`.length).toBeGreaterThan(30_000);
+  });
+});
+
+describe("what an audit has found, on a terminal", () => {
+  it("is a line each, however many an owner makes", () => {
+    const lines = renderFindings(
+      Array.from({ length: 200_000 }, (_, index) => finding(`number ${index}`)),
+      "stack dev",
+      true,
+    ).split("\n");
+    expect(lines[0]).toBe("kind  role   what           expected  found");
+    expect(lines[200_000]).toBe("role  gtapp  number 199999  none      there");
+    expect(lines.at(-1)).toBe("200000 findings on stack dev. --fix-sql prints what repairs them.");
+  });
+});
