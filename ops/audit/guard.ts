@@ -17,8 +17,8 @@ interface GuardRow {
   readonly owner: string;
 }
 
-/** The guard: there, enabled, unchanged; and what it refuses but is there all the same. */
-export async function auditGuard(plan: Plan, superuser: ClientBase): Promise<readonly Finding[]> {
+/** The guard: there, enabled, unchanged. */
+export async function auditGuard(superuser: ClientBase): Promise<readonly Finding[]> {
   const { rows } = await superuser.query<GuardRow>(sqlFile("guard"));
   const files = guardFiles();
   const text = files.join("\n");
@@ -30,7 +30,7 @@ export async function auditGuard(plan: Plan, superuser: ClientBase): Promise<rea
     ...{ kind: "guard", role: "", what, expected, found, fix },
   });
   const whole = files.map((file) => file.trimEnd().replace(/;$/, ""));
-  const wrong = [
+  return [
     ...triggers.flatMap(([, name = "", event = "", called = ""]) => {
       const row = rows.find((found) => found.kind === "event trigger" && found.name === name);
       const what = `event trigger ${name}`;
@@ -53,11 +53,17 @@ export async function auditGuard(plan: Plan, superuser: ClientBase): Promise<rea
         destroys: true,
       })),
   ];
-  return [...wrong, ...(await auditRefusedObjects(plan, superuser))];
 }
 
-/** Came in before the guard, or past it. */
-async function auditRefusedObjects({ services }: Plan, superuser: ClientBase): Promise<readonly Finding[]> {
+/**
+ * What the guard refuses and is there all the same: it came in before the guard, or past it.
+ * @param schemas those of services to look into; "" stands for all that is in none of them
+ */
+export async function auditRefusedObjects(
+  { services }: Plan,
+  superuser: ClientBase,
+  schemas: readonly string[],
+): Promise<readonly Finding[]> {
   // Where it is missing, that is a finding of its own.
   const { rowCount } = await superuser.query(
     "SELECT WHERE to_regprocedure('platform.refused_objects(oid[])') IS NOT NULL",
@@ -70,8 +76,9 @@ async function auditRefusedObjects({ services }: Plan, superuser: ClientBase): P
                FROM pg_namespace GROUP BY 1) AS asked
       CROSS JOIN LATERAL platform.refused_objects(
               platform.objects_of(asked.schemas) || CASE asked.schema WHEN '' THEN ARRAY(SELECT oid FROM pg_cast) END) AS r
+      WHERE asked.schema = ANY ($2)
       ORDER BY 2, 3, 4`,
-    [services.map(({ code }) => code)],
+    [services.map(({ code }) => code), schemas],
   );
   return rows.map(({ schema, kind, name, uses, cure }) => {
     const fix = dropping[kind]?.(name, uses) ?? [];

@@ -20,13 +20,21 @@ type Told = Pick<Finding, "role" | "expected" | "found" | "fix"> & Pick<Finding,
 
 const databasesOfPostgres = ["postgres", "template0", "template1"];
 
-/** What is in the database and should not be, or not so: owners, prefixes, places, and what hides or runs as somebody else. */
-export async function auditObjects(plan: Plan, superuser: ClientBase): Promise<readonly Finding[]> {
+/**
+ * What is in the database and should not be, or not so: owners, prefixes, places, and what hides or runs as somebody else.
+ * @param schemas those of services to look into; "" stands for all that is in none of them
+ */
+export async function auditObjects(
+  plan: Plan,
+  superuser: ClientBase,
+  schemas: readonly string[],
+): Promise<readonly Finding[]> {
   const { rows } = await superuser.query<ObjectRow>(sqlFile("objects"), [
     plan.services.map(({ code }) => code),
     [platformSchema, extensionsSchema],
     plan.extensions.map(({ name }) => name),
     [plan.database, ...databasesOfPostgres],
+    schemas,
   ]);
   return rows.map((row) => ({
     kind: row.kind,

@@ -1,6 +1,7 @@
 -- Where the privileges on an object are not what the plan says, a row each. After access/objects.sql.
 -- $1: planned privileges, $2: what is taken from PUBLIC, both as JSON rows {type, name, grantee, privilege}; of what is granted on all
--- of a schema the name is the schema. $3: schemas of the services; $4: the platform's own.
+-- of a schema the name is the schema. $3: schemas of the services; $4: the platform's own; $5: schemas of the services that are asked
+-- for, and '' for all that is in none of them.
 , planned AS (
   SELECT * FROM jsonb_to_recordset($1::jsonb) AS p(type text, name text, grantee text, privilege text)
 ), taken AS (
@@ -13,9 +14,10 @@
          CASE WHEN o.type IN ('function', 'procedure') THEN 'routine'
               WHEN o.type IN ('view', 'materialized view', 'foreign table') THEN 'table' ELSE o.type END AS kind
     FROM object o
-   -- PostgreSQL's own constructors of range types are as harmless as the type.
-   WHERE NOT (o.type = 'function' AND o.schema = ANY ($3)
-              AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'i'))
+   WHERE CASE WHEN o.schema = ANY ($3) THEN o.schema ELSE '' END = ANY ($5)
+     -- PostgreSQL's own constructors of range types are as harmless as the type.
+     AND NOT (o.type = 'function' AND o.schema = ANY ($3)
+                AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'i'))
 ), expected AS (
   SELECT i.id, p.grantee, p.privilege
     FROM item i JOIN planned p ON p.type = CASE WHEN i.is_services THEN i.kind ELSE i.type END

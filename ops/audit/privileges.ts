@@ -27,8 +27,15 @@ const found: Readonly<Record<State, readonly [expected: string, found: string]>>
   grantable: ["allowed", "allowed, and may be granted on"],
 };
 
-/** Who may do what on every object there is: by its acl, so that what nobody declared is seen too. */
-export async function auditPrivileges(plan: Plan, superuser: ClientBase): Promise<readonly Finding[]> {
+/**
+ * Who may do what on every object there is: by its acl, so that what nobody declared is seen too.
+ * @param schemas those of services to look into; "" stands for all that is in none of them
+ */
+export async function auditPrivileges(
+  plan: Plan,
+  superuser: ClientBase,
+  schemas: readonly string[],
+): Promise<readonly Finding[]> {
   const planned = plan.grants.flatMap(({ privileges, on, to }) =>
     privileges.map((privilege) => ({ ...named(on), grantee: to, privilege })),
   );
@@ -43,6 +50,7 @@ export async function auditPrivileges(plan: Plan, superuser: ClientBase): Promis
     JSON.stringify(taken),
     plan.services.map(({ code }) => code),
     platformSchema,
+    schemas,
   ]);
   return rows.map(({ role, schema, owner, privilege, type, name, state, clause, grantors }) => ({
     kind: state === "grantable" ? "grant option" : "privilege",

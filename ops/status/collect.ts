@@ -26,7 +26,7 @@ export interface ServerStatus {
   readonly slots: readonly { readonly name: string; readonly active: boolean; readonly walStatus: string | null }[];
   readonly databaseBytes: number;
   readonly walBytes: number;
-  /** Of the services; `objects`: rows of pg_class, indexes and TOAST tables too. */
+  /** Of the services; `objects`: tables, functions, types and so on, indexes and TOAST tables too. */
   readonly schemas: readonly {
     readonly name: string;
     readonly objects: number;
@@ -56,6 +56,8 @@ export interface ServerStatus {
 export interface FilesOnDisk {
   /** Bytes of each service's schema, by its name. */
   readonly schemas: Readonly<Record<string, number>>;
+  /** Bytes of PostgreSQL's own tables, where comments and definitions of all are. */
+  readonly catalogs: number;
   /** Of no table: left by a crash. `largest`: the first few, beneath the data directory. */
   readonly orphans: { readonly bytes: number; readonly files: number; readonly largest: readonly string[] };
 }

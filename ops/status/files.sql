@@ -37,6 +37,8 @@ orphan AS (
      AND size > 0 AND modification < current_setting('centraldb.oldest')::timestamptz)
 SELECT json_build_object(
   'schemas', (SELECT coalesce(json_object_agg(name, bytes), '{}') FROM schema),
+  -- PostgreSQL's own tables: comments and definitions are there, whosever they are.
+  'catalogs', (SELECT coalesce(sum(size), 0) FROM file WHERE filenode IN (SELECT filenode FROM relation WHERE of < 16384)),
   -- What a transaction had written when the server crashed; PostgreSQL leaves it there.
   'orphans', (SELECT json_build_object('bytes', coalesce(sum(size), 0), 'files', count(*),
                                        'largest', coalesce(json_agg(path ORDER BY size DESC, path) FILTER (WHERE rank <= 5), '[]'))

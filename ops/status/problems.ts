@@ -102,7 +102,7 @@ const serverDays = 30;
 /** Every client must get the next one first. */
 const authorityDays = 180;
 
-/** A thousand tables of a service are many. */
+/** A thousand tables or functions of a service are many. */
 const manyObjects = 10_000;
 
 /** As many as the guard lets a schema have; past it they are made by EXPLAIN ANALYZE. */
@@ -146,7 +146,7 @@ function abuses(server: ServerStatus, { name }: Stack): string[] {
       .filter(({ objects }) => objects > manyObjects)
       .map(
         ({ name: schema, objects }) =>
-          `schema ${schema} has ${objects} tables and indexes, which makes its DDL, the audit and backups slow: its owner drops them`,
+          `schema ${schema} has ${objects} tables, indexes, functions and types, which makes its DDL, plans, the audit and backups slow: its owner drops them`,
       ),
     ...schemas
       .filter(({ materializedViews }) => materializedViews > manyMaterializedViews)

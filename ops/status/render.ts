@@ -53,7 +53,7 @@ function serviceLines(
   more: StatusScreen["more"],
 ): string[] {
   const servers = nodes.flatMap(({ server }) => server ?? []);
-  const sizes = nodes.find(({ server }) => server?.role === "primary")?.files?.schemas;
+  const files = nodes.find(({ server }) => server?.role === "primary")?.files;
   const primary = servers.find(({ role }) => role === "primary");
   if (primary === undefined) return [];
   const used = (role: string) =>
@@ -64,7 +64,7 @@ function serviceLines(
   const rows = withoutRetired(services).map((service) => {
     const { name, code, connectionLimits, lifecycle } = resolveService(service);
     const isThere = primary.schemas.some((schema) => schema.name === code);
-    const size = sizes?.[code];
+    const size = files?.schemas[code];
     return [
       lifecycle === "frozen" ? `${name} (frozen)` : name,
       code,
@@ -86,6 +86,10 @@ function serviceLines(
     table([
       ["connections", `${total} of ${primary.maxConnections} on the primary`],
       ["database", bytes(primary.databaseBytes)],
+      [
+        "catalogs",
+        files === undefined ? "?" : `${bytes(files.catalogs)} of it: names, comments and definitions of all`,
+      ],
       ["WAL", bytes(primary.walBytes)],
       ["passwords", platformLogins.map((role) => `${role} ${passwordAge(primary, [role])}`).join(", ")],
       ["slots", slots.length === 0 ? "none" : slots.join("; ")],

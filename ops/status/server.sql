@@ -31,16 +31,25 @@ SELECT json_build_object(
       FROM pg_replication_slots),
   'databaseBytes', pg_database_size(current_database()),
   'walBytes', (SELECT sum(size) FROM pg_ls_waldir()),
-  -- With TOAST tables. How large they are files.sql asks.
+  -- With indexes and TOAST tables; a table's row type and its array are no more than the table, and a function is one with all its
+  -- parameters. By what each catalog says of itself: who depends on a schema may be another's. How large they are files.sql asks.
   'schemas', (
-    SELECT coalesce(json_agg(json_build_object('name', nspname, 'objects', objects, 'materializedViews', views)
-                             ORDER BY nspname), '[]')
-      FROM (SELECT n.nspname, count(c.relkind) + count(*) FILTER (WHERE c.reltoastrelid <> 0) AS objects,
-                   count(*) FILTER (WHERE c.relkind = 'm') AS views
-              FROM pg_namespace n
-              LEFT JOIN pg_class c ON c.relnamespace = n.oid
-             WHERE pg_get_userbyid(n.nspowner) = 'platform'
-             GROUP BY n.nspname) AS per_schema),
+    SELECT coalesce(json_agg(json_build_object('name', n.nspname, 'objects', coalesce(objects, 0), 'materializedViews', coalesce(views, 0))
+                             ORDER BY n.nspname), '[]')
+      FROM pg_namespace n
+      LEFT JOIN (SELECT namespace, sum(number) AS objects, sum(views) AS views
+                   FROM (SELECT relnamespace AS namespace, count(*) + count(*) FILTER (WHERE reltoastrelid <> 0) AS number,
+                                count(*) FILTER (WHERE relkind = 'm') AS views
+                           FROM pg_class GROUP BY 1
+                         UNION ALL SELECT pronamespace, count(*), 0 FROM pg_proc GROUP BY 1
+                         UNION ALL SELECT typnamespace, count(*), 0 FROM pg_type WHERE typtype <> 'c' AND typcategory <> 'A' GROUP BY 1
+                         UNION ALL SELECT oprnamespace, count(*), 0 FROM pg_operator GROUP BY 1
+                         UNION ALL SELECT opcnamespace, count(*), 0 FROM pg_opclass GROUP BY 1
+                         UNION ALL SELECT opfnamespace, count(*), 0 FROM pg_opfamily GROUP BY 1
+                         UNION ALL SELECT cfgnamespace, count(*), 0 FROM pg_ts_config GROUP BY 1
+                         UNION ALL SELECT stxnamespace, count(*), 0 FROM pg_statistic_ext GROUP BY 1) AS of_catalog
+                  GROUP BY 1) AS counted ON counted.namespace = n.oid
+     WHERE pg_get_userbyid(n.nspowner) = 'platform'),
   -- Of services that are restored in place, or were when that was killed; see set-aside.ts.
   'setAside', (
     SELECT coalesce(json_agg(nspname ORDER BY nspname), '[]')

@@ -198,3 +198,58 @@ describe("the audit", () => {
     expect(await described()).toEqual([]);
   });
 });
+
+describe("where an answer takes too long", () => {
+  const withLimits = (wholeMs: number, schemaMs: number) =>
+    audit(plan, server.superuser, undefined, { wholeMs, schemaMs });
+  const unheard = ({ kind }: Finding) => kind === "not audited";
+
+  it("each schema is asked by itself, and so is what is in none: all is found as by asking at once", async () => {
+    await server.superuser.query(
+      `GRANT SELECT ON gt.gt_t TO scapp; GRANT USAGE ON SCHEMA public TO gtapp; ALTER TABLE sc.sc_p1 RENAME TO p1;
+       ALTER TABLE gt.gt_t OWNER TO scown; CREATE TABLE public.stray (); CREATE INDEX sc_i ON sc.sc_t (sc.sc_f(id));
+       CREATE SCHEMA stray; ALTER TABLE gt.gt_p1 SET (autovacuum_vacuum_cost_delay = 100)`,
+    );
+    const atOnce = (await look()).map(describeFinding);
+    const apart = (await withLimits(1, 60_000)).filter((finding) => !unheard(finding)).map(describeFinding);
+    await server.superuser.query("DROP TABLE public.stray");
+    await repair(await look());
+    expect(atOnce).toHaveLength(8);
+    expect([...apart].sort()).toEqual([...atOnce].sort());
+    expect(await described()).toEqual([]);
+  });
+
+  it("it is nobody's doing where not even what is in no service's schema is told", async () => {
+    const findings = (await withLimits(1, 1)).filter(unheard);
+    expect(findings.map(describeFinding)).toContain(
+      "the privileges: expected an answer, found canceling statement due to statement timeout",
+    );
+    expect(findings.filter(({ schema }) => schema !== undefined)).toEqual([]);
+  });
+
+  // The last: they stay.
+  it("what one service has keeps that one from being audited, which is named, and no other", async () => {
+    const type = `gt."gt_${"T".repeat(55)}"`;
+    const parameters = Array(95).fill(type).join(", ");
+    await server.superuser.query(`SET ROLE gtown; CREATE TYPE ${type} AS ENUM ('a')`);
+    for (let n = 0; n < 8000; n += 500) {
+      await server.superuser.query(
+        `DO $$ BEGIN FOR n IN ${n}..${n + 499} LOOP
+           EXECUTE format('CREATE FUNCTION gt.gt_f%s(${parameters}) RETURNS int LANGUAGE sql AS ''SELECT 1''', n);
+         END LOOP; END $$`,
+      );
+    }
+    await server.superuser.query(
+      "RESET ROLE; GRANT SELECT ON sc.sc_t TO gtapp; CREATE INDEX sc_i ON sc.sc_t (sc.sc_f(id))",
+    );
+    const findings = await withLimits(1000, 1000);
+    const canceled = "expected an answer, found canceling statement due to statement timeout";
+    expect(findings.map(describeFinding)).toEqual([
+      `the privileges in schema gt: ${canceled}`,
+      "gtapp: SELECT on table sc.sc_t: expected denied, found allowed",
+      `the refused objects in schema gt: ${canceled}`,
+      "index sc.sc_i: expected none: the guard refuses it, found uses sc.sc_f(integer)",
+    ]);
+    expect(findings.filter(unheard).map((finding) => serviceOf(finding, plan.services))).toEqual(["gt", "gt"]);
+  });
+});

@@ -445,6 +445,17 @@ describe("EXTRACT of a text, which PostgreSQL writes out as it is", () => {
     ]);
   });
 
+  it("is refused in a definition of more than a megabyte: the audit could not look at hundreds of them", async () => {
+    const view = (name: string, year: string, length: number) =>
+      `CREATE VIEW ${name} AS SELECT ${year} AS y, '${"a".repeat(length)}' AS t`;
+    expect(await refusal("gtown", view("gt_v", "EXTRACT(year FROM now())", 400_000))).toBe(
+      "view gt.gt_v uses EXTRACT in a definition of more than a megabyte, in which it takes too long to look whether the field is a " +
+        "word / EXTRACT in a view of its own, or date_part.",
+    );
+    await server.as("gtown", view("gt_v", "EXTRACT(year FROM now())", 300_000));
+    await server.as("gtown", view("gt_w", "date_part('year', now())", 400_000));
+  });
+
   it("past the guard also is where it is too long for a regular expression", async () => {
     await server.as(
       "gtown",

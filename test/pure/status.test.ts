@@ -43,7 +43,11 @@ const server: ServerStatus = {
   alteredBySystem: [],
 };
 const certificates = { server: daysFromNow(300), authority: daysFromNow(3000) };
-const files = { schemas: { gt: 5 * 1024 ** 3 }, orphans: { bytes: 8192, files: 1, largest: ["base/5/16384"] } };
+const files = {
+  schemas: { gt: 5 * 1024 ** 3 },
+  catalogs: 10 * 1024 ** 2,
+  orphans: { bytes: 8192, files: 1, largest: ["base/5/16384"] },
+};
 const node = (changes: Partial<NodeStatus>): NodeStatus => ({
   node: "primary",
   container: "pg16-primary",
@@ -93,6 +97,7 @@ describe("status", () => {
       "",
       "connections  4 of 200 on the primary",
       "database     12 MB",
+      "catalogs     10 MB of it: names, comments and definitions of all",
       "WAL          64 MB",
       "passwords    postgres 4 d 0 h, app 5 d 0 h, repl 6 d 0 h",
       "slots        pg16_replica active, reserved",
@@ -196,7 +201,7 @@ describe("status", () => {
       ],
       [
         "the password of gtapp is not the stack's any more: another rotation in services/registry.ts sets a new one",
-        "schema gt has 100000 tables and indexes, which makes its DDL, the audit and backups slow: its owner drops them",
+        "schema gt has 100000 tables, indexes, functions and types, which makes its DDL, plans, the audit and backups slow: its owner drops them",
         "schema lg has 101 materialized views, and with thousands no dump of anybody can be made: its owner drops them down to 100, npm run ops -- audit names them",
         "gtuser has a transaction open for 2 h 0 min, which holds back VACUUM for all: npm run ops -- end-sessions --stack prod",
         "4 logins are under way and hold back VACUUM: npm run ops -- end-sessions ends those of a service",

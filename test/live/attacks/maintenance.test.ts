@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, type QueryResult } from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import type { FilesOnDisk } from "../../../ops/status/collect";
+import type { FilesOnDisk, ServerStatus } from "../../../ops/status/collect";
 import { services } from "../../../services/registry";
 import { answer, takeOver, type Attackers } from "../../support/attackers";
 import { startTestServer, testPlan, type TestServer } from "../../support/server";
@@ -134,6 +134,28 @@ describe("open: the disk", () => {
   });
 });
 
+describe("the catalogs all services share", () => {
+  it("are told by status: how many objects a service has of whatever kind, and how large comments and definitions of all are", async () => {
+    const [{ catalogs: before }, objectsBefore] = [await files(server), await objects()];
+    await gatherer.owner.query(
+      `DO $$ BEGIN FOR n IN 1..40 LOOP EXECUTE format('CREATE FUNCTION gt.gt_many%s() RETURNS int LANGUAGE sql RETURN 1', n); END LOOP; END $$;
+       CREATE TYPE gt.gt_letters AS ENUM ('a'); CREATE TYPE gt.gt_pair AS (a int, b int); CREATE DOMAIN gt.gt_word AS text;
+       CREATE TABLE gt_noted (id int PRIMARY KEY, note text)`,
+    );
+    const noise = Array.from({ length: 300_000 }, () => Math.random().toString(36).slice(2, 10)).join("-");
+    await gatherer.owner.query(`COMMENT ON TABLE gt_noted IS '${noise}'`);
+    const [{ catalogs: after, schemas }, objectsAfter] = [await files(server), await objects()];
+    await gatherer.owner.query(
+      `DO $$ BEGIN FOR n IN 1..40 LOOP EXECUTE format('DROP FUNCTION gt.gt_many%s()', n); END LOOP; END $$;
+       DROP TYPE gt.gt_letters, gt.gt_pair; DROP DOMAIN gt.gt_word; DROP TABLE gt_noted`,
+    );
+    // Of the table also its index and its TOAST table; others are as they were.
+    expect(objectsAfter).toEqual({ ...objectsBefore, gt: (objectsBefore["gt"] ?? 0) + 46 });
+    expect(after - before).toBeGreaterThan(1_500_000);
+    expect(schemas["gt"]).toBeLessThan(1_500_000);
+  });
+});
+
 // The last of this file: the server restarts.
 describe("open: a crash", () => {
   it("leaves the file of a table that was not committed, which status tells, and not while it is being written", async () => {
@@ -177,4 +199,14 @@ async function files({ superuser }: { readonly superuser: Client }): Promise<Fil
   const [found] = Object.values(results.at(-1)?.rows[0] ?? {});
   if (found === undefined) throw new Error("it says nothing");
   return found;
+}
+
+/** Of each service's schema, as status counts them. */
+async function objects(): Promise<Readonly<Record<string, number>>> {
+  const query = readFileSync(join(__dirname, "..", "..", "..", "ops", "status", "server.sql"), "utf8");
+  const app = await server.session("app");
+  const results = (await app.query(query)) as unknown as QueryResult<Record<string, ServerStatus>>[];
+  await app.end();
+  const { schemas = [] } = Object.values(results.at(-1)?.rows[0] ?? {})[0] ?? {};
+  return Object.fromEntries(schemas.map(({ name, objects: number }) => [name, number]));
 }
