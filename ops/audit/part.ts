@@ -38,12 +38,12 @@ export async function findingsOf(part: Part, superuser: ClientBase, limits: Audi
   // Where not even this has an answer, the catalogs are large for all, and a schema's silence would not say whose doing that is.
   const others = await ask([""], limits.schemaMs);
   if (others instanceof DatabaseError) return [notAudited(name, others)];
-  const found = [...others];
+  const found = [others];
   for (const schema of services) {
     const its = await ask([schema], limits.schemaMs);
-    found.push(...(its instanceof DatabaseError ? [notAuditedOf(schema, name, its)] : its));
+    found.push(its instanceof DatabaseError ? [notAuditedOf(schema, name, its)] : its);
   }
-  return found;
+  return found.flat();
 }
 
 async function orWhyNot(
