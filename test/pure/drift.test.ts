@@ -1,7 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { planAccess } from "../../components/access/plan";
 import type { Finding } from "../../ops/audit/finding";
+import { atMost } from "../../ops/audit/most";
 import { renderFindings } from "../../ops/audit/render";
 import { auditPage } from "../../ops/github/audit-page";
+import { services } from "../../services/registry";
 
 const finding = (what: string): Finding => ({
   ...{ kind: "role", role: "gtapp", what, expected: "none", found: "there", fix: [] },
@@ -44,5 +47,27 @@ describe("what an audit has found, on a terminal", () => {
     expect(lines[0]).toBe("kind  role   what           expected  found");
     expect(lines[200_000]).toBe("role  gtapp  number 199999  none      there");
     expect(lines.at(-1)).toBe("200000 findings on stack dev. --fix-sql prints what repairs them.");
+  });
+
+  it("is as long as what it says, also where one name is longer than others", () => {
+    const long = "n".repeat(10_000);
+    const rows = [finding(long), ...Array.from({ length: 100_000 }, (_, index) => finding(`number ${index}`))];
+    const lines = renderFindings(rows, "stack dev", true).split("\n");
+    expect(lines[1]).toBe(`role  gtapp  ${long}  none      there`);
+    expect(lines[2]).toBe(`role  gtapp  ${"number 0".padEnd(120)}  none      there`);
+  });
+});
+
+describe("what an audit has found of one service", () => {
+  const plan = planAccess(services, { database: "appdb", extensions: [] });
+
+  it("is told a thousand times, and counted beyond that; of others, and of nobody, all is told", () => {
+    const many = Array.from({ length: 1500 }, (_, index) => finding(`number ${index}`));
+    const others = ["agapp", "", "PUBLIC"].map((role) => ({ ...finding("other"), role }));
+    const told = atMost([...many, ...others], plan);
+    expect(told.slice(0, 1000)).toEqual(many.slice(0, 1000));
+    expect(told.slice(1000, -1)).toEqual(others);
+    expect(told.at(-1)).toMatchObject({ kind: "not told", schema: "gt", what: "500 more of service gt" });
+    expect(atMost([...many.slice(0, 1000), ...others], plan)).toHaveLength(1003);
   });
 });
