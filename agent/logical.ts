@@ -16,6 +16,7 @@ import {
   type DumpedTable,
 } from "./proof/dump-contents";
 import { contentsOf, textSettings } from "./proof/table-contents";
+import { requireUnmoved } from "./proof/moved";
 import { tablesOf, type TableParts } from "./proof/tables";
 import { connectAsApp, type FoundServer } from "./server";
 import type { AgentSettings } from "./settings";
@@ -91,7 +92,10 @@ export async function dumpInto(
         // What cannot be proven is left out like what cannot be dumped.
         const proofBegan = performance.now();
         try {
-          return await prove(client, folder, part, settings, limited);
+          const dumped = await prove(client, folder, part, settings, limited);
+          const now = await connectAsApp(server.host, settings, options.places);
+          await requireUnmoved(client, now, schemasIn(part, settings)).finally(() => now.end());
+          return dumped;
         } finally {
           proofSeconds += (performance.now() - proofBegan) / 1000;
         }
@@ -218,15 +222,19 @@ async function prove(
   const differing = comparedContents(byRoot(inDump, roots), byRoot(contents.value, roots));
   if (differing.length > 0) throw new BackupFailure(`${part.file} is not the database: ${shortened(differing)}`);
   const schemas = new Set(list.split("\n").flatMap((line) => /^\d+; \d+ \d+ SCHEMA - (\S+) /.exec(line)?.[1] ?? []));
-  const isWhole = part.service === null && part.options.length === 0;
-  const expected = isWhole ? settings.services : part.service === null ? [] : [part.service];
-  const absent = expected.filter((code) => !schemas.has(code));
+  const absent = schemasIn(part, settings).filter((code) => !schemas.has(code));
   if (absent.length > 0) throw new BackupFailure(`${part.file} lacks the schemas ${absent.join(", ")}`);
   const contentsWithParts = part.tables.map(({ quoted, constraints, indexes, triggers }) => {
     const { rows: counts = NaN, hash = "" } = contents.value.get(quoted) ?? {};
     return [quoted, { rows: counts, hash, constraints, indexes, triggers }] as const;
   });
   return { ...part, contents: Object.fromEntries(contentsWithParts), sequences };
+}
+
+/** The services' schemas that must be in a part: all of them in the whole, none in what is left beside single ones. */
+function schemasIn({ service, options }: Part, { services }: AgentSettings): readonly string[] {
+  if (service !== null) return [service];
+  return options.length === 0 ? services : [];
 }
 
 async function readDump(file: string, options: ToolOptions): Promise<DumpedData> {

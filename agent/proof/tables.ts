@@ -1,4 +1,5 @@
 import type { ClientBase } from "pg";
+import { keptSchema } from "../../components/access/set-aside";
 import type { DumpedTable } from "./dump-contents";
 
 /** What belongs to a table beside its rows, by number. */
@@ -29,7 +30,7 @@ export async function tablesOf(
       WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
         AND ($1::text[] IS NULL OR n.nspname = ANY ($1))
         -- What a restore has kept of a service is in the backups of its time.
-        AND n.nspname !~ '_(before|failed|dropped)_\\d{8}t\\d{6}$'
+        AND n.nspname !~ '${keptSchema}'
         -- Of an extension's own tables pg_dump writes those it declares as configuration.
         AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
                          WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'

@@ -1,4 +1,10 @@
 /**
+ * The names of schemas in which restores keep what a service had, and what could not be restored, and of such as are being dropped: a
+ * regular expression of PostgreSQL's. Only the superuser makes schemas.
+ */
+export const keptSchema = "_(before|failed|dropped)_\\d{8}t\\d{6}$";
+
+/**
  * The comment of the schema in which a service's own is kept while the service is restored in its place. Only the superuser can write
  * it there. As long as it stands, what bears the service's name is half of a backup: no dump has it, status names it, and the next
  * restore puts back what is kept before anything else.

@@ -1,6 +1,7 @@
 import type { ClientBase } from "pg";
 import { identifier } from "../../components/access/describe";
 import type { Plan } from "../../components/access/plan-items";
+import { keptSchema } from "../../components/access/set-aside";
 import { guardFiles } from "../../components/access/sql";
 import type { Finding } from "./finding";
 import { sqlFile } from "./sql-file";
@@ -70,10 +71,11 @@ export async function auditRefusedObjects(
   );
   if (rowCount === 0) return [];
   const { rows } = await superuser.query<Record<"schema" | "kind" | "name" | "uses" | "cure", string>>(
-    // Names are not all of a schema: each service's by themselves, and all others, with casts, which are in none.
+    // Names are not all of a schema: each service's by themselves, and all others, with casts, which are in none. What a restore has kept
+    // runs for nobody, and is named as a schema.
     `SELECT asked.schema, r.kind, r.name, r.uses, r.cure
        FROM (SELECT CASE WHEN nspname = ANY ($1) THEN nspname ELSE '' END AS schema, array_agg(oid) AS schemas
-               FROM pg_namespace GROUP BY 1) AS asked
+               FROM pg_namespace WHERE nspname !~ '${keptSchema}' GROUP BY 1) AS asked
       CROSS JOIN LATERAL platform.refused_objects(
               platform.objects_of(asked.schemas) || CASE asked.schema WHEN '' THEN ARRAY(SELECT oid FROM pg_cast) END) AS r
       WHERE asked.schema = ANY ($2)

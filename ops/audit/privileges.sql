@@ -1,7 +1,7 @@
 -- Where the privileges on an object are not what the plan says, a row each. After access/objects.sql.
 -- $1: planned privileges, $2: what is taken from PUBLIC, both as JSON rows {type, name, grantee, privilege}; of what is granted on all
 -- of a schema the name is the schema. $3: schemas of the services; $4: the platform's own; $5: schemas of the services that are asked
--- for, and '' for all that is in none of them.
+-- for, and '' for all that is in none of them; $6: names of schemas in which restores keep something.
 , planned AS (
   SELECT * FROM jsonb_to_recordset($1::jsonb) AS p(type text, name text, grantee text, privilege text)
 ), taken AS (
@@ -15,6 +15,8 @@
               WHEN o.type IN ('view', 'materialized view', 'foreign table') THEN 'table' ELSE o.type END AS kind
     FROM object o
    WHERE CASE WHEN o.schema = ANY ($3) THEN o.schema ELSE '' END = ANY ($5)
+     -- What a restore has kept: without a right to the schema, which is asked for, nobody names it.
+     AND (o.type = 'schema' OR o.schema !~ $6)
      -- PostgreSQL's own constructors of range types are as harmless as the type.
      AND NOT (o.type = 'function' AND o.schema = ANY ($3)
                 AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'i'))

@@ -2,6 +2,7 @@ import type { ClientBase } from "pg";
 import { grantee, identifier } from "../../components/access/describe";
 import { platformSchema, type Plan, type Target } from "../../components/access/plan-items";
 import type { ObjectType } from "../../components/access/privileges";
+import { keptSchema } from "../../components/access/set-aside";
 import type { Finding } from "./finding";
 import { sqlFile } from "./sql-file";
 
@@ -51,6 +52,7 @@ export async function auditPrivileges(
     plan.services.map(({ code }) => code),
     platformSchema,
     schemas,
+    keptSchema,
   ]);
   return rows.map(({ role, schema, owner, privilege, type, name, state, clause, grantors }) => ({
     kind: state === "grantable" ? "grant option" : "privilege",

@@ -128,6 +128,34 @@ describe("a dump that one service keeps from being made", () => {
   });
 });
 
+describe("a dump in which a service is restored in its place", () => {
+  it("has not what bears its name since, which its snapshot sees empty, and names the service", async () => {
+    const owner = await cluster.login("primary", "scown");
+    await owner.query("CREATE TABLE sc_rows AS SELECT generate_series(1, 5000) AS id");
+    await owner.end();
+    const { ended, release } = await holdDump(cluster, agent, "gtown", 'LOCK TABLE "gt_No space left on device"');
+    // As a restore in place leaves it, in less time than the dump waits.
+    const kept = "sc_before_20261128t000000";
+    cluster.ask(
+      "primary",
+      `ALTER SCHEMA sc RENAME TO ${kept}; CREATE SCHEMA sc;
+       DO $$ DECLARE name text; BEGIN
+         FOR name IN SELECT relname FROM pg_class WHERE relnamespace = '${kept}'::regnamespace AND relkind = 'r' LOOP
+           EXECUTE format('CREATE TABLE sc.%I (LIKE ${kept}.%1$I)', name);
+         END LOOP; END $$;
+       INSERT INTO sc.sc_rows SELECT generate_series(1, 5000)`,
+    );
+    await release();
+    const { output } = await ended;
+    cluster.ask("primary", `DROP SCHEMA sc CASCADE; ALTER SCHEMA ${kept} RENAME TO sc; DROP TABLE sc.sc_rows`);
+    expect(output).toContain("sc was restored in its place while it was dumped; each service by itself");
+    expect(output).toContain("is proven");
+    const { logical } = agent.list().backups.at(-1) ?? {};
+    expect(logical?.leftOut).toEqual([{ service: "sc", why: "sc was restored in its place while it was dumped" }]);
+    expect(logical?.services).toEqual(["gt", "ag"]);
+  });
+});
+
 describe("a dump that takes too long", () => {
   it("is one of each service after so many minutes, without the one that holds it up", async () => {
     const settings = "/backups/settings.json";

@@ -229,6 +229,21 @@ describe("where an answer takes too long", () => {
     expect(findings.filter(({ schema }) => schema !== undefined)).toEqual([]);
   });
 
+  it("what a restore has kept is named as a schema, whatever is in it, and keeps nobody else's from being told", async () => {
+    const kept = "gt_before_20261128t000000";
+    await server.superuser.query(
+      `CREATE SCHEMA ${kept}; CREATE TABLE ${kept}.gt_t () WITH (autovacuum_vacuum_cost_delay = 100);
+       GRANT SELECT ON ${kept}.gt_t TO scapp; ALTER TABLE gt.gt_p1 SET (autovacuum_vacuum_cost_delay = 100)`,
+    );
+    const findings = (await look()).map(({ kind, what }) => `${kind}: ${what}`);
+    await server.superuser.query(
+      `DROP SCHEMA ${kept} CASCADE; ALTER TABLE gt.gt_p1 RESET (autovacuum_vacuum_cost_delay)`,
+    );
+    expect(findings).toContain(`undeclared schema: schema ${kept}`);
+    expect(findings.filter((line) => line.includes(`${kept}.`))).toEqual([]);
+    expect(findings).toContain("refused object: table gt.gt_p1");
+  });
+
   it("what one service has keeps that one from being audited, which is named, and no other", async () => {
     await server.superuser.query("GRANT SELECT ON sc.sc_t TO gtapp; BEGIN");
     // As much of gt's as the audit could not read in time.
