@@ -16,7 +16,7 @@ import {
   type DumpedTable,
 } from "./proof/dump-contents";
 import { contentsOf, textSettings } from "./proof/table-contents";
-import { requireUnmoved } from "./proof/moved";
+import { Moved, requireUnmoved } from "./proof/moved";
 import { tablesOf, type TableParts } from "./proof/tables";
 import { connectAsApp, type FoundServer } from "./server";
 import type { AgentSettings } from "./settings";
@@ -49,6 +49,9 @@ interface Dumped extends Part {
   readonly sequences: LogicalContents["sequences"];
 }
 
+/** A service that writes its tables anew does so for once. */
+const attempts = 3;
+
 /**
  * Dumps the database and the globals into `folder`, and proves it: the dump has every table of its own snapshot, each with exactly
  * the rows that were counted there. Where the whole cannot be dumped, because of what one service does, each service is dumped by
@@ -60,6 +63,25 @@ export async function dumpInto(
   server: FoundServer,
   settings: AgentSettings,
   options: ToolOptions & { readonly say: (line: string) => void },
+): Promise<Made> {
+  for (let left = attempts; ; left--) {
+    try {
+      return await dumpOnce(folder, server, settings, options, left > 1);
+    } catch (error) {
+      if (!(error instanceof Moved) || left === 1) throw error;
+      options.say(`${error.message}; again`);
+      await rm(join(folder, `${settings.database}.dump`), { force: true });
+    }
+  }
+}
+
+/** @param isTriedAgain where something has moved; else each service is dumped by itself, and what has moved is left out */
+async function dumpOnce(
+  folder: string,
+  server: FoundServer,
+  settings: AgentSettings,
+  options: ToolOptions & { readonly say: (line: string) => void },
+  isTriedAgain: boolean,
 ): Promise<Made> {
   const began = performance.now();
   let proofSeconds = 0;
@@ -94,14 +116,23 @@ export async function dumpInto(
         try {
           const dumped = await prove(client, folder, part, settings, limited);
           const now = await connectAsApp(server.host, settings, options.places);
-          await requireUnmoved(client, now, schemasIn(part, settings)).finally(() => now.end());
+          const schemas = [...schemasIn(part, settings), ...part.tables.map(({ schema }) => schema)];
+          await requireUnmoved(client, now, schemas).finally(() => now.end());
           return dumped;
         } finally {
           proofSeconds += (performance.now() - proofBegan) / 1000;
         }
       });
     };
-    const { dumped, leftOut: services } = await dumpAll({ client, folder, tables, settings, options, dump });
+    const { dumped, leftOut: services } = await dumpAll({
+      client,
+      folder,
+      tables,
+      settings,
+      options,
+      dump,
+      isTriedAgain,
+    });
     const globalsLeftOut = await dumpGlobals({ client, folder, options }, to, settings);
     const leftOut = [...services, ...globalsLeftOut];
     const toolSeconds = (performance.now() - began) / 1000 - proofSeconds;
@@ -131,9 +162,10 @@ interface DumpAll extends Dumping {
   readonly tables: Part["tables"];
   readonly settings: AgentSettings;
   readonly dump: (part: Part) => Promise<Dumped>;
+  readonly isTriedAgain: boolean;
 }
 
-async function dumpAll({ client, folder, tables, settings, options, dump }: DumpAll): Promise<{
+async function dumpAll({ client, folder, tables, settings, options, dump, isTriedAgain }: DumpAll): Promise<{
   readonly dumped: readonly Dumped[];
   readonly leftOut: LogicalContents["leftOut"];
 }> {
@@ -146,8 +178,10 @@ async function dumpAll({ client, folder, tables, settings, options, dump }: Dump
       ? new BackupFailure(`${aside.map(({ code }) => code).join(", ")} is being restored in its place`)
       : await dump({ file: `${database}.dump`, service: null, tables, options: [] }).catch(failureOf);
   if (!(failedWhole instanceof BackupFailure)) return { dumped: [failedWhole], leftOut: [] };
+  if (failedWhole instanceof Moved && isTriedAgain) throw failedWhole;
   // What ends the agent, or the server, is no service's doing.
   if (await isEverybodys({ client, folder, options }, "whole")) throw failedWhole;
+  await lockEach(client, services, tables);
   options.say(`${failedWhole.message}; each service by itself`);
   await rm(join(folder, `${database}.dump`), { force: true });
   const rest = await dump({
@@ -196,6 +230,17 @@ async function lockTables(client: Client, tables: readonly DumpedTable[]): Promi
   if (tables.length === 0) return;
   const names = tables.map(({ quoted }) => `ONLY ${quoted}`);
   await client.query(`LOCK TABLE ${names.join(", ")} IN ACCESS SHARE MODE`);
+}
+
+/** All that can be had at once, before the first is dumped: what is written anew before its turn is not in the snapshot. */
+async function lockEach(client: Client, services: readonly string[], tables: Part["tables"]): Promise<void> {
+  await client.query("SET LOCAL lock_timeout = '1s'");
+  for (const service of services) {
+    await client.query("SAVEPOINT lock");
+    const own = tables.filter(({ schema }) => schema === service);
+    await lockTables(client, own).catch(() => client.query("ROLLBACK TO SAVEPOINT lock"));
+  }
+  await client.query(`SET LOCAL lock_timeout = '${maxLockWaitSeconds}s'`);
 }
 
 /** Reads the dump to its end, and at the same time every row of its snapshot. */

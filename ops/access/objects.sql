@@ -47,7 +47,7 @@ WITH object(class, oid, type, schema, name, target, owner, acl, initial, columns
     FROM pg_type t
     JOIN pg_namespace n ON n.oid = typnamespace
    -- Row types and arrays go with what they are made of.
-   WHERE typacl IS NOT NULL OR NOT (typtype = 'c' OR typcategory = 'A')
+   WHERE typacl IS NOT NULL OR NOT (typtype = 'c' OR typtype = 'b' AND typcategory = 'A')
   UNION ALL
   SELECT 'pg_language'::regclass, oid, 'language', '', format('%I', lanname), format('LANGUAGE %I', lanname), lanowner, lanacl, acldefault('l', lanowner), ''
     FROM pg_language

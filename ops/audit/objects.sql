@@ -27,7 +27,7 @@ WITH part_of_extension AS (
          pg_get_userbyid(t.typowner)::text
     FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
     LEFT JOIN pg_class c ON c.oid = t.typrelid
-   WHERE t.typtype IN ('d', 'e', 'r') AND t.typcategory <> 'A' OR t.typtype = 'c' AND c.relkind = 'c'
+   WHERE t.typtype IN ('d', 'e', 'r') OR t.typtype = 'c' AND c.relkind = 'c'
      AND NOT EXISTS (SELECT FROM part_of_extension e WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid)
   UNION ALL
   SELECT n.nspname::text, 'OPERATOR', o.oid::regoperator::text, pg_get_userbyid(o.oprowner)::text

@@ -18,7 +18,9 @@ export function alone<T>(platform: Platform, work: () => Promise<T>): Promise<T>
     if (rows[0]?.mine) return work();
     const holders = await superuser.query<{ pid: number; since: string }>(
       `SELECT pid, to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS since
-         FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND objid = $1 AND granted`,
+         FROM pg_locks JOIN pg_stat_activity USING (pid)
+        WHERE locktype = 'advisory' AND classid = 0 AND objid = $1 AND objsubid = 1 AND granted
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
       [lock],
     );
     const [holder] = holders.rows;

@@ -42,7 +42,7 @@ SELECT json_build_object(
                                 count(*) FILTER (WHERE relkind = 'm') AS views
                            FROM pg_class GROUP BY 1
                          UNION ALL SELECT pronamespace, count(*), 0 FROM pg_proc GROUP BY 1
-                         UNION ALL SELECT typnamespace, count(*), 0 FROM pg_type WHERE typtype <> 'c' AND typcategory <> 'A' GROUP BY 1
+                         UNION ALL SELECT typnamespace, count(*), 0 FROM pg_type WHERE typtype <> 'c' AND NOT (typtype = 'b' AND typcategory = 'A') GROUP BY 1
                          UNION ALL SELECT oprnamespace, count(*), 0 FROM pg_operator GROUP BY 1
                          UNION ALL SELECT opcnamespace, count(*), 0 FROM pg_opclass GROUP BY 1
                          UNION ALL SELECT opfnamespace, count(*), 0 FROM pg_opfamily GROUP BY 1

@@ -311,6 +311,7 @@ describe("a changed configuration", () => {
     docker("run", "--rm", "--volume", volume, ...edit, "/etc/centraldb/postgresql.conf");
     docker("restart", cluster.names.replica.container);
     await waitFor(() => cluster.logs("replica").includes("centraldb: max_connections = 150 as on its primary, not 40"));
+    await waitFor(() => cluster.ask("replica", "SHOW max_connections") === "150");
   });
 
   it("of pg_hba.conf is reloaded without a restart, and refused where it has a line that is none", async () => {
