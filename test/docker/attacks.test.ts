@@ -7,7 +7,7 @@ import { collectStatus } from "../../ops/status/collect";
 import { services } from "../../services/registry";
 import { tiers } from "../../services/service";
 import { answer } from "../support/attackers";
-import { prepareCluster, type TestCluster } from "../support/cluster";
+import { logIn, prepareCluster, type TestCluster } from "../support/cluster";
 import { waitFor } from "../support/wait";
 
 // What a taken-over gatherer does to the machine, where the container's limits and the network matter.
@@ -20,22 +20,13 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.clean());
 
-const logIn = async (role: string): Promise<string> => {
-  try {
-    await (await cluster.login("primary", role)).end();
-    return "let in";
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-};
-
 describe("a session that takes the lock table", () => {
   it("keeps everybody out, the superuser too, until end-sessions ends it, which needs no login", async () => {
     const owner = await cluster.login("primary", "gtown");
     await expect(owner.query("SELECT count(pg_advisory_lock(g)) FROM generate_series(1, 100000) g")).rejects.toThrow(
       "out of shared memory",
     );
-    for (const role of ["agapp", "app", "postgres"]) expect(await logIn(role)).toBe("out of shared memory");
+    for (const role of ["agapp", "app", "postgres"]) expect(await logIn(cluster, role)).toBe("out of shared memory");
     expect(() => cluster.ask("primary", "SELECT 1")).toThrow("out of shared memory");
 
     const said: string[] = [];
@@ -46,7 +37,7 @@ describe("a session that takes the lock table", () => {
       `${cluster.names.primary.container}: ended 1 sessions of gtown, gtapp, gtuser`,
       `${cluster.names.replica.container}: ended 0 sessions of gtown, gtapp, gtuser`,
     ]);
-    await waitFor(async () => (await logIn("agapp")) === "let in");
+    await waitFor(async () => (await logIn(cluster, "agapp")) === "let in");
     await expect(owner.query("SELECT 1")).rejects.toThrow();
   });
 });
@@ -125,15 +116,15 @@ describe("half-open logins", () => {
     const sockets = await Promise.allSettled(
       Array.from({ length: 2 * cluster.settings.maxConnections + 100 }, () => silent(cluster.settings.primaryPort)),
     );
-    await waitFor(async () => (await logIn("agapp")) === "sorry, too many clients already");
-    expect(await logIn("postgres")).toBe("sorry, too many clients already");
+    await waitFor(async () => (await logIn(cluster, "agapp")) === "sorry, too many clients already");
+    expect(await logIn(cluster, "postgres")).toBe("sorry, too many clients already");
     expect((await established.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
     // Who says who he is has that long again to prove it.
     await sleep(Math.max(0, since + 8_500 - Date.now()));
     for (const socket of sockets) if (socket.status === "fulfilled") sayWho(socket.value);
     await sleep(5_000);
-    expect(await logIn("postgres")).toBe("sorry, too many clients already");
-    await waitFor(async () => (await logIn("agapp")) === "let in", 30);
+    expect(await logIn(cluster, "postgres")).toBe("sorry, too many clients already");
+    await waitFor(async () => (await logIn(cluster, "agapp")) === "let in", 30);
     expect(Date.now() - since).toBeLessThan(30_000); // the timeouts, with all their processes ending on a busy machine
     for (const socket of sockets) if (socket.status === "fulfilled") socket.value.destroy();
     await established.end();
@@ -154,9 +145,9 @@ describe("a connection that says nothing", () => {
     expect(await Promise.race([closed, sleep(1_000)])).toBe("closed");
     expect((await established.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
     await established.end();
-    expect(await logIn("gtapp")).toContain("pg_hba.conf rejects connection");
+    expect(await logIn(cluster, "gtapp")).toContain("pg_hba.conf rejects connection");
     expect(await cluster.up({ postgresqlSettings: {} })).toMatchObject({ status: 0 });
-    expect(await logIn("gtapp")).toBe("let in");
+    expect(await logIn(cluster, "gtapp")).toBe("let in");
   });
 });
 
@@ -220,7 +211,7 @@ describe("memory of several sessions", () => {
     const hungry = `SET work_mem = '100GB'; SELECT count(*), pg_sleep(3) FROM (${rows}) t`;
     const said = await Promise.all(sessions.map((session) => answer(session, hungry)));
     expect(said).toContain("Connection terminated unexpectedly");
-    await waitFor(async () => (await logIn("agapp")) === "let in");
+    await waitFor(async () => (await logIn(cluster, "agapp")) === "let in");
     expect(cluster.logs("primary")).toContain("was terminated by signal 9: Killed");
   });
 });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { endSessionsOfService } from "../../ops/end-sessions";
 import { collectStatus } from "../../ops/status/collect";
 import { services } from "../../services/registry";
-import { prepareCluster, type TestCluster } from "../support/cluster";
+import { logIn, prepareCluster, type TestCluster } from "../support/cluster";
 import { waitFor } from "../support/wait";
 
 // What a taken-over gatherer does with a session that answers no signal, or has more in its memory than others: a minute each.
@@ -15,15 +15,6 @@ beforeAll(async () => {
   expect(await cluster.up()).toEqual({ status: 0, stdout: "", output: "" });
 });
 afterAll(() => cluster.clean());
-
-const logIn = async (role: string): Promise<string> => {
-  try {
-    await (await cluster.login("primary", role)).end();
-    return "let in";
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-};
 
 describe("a session of a hundred thousand savepoints", () => {
   it("a report of 130,000 nested savepoints does not end the server", async () => {
@@ -54,7 +45,7 @@ describe("a session that does not take an error of megabytes", () => {
       .catch((error: unknown) => String(error));
     if (gatherer === undefined) throw new Error("the registry is too short");
     const stack = { name: "dev", settings: cluster.settings, dockerHost: undefined };
-    await waitFor(async () => (await logIn("agapp")) !== "let in");
+    await waitFor(async () => (await logIn(cluster, "agapp")) !== "let in");
     expect(collectStatus(stack)[0]?.error).toMatch(/timeout expired; a service may hold what every login needs, /);
     expect(() => endSessionsOfService(gatherer, ["owner"], stack, () => undefined)).toThrow(
       /^sessions on .*-primary go on: 1 of 1 have not ended after 10 s: .* with --kill ends them, and the server everybody's$/,
@@ -70,9 +61,9 @@ describe("a session that does not take an error of megabytes", () => {
     expect(said[0]).toBe(`${cluster.names.primary.container}: ended 1 sessions of gtown`);
     stream.resume();
     expect(await failed).toContain("Connection terminated");
-    await waitFor(async () => (await logIn("agapp")) === "let in");
+    await waitFor(async () => (await logIn(cluster, "agapp")) === "let in");
     expect(await cluster.up({}, freeze)).toMatchObject({ status: 0 });
-    expect(await logIn("gtown")).toContain("pg_hba.conf rejects connection");
+    expect(await logIn(cluster, "gtown")).toContain("pg_hba.conf rejects connection");
     expect(await cluster.up()).toMatchObject({ status: 0 });
     cluster.ask("primary", "DROP TABLE gt.gt_list");
   });

@@ -167,6 +167,16 @@ export async function prepareCluster(
   };
 }
 
+/** `let in`, or what the primary says to a role that logs in. */
+export async function logIn(cluster: TestCluster, role: string): Promise<string> {
+  try {
+    await (await cluster.login("primary", role)).end();
+    return "let in";
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
 /** What the providers do with one resource; `done` holds the inputs of the last time, by name. */
 function bring({ type, name, inputs, ignoreChanges }: Declared, done: Map<string, string>, replaced: Set<string>): Ran {
   const given = Object.fromEntries(Object.entries(inputs).map(([key, value]) => [key, plain(value)]));
