@@ -1,11 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { endSessionsOfService } from "../../ops/end-sessions";
 import { OperatorError } from "../../ops/operator-error";
 import { readStack } from "../../ops/stack-file";
 import { services } from "../../services/registry";
+import { fakeDocker } from "../support/fake-docker";
 
 // Stands for the docker CLI: both servers run, and on those in STUCK sessions go on.
 const docker = `#!/bin/sh
@@ -19,16 +17,7 @@ case "$STUCK" in *$node*) echo "1 of 2 have not ended after 10 s" >&2; exit 3 ;;
 echo 2
 `;
 
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "centraldb-end-sessions-"));
-  writeFileSync(join(folder, "docker"), docker, { mode: 0o755 });
-  vi.stubEnv("PATH", [folder, process.env["PATH"]].join(delimiter));
-});
-afterAll(() => {
-  vi.unstubAllEnvs();
-  rmSync(folder, { recursive: true });
-});
+fakeDocker(docker);
 
 describe("sessions of a service", () => {
   const [service] = services;

@@ -1,8 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it, vi } from "vitest";
 import { pipe } from "../../ops/restore/pipe";
+import { fakeDocker } from "../support/fake-docker";
 
 // Stands for the docker CLI. "write" and "read" are a dump that is longer than a pipe, and who does not read it: that one ends by no
 // signal before the first one is gone, of which the pipe is still full then.
@@ -20,16 +20,7 @@ case $1 in
 esac
 `;
 
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "centraldb-pipe-"));
-  writeFileSync(join(folder, "docker"), docker, { mode: 0o755 });
-  vi.stubEnv("PATH", [folder, process.env["PATH"]].join(delimiter));
-});
-afterAll(() => {
-  vi.unstubAllEnvs();
-  rmSync(folder, { recursive: true });
-});
+const folder = fakeDocker(docker);
 
 describe("a pipe of two commands", () => {
   const never = new AbortController().signal;
@@ -37,7 +28,7 @@ describe("a pipe of two commands", () => {
   it("ends where it is aborted, also where the first one has ended with something unread", async () => {
     const stop = new AbortController();
     const ended = pipe([["write"], ["read"]], { host: undefined, signal: stop.signal });
-    const said = (file: string) => readFileSync(join(folder, file), "utf8");
+    const said = (file: string) => readFileSync(join(folder(), file), "utf8");
     await vi.waitFor(() => expect(["writer", "reader"].map(said)).toEqual([expect.stringMatching(/^\d+\n$/), "\n"]));
     stop.abort(new Error("stopped"));
     await expect(ended).rejects.toThrow("stopped");
