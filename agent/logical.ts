@@ -1,19 +1,18 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Client } from "pg";
 import { setAsideQuery, type SetAside } from "../components/access/set-aside";
 import { BackupFailure } from "./failure";
-import { failureOf, isAborted, isEverybodys, type Dumping } from "./fault";
+import { failureOf, isAborted, isEverybodys, shortened, type Dumping } from "./fault";
 import { dumpGlobals, requireShortOwnSettings } from "./globals";
 import { maxLockWaitSeconds, unlessBlocked } from "./lock-watch";
 import type { LogicalContents, Manifest } from "./manifest";
-import type { DumpedTable } from "./proof/dump-contents";
-import { Moved, requireUnmoved } from "./proof/moved";
+import { Moved, requireUnmoved, statesOf } from "./proof/moved";
 import { prove, schemasIn, type Dumped, type Part } from "./proof/prove";
 import { textSettings } from "./proof/table-contents";
 import { tablesOf } from "./proof/tables";
 import { connectAsApp, type FoundServer } from "./server";
 import type { AgentSettings } from "./settings";
+import { lockTables, notLocked } from "./table-locks";
 import { within } from "./limits";
 import { runTool, type ToolOptions } from "./tool";
 
@@ -72,10 +71,10 @@ async function dumpOnce(
   const end = () => void client.end();
   options.signal?.addEventListener("abort", end);
   try {
-    await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-    await client.query(
-      `${textSettings}; SET LOCAL statement_timeout = ${settings.dumpMinutes * 60_000}; SET LOCAL lock_timeout = '${maxLockWaitSeconds}s'`,
-    );
+    await client.query(`SET statement_timeout = ${settings.dumpMinutes * 60_000}`);
+    const listed = await tablesOf(client);
+    await client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${textSettings}`);
+    const unfit = await lockTables({ client, folder, options }, settings, listed);
     const [exported] = (
       await client.query<{ snapshot: string; lsn: string }>(
         "SELECT pg_export_snapshot() AS snapshot, pg_current_wal_lsn()::text AS lsn",
@@ -83,26 +82,46 @@ async function dumpOnce(
     ).rows;
     if (exported === undefined) throw new BackupFailure("the server exports no snapshot");
     await requireShortOwnSettings(client);
-    const to = `host=${server.host} user=app dbname=${settings.database}`;
     const tables = await tablesOf(client);
+    for (const { schema, quoted } of await notLocked(client, tables)) {
+      if (unfit.has(schema)) continue;
+      const made = new Moved(`table ${quoted} was made while the tables were locked`);
+      if (!settings.services.includes(schema)) throw made;
+      unfit.set(schema, made);
+    }
+    const moved = [...unfit.values()].find((why) => why instanceof Moved);
+    if (moved !== undefined && isTriedAgain) throw moved;
+    // What bears their name is half of a backup: a dump with it would be the newest of those that have the service.
+    for (const { code, schema } of (await client.query<SetAside>(setAsideQuery)).rows) {
+      const why = `it is being restored in its place, or was when that was killed; what it had is ${schema}`;
+      unfit.set(code, new BackupFailure(why));
+    }
+    const to = `host=${server.host} user=app dbname=${settings.database}`;
     const dump = async (part: Part): Promise<Dumped> => {
       const args = [...dumpOptions, ...part.options, `--snapshot=${exported.snapshot}`, `--dbname=${to}`];
-      await lockTables(client, part.tables);
       // A service may have rows whose text is a thousand times as long as what is stored, or functions of which pg_dump reads for hours.
       return within(settings.dumpMinutes, options, async (limited) => {
-        await unlessBlocked(server.host, settings, limited, (signal) =>
-          runTool("pg_dump", [...args, `--file=${join(folder, part.file)}`], { ...options, signal }),
-        );
-        // What cannot be proven is left out like what cannot be dumped.
-        const proofBegan = performance.now();
-        try {
-          const dumped = await prove(client, folder, part, settings, limited);
+        const schemas = [...schemasIn(part, settings), ...part.tables.map(({ schema }) => schema)];
+        const inSnapshot = await statesOf(client, schemas);
+        const requireStill = async () => {
           const now = await connectAsApp(server.host, settings, options.places);
-          const schemas = [...schemasIn(part, settings), ...part.tables.map(({ schema }) => schema)];
-          await requireUnmoved(client, now, schemas).finally(() => now.end());
+          requireUnmoved(inSnapshot, await statesOf(now, schemas).finally(() => now.end()));
+        };
+        try {
+          await unlessBlocked(server.host, settings, limited, (signal) =>
+            runTool("pg_dump", [...args, `--file=${join(folder, part.file)}`], { ...options, signal }),
+          );
+          // What cannot be proven is left out like what cannot be dumped.
+          const proofBegan = performance.now();
+          const dumped = await prove(client, folder, part, settings, limited).finally(() => {
+            proofSeconds += (performance.now() - proofBegan) / 1000;
+          });
+          await requireStill();
           return dumped;
-        } finally {
-          proofSeconds += (performance.now() - proofBegan) / 1000;
+        } catch (error) {
+          // That something has moved may be why.
+          const moved = await requireStill().catch((reason: unknown) => reason);
+          throw moved instanceof Moved ? moved : error;
         }
       });
     };
@@ -112,6 +131,7 @@ async function dumpOnce(
       tables,
       settings,
       options,
+      unfit,
       dump,
       isTriedAgain,
     });
@@ -143,27 +163,27 @@ async function dumpOnce(
 interface DumpAll extends Dumping {
   readonly tables: Part["tables"];
   readonly settings: AgentSettings;
+  /** Services of which there can be no dump, and why. */
+  readonly unfit: ReadonlyMap<string, BackupFailure>;
   readonly dump: (part: Part) => Promise<Dumped>;
   readonly isTriedAgain: boolean;
 }
 
-async function dumpAll({ client, folder, tables, settings, options, dump, isTriedAgain }: DumpAll): Promise<{
+async function dumpAll(all: DumpAll): Promise<{
   readonly dumped: readonly Dumped[];
   readonly leftOut: LogicalContents["leftOut"];
 }> {
+  const { client, folder, tables, settings, options, unfit, dump, isTriedAgain } = all;
   const { services, database } = settings;
-  // What bears their name is half of a backup: a dump with it would be the newest of those that have the service.
-  const { rows: aside } = await client.query<SetAside>(setAsideQuery);
   await client.query("SAVEPOINT whole");
   const failedWhole =
-    aside.length > 0
-      ? new BackupFailure(`${aside.map(({ code }) => code).join(", ")} is being restored in its place`)
+    unfit.size > 0
+      ? new BackupFailure(shortened([...unfit].map(([code, { message }]) => `${code}: ${message}`)))
       : await dump({ file: `${database}.dump`, service: null, tables, options: [] }).catch(failureOf);
   if (!(failedWhole instanceof BackupFailure)) return { dumped: [failedWhole], leftOut: [] };
   if (failedWhole instanceof Moved && isTriedAgain) throw failedWhole;
   // What ends the agent, or the server, is no service's doing.
   if (await isEverybodys({ client, folder, options }, "whole")) throw failedWhole;
-  await lockEach(client, services, tables);
   options.say(`${failedWhole.message}; each service by itself`);
   await rm(join(folder, `${database}.dump`), { force: true });
   const rest = await dump({
@@ -180,12 +200,9 @@ async function dumpAll({ client, folder, tables, settings, options, dump, isTrie
   };
   for (const service of services) {
     if (isAborted(options)) throw failedWhole;
-    const kept = aside.find(({ code }) => code === service);
-    if (kept !== undefined) {
-      leaveOut(
-        service,
-        `it is being restored in its place, or was when that was killed; what it had is ${kept.schema}`,
-      );
+    const why = unfit.get(service);
+    if (why !== undefined) {
+      leaveOut(service, why.message);
       continue;
     }
     await client.query("SAVEPOINT service");
@@ -202,25 +219,4 @@ async function dumpAll({ client, folder, tables, settings, options, dump, isTrie
   }
   if (leftOut.length === services.length) throw failedWhole;
   return { dumped, leftOut };
-}
-
-/**
- * What is dumped is still there when it is counted: who wants to change a table waits for both. Where somebody has it locked, the
- * server's `lock_timeout` ends it.
- */
-async function lockTables(client: Client, tables: readonly DumpedTable[]): Promise<void> {
-  if (tables.length === 0) return;
-  const names = tables.map(({ quoted }) => `ONLY ${quoted}`);
-  await client.query(`LOCK TABLE ${names.join(", ")} IN ACCESS SHARE MODE`);
-}
-
-/** All that can be had at once, before the first is dumped: what is written anew before its turn is not in the snapshot. */
-async function lockEach(client: Client, services: readonly string[], tables: Part["tables"]): Promise<void> {
-  await client.query("SET LOCAL lock_timeout = '1s'");
-  for (const service of services) {
-    await client.query("SAVEPOINT lock");
-    const own = tables.filter(({ schema }) => schema === service);
-    await lockTables(client, own).catch(() => client.query("ROLLBACK TO SAVEPOINT lock"));
-  }
-  await client.query(`SET LOCAL lock_timeout = '${maxLockWaitSeconds}s'`);
 }
