@@ -1,6 +1,7 @@
 import type { ClientBase } from "pg";
 import type { Plan } from "../../components/access/plan-items";
 import { database as live } from "../../components/settings-rules";
+import { keptSchema } from "../../components/access/set-aside";
 import { audit } from "../audit/audit";
 import { describeFinding, type Finding } from "../audit/finding";
 import type { LoginTarget } from "../login-target";
@@ -33,5 +34,5 @@ export function verdict(findings: readonly string[], steps: Steps): string {
 function isKept({ kind, what }: Finding): boolean {
   if (kind === "undeclared database")
     return what === `database ${live}` || /_(before|restored)_\d{8}t\d{6}$/.test(what);
-  return kind === "undeclared schema" && /_(before|failed)_\d{8}t\d{6}$/.test(what);
+  return kind === "undeclared schema" && new RegExp(keptSchema).test(what);
 }
