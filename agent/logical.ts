@@ -1,6 +1,5 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { setAsideQuery, type SetAside } from "../components/access/set-aside";
 import { BackupFailure } from "./failure";
 import { failureOf, isAborted, isEverybodys, shortened, type Dumping } from "./fault";
 import { dumpGlobals, requireShortOwnSettings } from "./globals";
@@ -8,11 +7,9 @@ import { maxLockWaitSeconds, unlessBlocked } from "./lock-watch";
 import type { LogicalContents, Manifest } from "./manifest";
 import { Moved, requireUnmoved, statesOf } from "./proof/moved";
 import { prove, schemasIn, type Dumped, type Part } from "./proof/prove";
-import { textSettings } from "./proof/table-contents";
-import { tablesOf } from "./proof/tables";
 import { connectAsApp, type FoundServer } from "./server";
 import type { AgentSettings } from "./settings";
-import { lockTables, notLocked } from "./table-locks";
+import { inSnapshot } from "./snapshot";
 import { within } from "./limits";
 import { runTool, type ToolOptions } from "./tool";
 
@@ -65,47 +62,22 @@ async function dumpOnce(
   isTriedAgain: boolean,
 ): Promise<Made> {
   const began = performance.now();
-  let proofSeconds = 0;
-  const client = await connectAsApp(server.host, settings, options.places);
-  // Counting would go on to the end of the last table.
-  const end = () => void client.end();
-  options.signal?.addEventListener("abort", end);
-  try {
-    await client.query(`SET statement_timeout = ${settings.dumpMinutes * 60_000}`);
-    const listed = await tablesOf(client);
-    await client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${textSettings}`);
-    const unfit = await lockTables({ client, folder, options }, settings, listed);
-    const [exported] = (
-      await client.query<{ snapshot: string; lsn: string }>(
-        "SELECT pg_export_snapshot() AS snapshot, pg_current_wal_lsn()::text AS lsn",
-      )
-    ).rows;
-    if (exported === undefined) throw new BackupFailure("the server exports no snapshot");
-    await requireShortOwnSettings(client);
-    const tables = await tablesOf(client);
-    for (const { schema, quoted } of await notLocked(client, tables)) {
-      if (unfit.has(schema)) continue;
-      const made = new Moved(`table ${quoted} was made while the tables were locked`);
-      if (!settings.services.includes(schema)) throw made;
-      unfit.set(schema, made);
-    }
+  return inSnapshot(server, settings, { folder, options }, async (snapshot) => {
+    const { client, tables, unfit, lsn } = snapshot;
     const moved = [...unfit.values()].find((why) => why instanceof Moved);
     if (moved !== undefined && isTriedAgain) throw moved;
-    // What bears their name is half of a backup: a dump with it would be the newest of those that have the service.
-    for (const { code, schema } of (await client.query<SetAside>(setAsideQuery)).rows) {
-      const why = `it is being restored in its place, or was when that was killed; what it had is ${schema}`;
-      unfit.set(code, new BackupFailure(why));
-    }
+    await requireShortOwnSettings(client);
     const to = `host=${server.host} user=app dbname=${settings.database}`;
+    let proofSeconds = 0;
     const dump = async (part: Part): Promise<Dumped> => {
-      const args = [...dumpOptions, ...part.options, `--snapshot=${exported.snapshot}`, `--dbname=${to}`];
+      const args = [...dumpOptions, ...part.options, `--snapshot=${snapshot.name}`, `--dbname=${to}`];
       // A service may have rows whose text is a thousand times as long as what is stored, or functions of which pg_dump reads for hours.
       return within(settings.dumpMinutes, options, async (limited) => {
         const schemas = [...schemasIn(part, settings), ...part.tables.map(({ schema }) => schema)];
-        const inSnapshot = await statesOf(client, schemas);
+        const before = await statesOf(client, schemas);
         const requireStill = async () => {
           const now = await connectAsApp(server.host, settings, options.places);
-          requireUnmoved(inSnapshot, await statesOf(now, schemas).finally(() => now.end()));
+          requireUnmoved(before, await statesOf(now, schemas).finally(() => now.end()));
         };
         try {
           await unlessBlocked(server.host, settings, limited, (signal) =>
@@ -138,7 +110,6 @@ async function dumpOnce(
     const globalsLeftOut = await dumpGlobals({ client, folder, options }, to, settings);
     const leftOut = [...services, ...globalsLeftOut];
     const toolSeconds = (performance.now() - began) / 1000 - proofSeconds;
-    await client.query("COMMIT");
     const inside = (code: string) => !leftOut.some(({ service }) => service === code);
     const logical: LogicalContents = {
       dumps: dumped.map(({ file, service }) => ({ file, service })),
@@ -151,13 +122,10 @@ async function dumpOnce(
     return {
       toolSeconds,
       tool: (await runTool("pg_dump", ["--version"], options)).trim(),
-      wal: { timeline: server.timeline, start: exported.lsn, stop: exported.lsn },
+      wal: { timeline: server.timeline, start: lsn, stop: lsn },
       logical,
     };
-  } finally {
-    options.signal?.removeEventListener("abort", end);
-    await client.end();
-  }
+  });
 }
 
 interface DumpAll extends Dumping {

@@ -9,6 +9,9 @@ export interface TableParts {
   readonly triggers: number;
 }
 
+/** Of a relation c in the schema n. What a restore has kept of a service is in the backups of its time. */
+export const isDumped = `c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND n.nspname !~ '${keptSchema}'`;
+
 /**
  * What is in a dump; the parts of a partitioned table are tables themselves.
  * @param schemas @default all
@@ -27,10 +30,8 @@ export async function tablesOf(
             (SELECT count(*) FROM pg_index WHERE indrelid = c.oid AND indisvalid)::int AS indexes,
             (SELECT count(*) FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal)::int AS triggers
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      WHERE c.relkind = 'r' AND ${isDumped}
         AND ($1::text[] IS NULL OR n.nspname = ANY ($1))
-        -- What a restore has kept of a service is in the backups of its time.
-        AND n.nspname !~ '${keptSchema}'
         -- Of an extension's own tables pg_dump writes those it declares as configuration.
         AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
                          WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'

@@ -88,7 +88,7 @@ describe("a dump that one service keeps from being made", () => {
       `CREATE TABLE gt."gt_ odd; 'name'\nCOPY gt.gt_fake (a) FROM stdin;" (id int, "b"";" text);
        INSERT INTO gt."gt_ odd; 'name'\nCOPY gt.gt_fake (a) FROM stdin;" SELECT n, E'\\\\.\n\\\\N' FROM generate_series(1, 7) n;
        CREATE TABLE gt.gt_none (); CREATE TABLE gt.gt_two (id int); INSERT INTO gt.gt_two VALUES (1), (2);
-       CREATE TABLE gt."gt_No space left on device" (); CREATE SEQUENCE gt_held`,
+       CREATE TABLE gt."gt_No space left on device" (); CREATE MATERIALIZED VIEW gt_held AS SELECT 1 AS one`,
     );
     await owner.end();
     expect(agent.run("now", "logical").output).toContain("is proven");
@@ -138,7 +138,7 @@ describe("a dump beside which a service alters what it has", () => {
   };
   beforeAll(() =>
     owned(
-      `CREATE TABLE sc_rows AS SELECT generate_series(1, 5000) AS id; CREATE TABLE sc_held (); CREATE SEQUENCE sc_number;
+      `CREATE TABLE sc_rows AS SELECT generate_series(1, 5000) AS id; CREATE TABLE sc_held (); CREATE MATERIALIZED VIEW sc_seen AS SELECT 1 AS one;
        CREATE TYPE sc.colour AS ENUM ('red', 'green'); CREATE TABLE sc_hues (hue sc.colour); INSERT INTO sc_hues VALUES ('red')`,
     ),
   );
@@ -165,7 +165,12 @@ describe("a dump beside which a service alters what it has", () => {
   });
 
   it("is made again where that is what it calls a value", async () => {
-    const { ended, release } = await holdDump(cluster, agent, "scown", "DROP SEQUENCE sc_number");
+    const { ended, release } = await holdDump(
+      cluster,
+      agent,
+      "scown",
+      "ALTER MATERIALIZED VIEW sc_seen RENAME TO sc_other",
+    );
     await owned("ALTER TYPE sc.colour RENAME VALUE 'red' TO 'crimson'");
     await release();
     const { output } = await ended;
@@ -193,8 +198,28 @@ describe("a dump beside which a service alters what it has", () => {
     expect(last()?.leftOut).toEqual([{ service: "sc", why: moved }]);
   });
 
+  it("is made again where it was restored in its place, and that undone", async () => {
+    const { ended, release } = await holdDump(
+      cluster,
+      agent,
+      "scown",
+      "ALTER MATERIALIZED VIEW sc_seen RENAME TO sc_other",
+    );
+    cluster.ask("primary", "ALTER SCHEMA sc RENAME TO sc_elsewhere; ALTER SCHEMA sc_elsewhere RENAME TO sc");
+    await release();
+    const { output } = await ended;
+    expect(output).toContain("schema sc became another while it was dumped; again");
+    expect(output).toContain("is proven");
+    expect(rowsInDump()).toMatchObject({ rows: 6000 });
+  });
+
   it("is made again where it is restored in its place", async () => {
-    const { ended, release } = await holdDump(cluster, agent, "scown", "DROP SEQUENCE sc_number");
+    const { ended, release } = await holdDump(
+      cluster,
+      agent,
+      "scown",
+      "ALTER MATERIALIZED VIEW sc_seen RENAME TO sc_other",
+    );
     // As a restore in place leaves it, in less time than the dump waits.
     const kept = "sc_before_20261128t000000";
     cluster.ask(
@@ -210,7 +235,7 @@ describe("a dump beside which a service alters what it has", () => {
     const { output } = await ended;
     cluster.ask(
       "primary",
-      `DROP SCHEMA sc CASCADE; ALTER SCHEMA ${kept} RENAME TO sc; DROP TABLE sc.sc_rows, sc.sc_held, sc.sc_hues; DROP TYPE sc.colour`,
+      `DROP SCHEMA sc CASCADE; ALTER SCHEMA ${kept} RENAME TO sc; DROP TABLE sc.sc_rows, sc.sc_held, sc.sc_hues; DROP MATERIALIZED VIEW sc.sc_seen; DROP TYPE sc.colour`,
     );
     expect(output).toContain("schema sc; type sc.colour became another while it was dumped; again");
     expect(output).toContain("is proven");
@@ -222,7 +247,12 @@ describe("a dump that takes too long", () => {
   it("is one of each service after so many minutes, without the one that holds it up", async () => {
     const settings = "/backups/settings.json";
     agent.shell(`cp -p ${settings} /tmp/settings && sed -i 's/"dumpMinutes":120/"dumpMinutes":0.1/' ${settings}`);
-    const { ended, release } = await holdDump(cluster, agent, "gtown", "DROP SEQUENCE gt_held");
+    const { ended, release } = await holdDump(
+      cluster,
+      agent,
+      "gtown",
+      "ALTER MATERIALIZED VIEW gt_held RENAME TO gt_other",
+    );
     const { output } = await ended;
     await release();
     agent.shell(`cp -p /tmp/settings ${settings}`);
@@ -293,18 +323,46 @@ describe("a dump of what owners make", () => {
     await superuser.end();
   });
 
+  // 1/3 is "0.3" for who makes it, and long for everybody else, whose planner would be busy for years.
+  const long = (letters: number) => `CASE WHEN length((1::float8 / 3)::text) > 5 THEN ${letters} ELSE 1 END`;
+  const condition = `strpos(repeat('a', ${long(100_000_000)}), 'b' || repeat('a', ${long(50_000_000)})) = 0`;
+
   it("computes nothing that its owner has written into an index, which nobody could end", async () => {
     const owner = await cluster.login("primary", "gtown");
-    // 1/3 is "0.3" for who makes it, and long for everybody else, whose planner would be busy for years.
-    const long = (letters: number) => `CASE WHEN length((1::float8 / 3)::text) > 5 THEN ${letters} ELSE 1 END`;
     await owner.query(
       `SET extra_float_digits = -15; CREATE TABLE gt_slow (id int); INSERT INTO gt_slow VALUES (1);
-       CREATE INDEX ON gt_slow (id)
-         WHERE strpos(repeat('a', ${long(100_000_000)}), 'b' || repeat('a', ${long(50_000_000)})) = 0`,
+       CREATE INDEX ON gt_slow (id) WHERE ${condition}`,
     );
     expect(agent.run("now", "logical").output).toContain("is proven");
     expect(agent.manifest().logical).toMatchObject({ leftOut: [], tables: { "gt.gt_slow": { rows: 1 } } });
     await owner.query("DROP TABLE gt_slow");
+    await owner.end();
+  });
+
+  // Which pg_dump would read by name.
+  it("nor of a table that is made in a sequence's place: that waits for the dump", async () => {
+    const owner = await cluster.login("primary", "gtown");
+    await owner.query("CREATE SEQUENCE gt_serial; CREATE SEQUENCE gt_other; SET extra_float_digits = -15");
+    const held = await holdDump(cluster, agent, "gtown", "DROP SEQUENCE gt_other");
+    const dropped = owner.query("SET lock_timeout = '2s'; DROP SEQUENCE gt_serial");
+    await expect(dropped).rejects.toThrow("canceling statement due to lock timeout");
+    await held.release();
+    expect((await held.ended).output).toContain("is proven");
+    expect(agent.manifest().logical).toMatchObject({
+      leftOut: [],
+      sequences: { "gt.gt_serial": expect.anything() as unknown },
+    });
+
+    // Before, and the dump sees the table.
+    const locked = await holdDump(cluster, agent, "gtown", "LOCK TABLE gt_a1");
+    await owner.query(
+      `DROP SEQUENCE gt_serial; CREATE TABLE gt_serial (last_value int8, is_called bool);
+       CREATE INDEX ON gt_serial (last_value) WHERE ${condition}`,
+    );
+    await locked.release();
+    expect((await locked.ended).output).toContain("is proven");
+    expect(agent.manifest().logical).toMatchObject({ leftOut: [], tables: { "gt.gt_serial": { rows: 0 } } });
+    await owner.query("DROP TABLE gt_serial; DROP SEQUENCE gt_other");
     await owner.end();
   });
 

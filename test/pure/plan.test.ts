@@ -123,8 +123,8 @@ describe("the platform's part", () => {
     const grants = plan([gatherer]).grants.filter(({ to }) => to === "app" || to === "repl");
     expect(grants.map((grant) => `${grant.privileges.join()} ${grant.on.type} ${grant.to}`)).toEqual([
       "CONNECT database app",
-      // set_config and pg_export_snapshot for pg_dump, and five to look at sessions.
-      ...Array<string>(7).fill("EXECUTE function app"),
+      // set_config, pg_export_snapshot and pg_sequence_last_value for the dump, and five to look at sessions.
+      ...Array<string>(8).fill("EXECUTE function app"),
     ]);
   });
 
@@ -171,9 +171,9 @@ describe("the platform's part", () => {
     const sequences = [
       "currval(regclass)",
       "nextval(regclass)",
-      "pg_sequence_last_value(regclass)",
       "setval(regclass, bigint)",
       "setval(regclass, bigint, boolean)",
+      "pg_sequence_last_value(regclass)",
     ];
     const signals = ["pg_cancel_backend(integer)", "pg_terminate_backend(integer, bigint)"];
     const ofTheSession = [

@@ -86,8 +86,8 @@ export interface HeldRun {
 }
 
 /**
- * Begins a dump, and holds it: an owner has begun something that locks. A table keeps the agent from starting pg_dump, a sequence
- * that is dropped keeps pg_dump itself. After {@link maxLockWaitSeconds} the agent holds still no longer.
+ * Begins a dump, and holds it: an owner has begun something that locks. A table or a sequence keeps the agent from its
+ * snapshot, a materialized view keeps pg_dump. After {@link maxLockWaitSeconds} the agent holds still no longer.
  */
 export async function holdDump(
   cluster: TestCluster,
