@@ -9,7 +9,7 @@ import { Moved, requireUnmoved, statesOf } from "./proof/moved";
 import { prove, schemasIn, type Dumped, type Part } from "./proof/prove";
 import { connectAsApp, type FoundServer } from "./server";
 import type { AgentSettings } from "./settings";
-import { inSnapshot } from "./snapshot";
+import { inSnapshot, type Snapshot } from "./snapshot";
 import { within } from "./limits";
 import { runTool, type ToolOptions } from "./tool";
 
@@ -63,7 +63,7 @@ async function dumpOnce(
 ): Promise<Made> {
   const began = performance.now();
   return inSnapshot(server, settings, { folder, options }, async (snapshot) => {
-    const { client, tables, unfit, lsn } = snapshot;
+    const { client, unfit, lsn } = snapshot;
     const moved = [...unfit.values()].find((why) => why instanceof Moved);
     if (moved !== undefined && isTriedAgain) throw moved;
     await requireShortOwnSettings(client);
@@ -97,16 +97,7 @@ async function dumpOnce(
         }
       });
     };
-    const { dumped, leftOut: services } = await dumpAll({
-      client,
-      folder,
-      tables,
-      settings,
-      options,
-      unfit,
-      dump,
-      isTriedAgain,
-    });
+    const { dumped, leftOut: services } = await dumpAll({ snapshot, folder, settings, options, dump, isTriedAgain });
     const globalsLeftOut = await dumpGlobals({ client, folder, options }, to, settings);
     const leftOut = [...services, ...globalsLeftOut];
     const toolSeconds = (performance.now() - began) / 1000 - proofSeconds;
@@ -128,11 +119,9 @@ async function dumpOnce(
   });
 }
 
-interface DumpAll extends Dumping {
-  readonly tables: Part["tables"];
+interface DumpAll extends Omit<Dumping, "client"> {
+  readonly snapshot: Snapshot;
   readonly settings: AgentSettings;
-  /** Services of which there can be no dump, and why. */
-  readonly unfit: ReadonlyMap<string, BackupFailure>;
   readonly dump: (part: Part) => Promise<Dumped>;
   readonly isTriedAgain: boolean;
 }
@@ -141,13 +130,18 @@ async function dumpAll(all: DumpAll): Promise<{
   readonly dumped: readonly Dumped[];
   readonly leftOut: LogicalContents["leftOut"];
 }> {
-  const { client, folder, tables, settings, options, unfit, dump, isTriedAgain } = all;
+  const { snapshot, folder, settings, options, dump, isTriedAgain } = all;
+  const { client, unfit } = snapshot;
   const { services, database } = settings;
+  const contents = (isInside: (schema: string) => boolean) => ({
+    tables: snapshot.tables.filter(({ schema }) => isInside(schema)),
+    sequencesInSnapshot: snapshot.sequences.filter(({ schema }) => isInside(schema)),
+  });
   await client.query("SAVEPOINT whole");
   const failedWhole =
     unfit.size > 0
       ? new BackupFailure(shortened([...unfit].map(([code, { message }]) => `${code}: ${message}`)))
-      : await dump({ file: `${database}.dump`, service: null, tables, options: [] }).catch(failureOf);
+      : await dump({ file: `${database}.dump`, service: null, ...contents(() => true), options: [] }).catch(failureOf);
   if (!(failedWhole instanceof BackupFailure)) return { dumped: [failedWhole], leftOut: [] };
   if (failedWhole instanceof Moved && isTriedAgain) throw failedWhole;
   // What ends the agent, or the server, is no service's doing.
@@ -157,7 +151,7 @@ async function dumpAll(all: DumpAll): Promise<{
   const rest = await dump({
     file: `${database}.dump`,
     service: null,
-    tables: tables.filter(({ schema }) => !services.includes(schema)),
+    ...contents((schema) => !services.includes(schema)),
     options: services.map((code) => `--exclude-schema=${code}`),
   });
   const dumped: Dumped[] = [rest];
@@ -175,8 +169,8 @@ async function dumpAll(all: DumpAll): Promise<{
     }
     await client.query("SAVEPOINT service");
     const file = `${database}-${service}.dump`;
-    const own = tables.filter(({ schema }) => schema === service);
-    const made = await dump({ file, service, tables: own, options: [`--schema=${service}`] }).catch(failureOf);
+    const own = contents((schema) => schema === service);
+    const made = await dump({ file, service, ...own, options: [`--schema=${service}`] }).catch(failureOf);
     if (!(made instanceof BackupFailure)) {
       dumped.push(made);
       continue;

@@ -5,7 +5,7 @@ import type { Dumping } from "./fault";
 import { Moved } from "./proof/moved";
 import type { Part } from "./proof/prove";
 import { textSettings } from "./proof/table-contents";
-import { tablesOf } from "./proof/tables";
+import { sequencesOf, tablesOf, type DumpedSequence } from "./proof/tables";
 import { lockRelations, notLocked } from "./relation-locks";
 import { connectAsApp, type FoundServer } from "./server";
 import type { AgentSettings } from "./settings";
@@ -19,6 +19,7 @@ export interface Snapshot {
   /** Where the server's WAL was. */
   readonly lsn: string;
   readonly tables: Part["tables"];
+  readonly sequences: readonly DumpedSequence[];
   /** Services of which there can be no dump, and why. */
   readonly unfit: ReadonlyMap<string, BackupFailure>;
 }
@@ -55,7 +56,7 @@ export async function inSnapshot<T>(
     if (taken === undefined) throw new BackupFailure("the server exports no snapshot");
     const tables = await tablesOf(client);
     await addUnfit(unfit, holder, client, settings, tables);
-    const done = await work({ client, ...taken, tables, unfit });
+    const done = await work({ client, ...taken, tables, sequences: await sequencesOf(client), unfit });
     await client.query("COMMIT");
     // Where its session was ended, the locks were gone.
     await holder.query("COMMIT");

@@ -4,6 +4,7 @@ import { BackupFailure } from "../failure";
 import { shortened } from "../fault";
 import { entryOf, granteeOf, isOfOwner, serviceOf, type Entry } from "./entry";
 import type { Piece } from "./pieces";
+import { longestValue, SequenceValues } from "./sequence-values";
 
 /** pg_dump's last words: a file without them was cut off. */
 export const lastLine = "-- PostgreSQL database dump complete";
@@ -44,6 +45,7 @@ export class Sorter {
   private readonly others = new Words();
   private readonly extensions = new Words();
   private readonly strays = new Words();
+  private readonly values = new SequenceValues();
 
   constructor(private readonly plan: Plan) {
     this.codes = plan.services.map(({ code }) => code);
@@ -52,14 +54,22 @@ export class Sorter {
 
   /** The service whose part takes it. */
   sort(piece: Piece): string | undefined {
+    const service = this.serviceOf(piece);
+    this.doubt ??= this.values.doubt;
+    return service;
+  }
+
+  private serviceOf(piece: Piece): string | undefined {
     switch (piece.kind) {
       case "comment": {
         const entry = entryOf(piece.text);
         if (entry !== undefined) this.begin(entry, piece.text);
+        this.values.other(piece.text);
         if (piece.text === lastLine) this.isComplete = true;
         return undefined;
       }
       case "command":
+        this.values.other(piece.text);
         if (piece.text.startsWith("\\restrict ") && this.entry === undefined) this.isSafe = true;
         else if (!/^\\(?:restrict|unrestrict|connect) /.test(piece.text)) this.strays.add(brief(piece.text));
         return undefined;
@@ -67,6 +77,10 @@ export class Sorter {
         return this.current;
       case "statement":
         if (piece.hasExtract) this.doubt ??= `it has EXTRACT${this.place()}, whose field PostgreSQL writes as it is`;
+        this.values.statement(
+          piece.bytes.toString("utf8", Math.max(0, piece.bytes.length - longestValue)),
+          piece.isEnd,
+        );
         if (!this.isContinued) this.current = this.ofStatement(piece.bytes);
         this.isContinued = !piece.isEnd;
         this.isComplete = false;
@@ -99,6 +113,7 @@ export class Sorter {
 
   private begin(entry: Entry | null, text: string): void {
     this.entry = entry;
+    this.values.begin(entry);
     if (!this.isSafe)
       this.doubt ??= `its pg_dump may be of before ${withBrokenNames}, and writes line breaks of names as they are`;
     if (entry === null) {

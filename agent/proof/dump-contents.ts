@@ -26,6 +26,15 @@ export function comparedWithList(list: string, tables: readonly DumpedTable[]): 
   ];
 }
 
+/** Which sequences a dump has values of, and which the catalog of its snapshot has; what differs, in words. */
+export function comparedSequences(dumped: readonly string[], expected: readonly string[]): readonly string[] {
+  const [inDump, inSnapshot] = [new Set(dumped), new Set(expected)];
+  return [
+    ...expected.filter((name) => !inDump.has(name)).map((name) => `sequence ${name} is not in it`),
+    ...dumped.filter((name) => !inSnapshot.has(name)).map((name) => `it has sequence ${name}, which was not there`),
+  ];
+}
+
 /** What tables have, both as `gt.gt_raw`; what differs, in words. */
 export function comparedContents(
   dumped: ReadonlyMap<string, TableContents>,
@@ -114,7 +123,7 @@ export interface DumpedData {
 /**
  * Reads what `pg_restore --data-only --file=-` prints: rows of each table, values of each sequence. A table's COPY ends with a line
  * that is `\.` and nothing else, which no row can be.
- * @throws Error where the last table has no end
+ * @throws Error where the last table has no end, or a sequence is set twice, or to what is no number
  */
 export async function readData(script: Readable): Promise<DumpedData> {
   const found = new Map<string, TableContents>();
@@ -128,7 +137,10 @@ export async function readData(script: Readable): Promise<DumpedData> {
       statement.add(line.toString("utf8"));
       table = statement.copiedTable();
       sum = new RowSum();
-      Object.assign(sequences, statement.setSequence());
+      const value = statement.setSequence();
+      if (value === undefined) return;
+      if (value[0] in sequences) throw new Error(`${value[0]} is set twice`);
+      sequences[value[0]] = value[1];
     } else if (line.length === 2 && line.toString("latin1") === "\\.") {
       sum.dropRow();
       const others = found.get(table);
@@ -172,12 +184,16 @@ class Statement {
     return new RegExp(`^COPY (${identifier}\\.${identifier}) `).exec(this.lines.join("\n"))?.[1];
   }
 
-  /** `SELECT pg_catalog.setval('gt.gt_s', 5, true);` by the sequence's name; undefined for another statement. */
-  setSequence(): Readonly<Record<string, SequenceValue>> | undefined {
+  /**
+   * `SELECT pg_catalog.setval('gt.gt_s', 5, true);` is of `gt.gt_s`; undefined for another statement.
+   * @throws Error where it is more than that: pg_dump writes what it has read as it is
+   */
+  setSequence(): readonly [name: string, SequenceValue] | undefined {
     if (!this.isWhole() || !(this.lines[0] ?? "").startsWith("SELECT pg_catalog.setval(")) return undefined;
     const call = /^SELECT pg_catalog\.setval\('((?:[^']|'')*)', (-?\d+), (true|false)\);$/.exec(this.lines.join("\n"));
-    if (call === null) return undefined;
+    if (call === null)
+      throw new Error(`it sets a sequence to what is no number: ${(this.lines[0] ?? "").slice(0, 200)}`);
     const [, name = "", last = "", isCalled] = call;
-    return { [name.replaceAll("''", "'")]: { last, isCalled: isCalled === "true" } };
+    return [name.replaceAll("''", "'"), { last, isCalled: isCalled === "true" }];
   }
 }

@@ -9,16 +9,18 @@ import {
   byRoot,
   comparedWithList,
   comparedContents,
+  comparedSequences,
   readData,
   type DumpedData,
   type DumpedTable,
 } from "./dump-contents";
 import { contentsOf } from "./table-contents";
-import type { TableParts } from "./tables";
+import type { DumpedSequence, TableParts } from "./tables";
 
 /** One file of pg_dump, and the tables that must be in it. */
 export interface Part extends Dump {
   readonly tables: readonly (DumpedTable & TableParts)[];
+  readonly sequencesInSnapshot: readonly DumpedSequence[];
   /** pg_dump's. */
   readonly options: readonly string[];
 }
@@ -53,7 +55,13 @@ export async function prove(
   if (contents.status === "rejected") throw contents.reason;
   const roots = new Map(part.tables.map(({ quoted, root }) => [quoted, root]));
   const { contents: inDump, sequences } = dumped.value;
-  const differing = comparedContents(byRoot(inDump, roots), byRoot(contents.value, roots));
+  const differing = [
+    ...comparedContents(byRoot(inDump, roots), byRoot(contents.value, roots)),
+    ...comparedSequences(
+      Object.keys(sequences),
+      part.sequencesInSnapshot.map(({ quoted }) => quoted),
+    ),
+  ];
   if (differing.length > 0) throw new BackupFailure(`${part.file} is not the database: ${shortened(differing)}`);
   const schemas = new Set(list.split("\n").flatMap((line) => /^\d+; \d+ \d+ SCHEMA - (\S+) /.exec(line)?.[1] ?? []));
   const absent = schemasIn(part, settings).filter((code) => !schemas.has(code));

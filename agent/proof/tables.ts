@@ -41,3 +41,22 @@ export async function tablesOf(
   );
   return rows;
 }
+
+/** A sequence as the catalog of the dump's own snapshot has it. */
+export interface DumpedSequence {
+  readonly schema: string;
+  /** As SQL names it. */
+  readonly quoted: string;
+}
+
+/** Of which a dump has the value; of an extension's it has none. */
+export async function sequencesOf(client: ClientBase): Promise<readonly DumpedSequence[]> {
+  const { rows } = await client.query<DumpedSequence>(
+    `SELECT n.nspname AS schema, format('%I.%I', n.nspname, c.relname) AS quoted
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind = 'S' AND ${isDumped}
+        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+      ORDER BY 1, 2`,
+  );
+  return rows;
+}

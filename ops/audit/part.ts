@@ -21,8 +21,8 @@ export interface Part {
   readonly services?: readonly string[];
 }
 
-/** Out of time, out of memory, a catalog that somebody has locked: an owner can bring each about, and must not hide what else is found. */
-const hindrances = ["57014", "53200", "55P03"];
+/** Out of time, out of memory, a catalog that somebody has locked, a deadlock: an owner can bring each about, and must not hide what else is found. */
+const hindrances = ["57014", "53200", "55P03", "40P01"];
 const lockTimeout = "55P03";
 
 /**

@@ -3,6 +3,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { superuserRole } from "../../components/access/plan-items";
 import { importBackup } from "../../ops/backup/import";
@@ -16,6 +17,7 @@ import { prepareCluster, type TestCluster } from "../support/cluster";
 import { furnish } from "../support/furnish";
 import { fakePassword } from "../support/mocks";
 import { run } from "../support/run";
+import { waitFor } from "../support/wait";
 
 // Files of the page's own commands, with which somebody comes: made a backup, and restored.
 let cluster: TestCluster;
@@ -385,6 +387,33 @@ describe("a service's code", () => {
     expect(rowsOf(idIn(custom), "ag_results")).toEqual(["1\tof the aggregator", "2\tbalance 100"]);
     expect(custom).not.toContain("that every statement");
     expect(custom).toMatch(/it has no gt: .*permission denied for schema ag/);
+  });
+
+  it("that pg_dump reads as the value of a sequence, and writes as it is, is refused, and would run as another's owner", async () => {
+    const entry = (name: string, type: string, of: string) =>
+      `\n--\n-- Name: ${name}; Type: ${type}; Schema: ${of}; Owner: ${of}own\n--\n\n`;
+    const value = `1, true);\n${entry("ag_results t", "TRIGGER", "ag")}UPDATE ag.ag_results SET secret = 'changed';
+      ${entry("gt_s", "SEQUENCE SET", "gt")}SELECT pg_catalog.setval('gt.gt_s', 1`;
+    const owner = await cluster.login("primary", "gtown");
+    await owner.query("CREATE TABLE gt_held (); CREATE SEQUENCE gt_s");
+    const holder = await cluster.login("primary", "gtown");
+    await holder.query("BEGIN; LOCK TABLE gt_held");
+    const file = join(folder, "value.sql");
+    const dumping = execa("docker", ["exec", cluster.names.primary.container, ...dumpCommand], { stdout: { file } });
+    const waiting =
+      "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'";
+    await waitFor(() => cluster.ask("primary", waiting) === "1");
+    // Rows that REFRESH writes are seen by older snapshots too.
+    await owner.query(`DROP SEQUENCE gt_s; CREATE MATERIALIZED VIEW gt_s AS SELECT '${value.replaceAll("'", "''")}' AS last_value, true AS is_called;
+      REFRESH MATERIALIZED VIEW gt_s`);
+    await holder.end();
+    await dumping;
+    await owner.query("DROP MATERIALIZED VIEW gt_s; DROP TABLE gt_held");
+    await owner.end();
+    await expect(imported(file)).rejects.toThrow(
+      /is not imported: SEQUENCE SET gt\.gt_s is not as pg_dump writes it, .*\(-Fc\), .* --trust-owners/,
+    );
+    expect(rowsOf(idIn(await imported(file, true)), "ag_results")).toEqual(["1\tchanged", "2\tchanged"]);
   });
 
   it("that is false there, or never ends, keeps nobody else from the import, and is named", async () => {

@@ -7,7 +7,14 @@ import { describe, expect, it } from "vitest";
 import { readBaseManifest } from "../../agent/base-manifest";
 import { sourceOf } from "../../agent/physical";
 import type { FoundServer } from "../../agent/server";
-import { byRoot, comparedWithList, comparedContents, readData, linesAmong } from "../../agent/proof/dump-contents";
+import {
+  byRoot,
+  comparedContents,
+  comparedSequences,
+  comparedWithList,
+  linesAmong,
+  readData,
+} from "../../agent/proof/dump-contents";
 import { RowSum, type TableContents } from "../../agent/proof/row-sum";
 import { isOfVersion } from "../../agent/run";
 import { isLost } from "../../agent/wal-receiver";
@@ -87,10 +94,28 @@ describe("the rows of a dump", () => {
     );
   });
 
+  it.each([
+    [
+      "sc.sc_none is set twice",
+      "SELECT pg_catalog.setval('sc.sc_none', 1, true);\nSELECT pg_catalog.setval('sc.sc_none', 2, true);",
+    ],
+    ["it sets a sequence to what is no number: SELECT", "SELECT pg_catalog.setval('sc.sc_none', (SELECT 1), true);"],
+  ])("are none where %s", async (why, script) => {
+    await expect(readData(Readable.from([Buffer.from(`${script}\n`)]))).rejects.toThrow(why);
+  });
+
   it("that end in the middle are none", async () => {
     const script = Readable.from([Buffer.from("COPY gt.gt_raw (a) FROM stdin;\n1\n")]);
     await expect(readData(script)).rejects.toThrow("the rows of gt.gt_raw have no end");
   });
+});
+
+it("of sequences are of those that were there, and of all", () => {
+  expect(comparedSequences(["gt.gt_s"], ["gt.gt_s"])).toEqual([]);
+  expect(comparedSequences(["ag.ag_s"], ["gt.gt_s"])).toEqual([
+    "sequence gt.gt_s is not in it",
+    "it has sequence ag.ag_s, which was not there",
+  ]);
 });
 
 it("of partitions that are loaded by way of their root are the root's, whatever their order", () => {

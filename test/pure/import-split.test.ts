@@ -175,6 +175,73 @@ describe("a dump is split", () => {
     expect(unverified).toEqual([]);
   });
 
+  describe("and refused where a sequence's value, which may be any text, is more than a number,", () => {
+    const made = (name: string) => entry("gt", "SEQUENCE", name, `CREATE SEQUENCE gt.${name};`);
+    const value = (name: string, text: string) =>
+      entry("gt", "SEQUENCE SET", name, `SELECT pg_catalog.setval('gt.${name}', ${text}, true);`);
+    /** What pg_dump writes around a value, so that another entry can stand between. */
+    const begun = (text: string) => `1, true);\n\n\n${text}`;
+    const ends = [
+      "SELECT f(1",
+      "CREATE TRIGGER t EXECUTE FUNCTION f('x'",
+      "-- ",
+      "\\unrestrict x",
+      "SET x = f(1",
+      "-- Name: z; Type: TABLE; Schema: gt; Owner: gtown",
+    ];
+    const setting = (name: string) =>
+      `--\n-- Name: ${name}; Type: SEQUENCE SET; Schema: gt; Owner: gtown\n--\n\nSELECT pg_catalog.setval('gt.${name}', 1`;
+    it.each<readonly [string, string]>([
+      ["a statement in it", value("gt_s", "1, true); UPDATE ag.ag_a SET id = 1; SELECT f(1")],
+      ["what is computed", value("gt_s", "(SELECT 1)")],
+      ["a comment that goes on", value("gt_s", "1, true); /* ") + forged + value("gt_t", "*/ SELECT f(1")],
+      ["rows that go on", value("gt_s", begun("COPY ag.ag_a FROM stdin;\n1")) + value("gt_t", "\n\\.\nSELECT f(1")],
+      ["another's sequence", value("gt_s", "1, true);\nSELECT pg_catalog.setval('ag.ag_s', 5")],
+      ["itself again", value("gt_s", begun(setting("gt_s")))],
+      ["what no sequence was made for", value("gt_s", begun(setting("gt_none")))],
+      ["another entry, and a value", value("gt_s", begun(forged + setting("gt_t")))],
+      ...ends.map((last) => [`another entry, and ${last}`, value("gt_s", begun(`${forged}${last}`))] as const),
+    ])("as by %s", async (_what, text) => {
+      const file = whole(
+        made("gt_s"),
+        made("gt_t"),
+        text,
+        entry("gt", "INDEX", "gt_i", "CREATE INDEX gt_i ON gt.gt_a (id);"),
+      );
+      for (const size of [1, 7, 100_000]) {
+        await expect(split(file, size)).rejects.toThrow(
+          /is not as pg_dump writes it, which writes the value of a sequence as it is; so an owner could pretend/,
+        );
+      }
+      const { unverified } = await split(file, 50, true);
+      expect(unverified.join()).toContain("is not as pg_dump writes it");
+    });
+
+    it("and not where it is", async () => {
+      const odd = `gt_"odd' one`;
+      const values = [
+        value("gt_s", "-5"),
+        entry(
+          "gt",
+          "SEQUENCE SET",
+          odd,
+          `SELECT pg_catalog.setval('gt."gt_""odd'' one"', 9223372036854775807, false);`,
+        ),
+      ];
+      const { gt, unverified } = await split(
+        whole(
+          made("gt_s"),
+          entry("gt", "SEQUENCE", odd, `CREATE SEQUENCE gt."gt_""odd' one";`),
+          ...values.map((text) => `${text}SET default_tablespace = '';\n\n`),
+          entry("gt", "INDEX", "gt_i", "CREATE INDEX gt_i ON gt.gt_a (id);"),
+        ),
+        5,
+      );
+      expect(gt.match(/setval/g)).toHaveLength(2);
+      expect(unverified).toEqual([]);
+    });
+  });
+
   it("and what is behind a name with a line break, of an old pg_dump, is nobody's, where such a file is not refused", async () => {
     const broken = entry("gt", "TABLE", "gt_x\nDROP TABLE ag.ag_a;\n--", "SELECT 1;");
     const text = whole(entry("ag", "TABLE", "ag_a", "CREATE TABLE ag.ag_a ();"), broken).replace(
