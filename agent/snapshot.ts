@@ -6,7 +6,7 @@ import { Moved } from "./proof/moved";
 import type { Part } from "./proof/prove";
 import { textSettings } from "./proof/table-contents";
 import { sequencesOf, tablesOf, type DumpedSequence } from "./proof/tables";
-import { lockRelations, notLocked } from "./relation-locks";
+import { lockSequences, lockTables, notLocked } from "./relation-locks";
 import { connectAsApp, type FoundServer } from "./server";
 import type { AgentSettings } from "./settings";
 
@@ -26,7 +26,7 @@ export interface Snapshot {
 
 /**
  * Locks what is to be dumped, takes a snapshot, and keeps both while `work` goes on.
- * @throws BackupFailure
+ * @throws BackupFailure; Moved where something that is of no service was made meanwhile
  */
 export async function inSnapshot<T>(
   server: FoundServer,
@@ -43,11 +43,17 @@ export async function inSnapshot<T>(
   const end = () => Promise.all([client.end(), holder.end()]);
   const endAtOnce = () => void end();
   options.signal?.addEventListener("abort", endAtOnce);
-  const limit = `SET statement_timeout = ${settings.dumpMinutes * 60_000}`;
+  const limit = `statement_timeout = ${settings.dumpMinutes * 60_000}`;
+  const { services } = settings;
   try {
-    await holder.query(`${limit}; BEGIN READ ONLY`);
-    const unfit = await lockRelations({ client: holder, folder, options }, settings.services);
-    await client.query(`${limit}; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${textSettings}`);
+    await Promise.all([client.query(`SET ${limit}`), holder.query(`SET ${limit}; BEGIN READ ONLY`)]);
+    const listed = await tablesOf(client);
+    await client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${textSettings}`);
+    const unfit = new Map([
+      ...(await lockTables({ client, folder, options }, services, listed)),
+      ...(await lockSequences({ client: holder, folder, options }, services)),
+    ]);
+    await client.query(`SET LOCAL ${limit}`);
     const [taken] = (
       await client.query<{ name: string; lsn: string }>(
         "SELECT pg_export_snapshot() AS name, pg_current_wal_lsn()::text AS lsn",
@@ -55,7 +61,18 @@ export async function inSnapshot<T>(
     ).rows;
     if (taken === undefined) throw new BackupFailure("the server exports no snapshot");
     const tables = await tablesOf(client);
-    await addUnfit(unfit, holder, client, settings, tables);
+    const holders = await Promise.all([client, holder].map(processOf));
+    for (const { schema, quoted } of await notLocked(client, holders, tables)) {
+      if (unfit.has(schema)) continue;
+      const made = new Moved(`${quoted} was made while the others were locked`);
+      if (!services.includes(schema)) throw made;
+      unfit.set(schema, made);
+    }
+    // What bears their name is half of a backup: a dump with it would be the newest of those that have the service.
+    for (const { code, schema } of (await client.query<SetAside>(setAsideQuery)).rows) {
+      const why = `it is being restored in its place, or was when that was killed; what it had is ${schema}`;
+      unfit.set(code, new BackupFailure(why));
+    }
     const done = await work({ client, ...taken, tables, sequences: await sequencesOf(client), unfit });
     await client.query("COMMIT");
     // Where its session was ended, the locks were gone.
@@ -67,24 +84,8 @@ export async function inSnapshot<T>(
   }
 }
 
-/** @throws Moved where what is not locked is of no service */
-async function addUnfit(
-  unfit: Map<string, BackupFailure>,
-  holder: Client,
-  client: Client,
-  { services }: AgentSettings,
-  tables: Part["tables"],
-): Promise<void> {
-  const [process] = (await holder.query<{ pid: number }>("SELECT pg_backend_pid() AS pid")).rows;
-  for (const { schema, quoted } of await notLocked(client, process?.pid ?? 0, tables)) {
-    if (unfit.has(schema)) continue;
-    const made = new Moved(`${quoted} was made while the others were locked`);
-    if (!services.includes(schema)) throw made;
-    unfit.set(schema, made);
-  }
-  // What bears their name is half of a backup: a dump with it would be the newest of those that have the service.
-  for (const { code, schema } of (await client.query<SetAside>(setAsideQuery)).rows) {
-    const why = `it is being restored in its place, or was when that was killed; what it had is ${schema}`;
-    unfit.set(code, new BackupFailure(why));
-  }
+/** The server's, of a session. */
+async function processOf(client: Client): Promise<number> {
+  const { rows } = await client.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+  return rows[0]?.pid ?? 0;
 }
