@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BackupFailure } from "./failure";
 import { failureOf, isAborted, isEverybodys, shortened, type Dumping } from "./fault";
@@ -27,7 +27,7 @@ const dumpOptions = [
   ...["before", "failed", "dropped"].map((word) => `--exclude-schema=*_${word}_????????t??????`),
 ];
 
-/** A service that writes its tables anew does so for once. */
+/** A service that is altered is so for once. */
 const attempts = 3;
 
 /**
@@ -48,7 +48,7 @@ export async function dumpInto(
     } catch (error) {
       if (!(error instanceof Moved) || left === 1) throw error;
       options.say(`${error.message}; again`);
-      await rm(join(folder, `${settings.database}.dump`), { force: true });
+      for (const name of await readdir(folder)) await rm(join(folder, name));
     }
   }
 }
@@ -73,7 +73,7 @@ async function dumpOnce(
       const args = [...dumpOptions, ...part.options, `--snapshot=${snapshot.name}`, `--dbname=${to}`];
       // A service may have rows whose text is a thousand times as long as what is stored, or functions of which pg_dump reads for hours.
       return within(settings.dumpMinutes, options, async (limited) => {
-        const schemas = [...schemasIn(part, settings), ...part.tables.map(({ schema }) => schema)];
+        const schemas = schemasIn(part, settings);
         const before = await statesOf(client, schemas);
         const requireStill = async () => {
           const now = await connectAsApp(server.host, settings, options.places);
@@ -175,6 +175,7 @@ async function dumpAll(all: DumpAll): Promise<{
       dumped.push(made);
       continue;
     }
+    if (made instanceof Moved && isTriedAgain) throw made;
     if (await isEverybodys({ client, folder, options }, "service")) throw made;
     await rm(join(folder, file), { force: true });
     leaveOut(service, made.message);

@@ -139,7 +139,8 @@ describe("a dump beside which a service alters what it has", () => {
   beforeAll(() =>
     owned(
       `CREATE TABLE sc_rows AS SELECT generate_series(1, 5000) AS id; CREATE TABLE sc_held (); CREATE MATERIALIZED VIEW sc_seen AS SELECT 1 AS one;
-       CREATE TYPE sc.colour AS ENUM ('red', 'green'); CREATE TABLE sc_hues (hue sc.colour); INSERT INTO sc_hues VALUES ('red')`,
+       CREATE TYPE sc.colour AS ENUM ('red', 'green'); CREATE TABLE sc_hues (hue sc.colour); INSERT INTO sc_hues VALUES ('red');
+       CREATE FUNCTION sc.one() RETURNS int LANGUAGE sql RETURN 1; CREATE VIEW sc_view AS SELECT sc.one() AS one`,
     ),
   );
 
@@ -164,22 +165,25 @@ describe("a dump beside which a service alters what it has", () => {
     expect(last()?.leftOut).toEqual([]);
   });
 
-  it("is made again where that is what it calls a value", async () => {
+  it.each([
+    ["types", "ALTER TYPE sc.colour RENAME VALUE 'red' TO 'crimson'", /CREATE TYPE sc\.colour AS ENUM \(\s+'crimson',/],
+    ["functions", "ALTER FUNCTION sc.one() RENAME TO first", /CREATE FUNCTION sc\.first\(\)/],
+    ["views", "ALTER VIEW sc_view RENAME TO sc_first", /CREATE VIEW sc\.sc_first/],
+  ])("is made again where that changes its %s, by which others are defined", async (kind, statement, inDump) => {
     const { ended, release } = await holdDump(
       cluster,
       agent,
       "scown",
       "ALTER MATERIALIZED VIEW sc_seen RENAME TO sc_other",
     );
-    await owned("ALTER TYPE sc.colour RENAME VALUE 'red' TO 'crimson'");
+    await owned(statement);
     await release();
     const { output } = await ended;
-    expect(output).toContain("type sc.colour became another while it was dumped; again");
+    expect(output).toContain(`${kind} of sc changed while it was dumped; again`);
     expect(output).toContain("is proven");
-    const text = agent.shell(
-      `pg_restore --file=- /backups/backups/${agent.list().backups.at(-1)?.id ?? ""}/appdb.dump`,
-    );
-    expect(text).toMatch(/CREATE TYPE sc\.colour AS ENUM \(\s+'crimson',/);
+    expect(
+      agent.shell(`pg_restore --file=- /backups/backups/${agent.list().backups.at(-1)?.id ?? ""}/appdb.dump`),
+    ).toMatch(inDump);
   });
 
   it("is left out, and named, where it does so again and again", async () => {
@@ -192,7 +196,7 @@ describe("a dump beside which a service alters what it has", () => {
     }
     await owner.end();
     const { output } = await running;
-    const moved = "type sc.colour became another while it was dumped";
+    const moved = "types of sc changed while it was dumped";
     expect(output.split(`${moved}; again`)).toHaveLength(3);
     expect(output).toContain("is proven");
     expect(last()?.leftOut).toEqual([{ service: "sc", why: moved }]);
@@ -208,7 +212,7 @@ describe("a dump beside which a service alters what it has", () => {
     cluster.ask("primary", "ALTER SCHEMA sc RENAME TO sc_elsewhere; ALTER SCHEMA sc_elsewhere RENAME TO sc");
     await release();
     const { output } = await ended;
-    expect(output).toContain("schema sc became another while it was dumped; again");
+    expect(output).toContain("schema sc changed while it was dumped; again");
     expect(output).toContain("is proven");
     expect(rowsInDump()).toMatchObject({ rows: 6000 });
   });
@@ -235,9 +239,9 @@ describe("a dump beside which a service alters what it has", () => {
     const { output } = await ended;
     cluster.ask(
       "primary",
-      `DROP SCHEMA sc CASCADE; ALTER SCHEMA ${kept} RENAME TO sc; DROP TABLE sc.sc_rows, sc.sc_held, sc.sc_hues; DROP MATERIALIZED VIEW sc.sc_seen; DROP TYPE sc.colour`,
+      `DROP SCHEMA sc CASCADE; ALTER SCHEMA ${kept} RENAME TO sc; DROP TABLE sc.sc_rows, sc.sc_held, sc.sc_hues; DROP MATERIALIZED VIEW sc.sc_seen; DROP VIEW sc.sc_first; DROP FUNCTION sc.first(); DROP TYPE sc.colour`,
     );
-    expect(output).toContain("schema sc; type sc.colour became another while it was dumped; again");
+    expect(output).toContain("functions of sc; schema sc; types of sc; views of sc changed while it was dumped; again");
     expect(output).toContain("is proven");
     expect(rowsInDump()).toMatchObject({ rows: 7000 });
   });
