@@ -132,6 +132,35 @@ describe("the plan as SQL", () => {
     expect(await access()).toEqual(before);
   });
 
+  // An owner may fill the server's lock table just when the plan takes something away.
+  it.each([
+    ["53200", "out of shared memory", "fails, and everything is as it was"],
+    ["42501", "of an owner's making", "goes on with the rest"],
+  ])("where taking a right away fails with %s %s %s", async (code, _whose, outcome) => {
+    const gone = testPlan(services.slice(0, 3).map((service) => ({ ...service, reads: [] })));
+    const table = "gt.gt_read";
+    await server.as("gtown", `CREATE TABLE ${table} ()`);
+    await server.superuser.query(`GRANT SELECT ON ${table} TO agapp, scapp`);
+    const before = await access();
+    await server.superuser.query(`
+      CREATE FUNCTION platform.fail() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF NOT has_table_privilege('agapp', '${table}', 'SELECT') THEN RAISE EXCEPTION 'no' USING ERRCODE = '${code}'; END IF; END $$;
+      CREATE EVENT TRIGGER fail ON ddl_command_end WHEN TAG IN ('REVOKE') EXECUTE FUNCTION platform.fail()`);
+    const applied = await server.apply(gone).then(
+      () => "goes on with the rest",
+      (error: unknown) => {
+        expect(String(error)).toContain("no");
+        return "fails, and everything is as it was";
+      },
+    );
+    await server.superuser.query("ROLLBACK");
+    await server.superuser.query("DROP EVENT TRIGGER fail; DROP FUNCTION platform.fail()");
+    expect(applied).toBe(outcome);
+    if (code === "53200") expect(await access()).toEqual(before);
+    await server.superuser.query(`DROP TABLE ${table}`);
+    await server.apply(plan);
+  });
+
   it("leaves everything as it was when it fails in the middle", async () => {
     const before = await access();
     const broken = renderPlan(testPlan(services.slice(0, 4)), new Map()).replace(

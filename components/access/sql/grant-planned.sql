@@ -35,8 +35,9 @@ BEGIN
     BEGIN
       EXECUTE missing;
     EXCEPTION
-      -- An owner may hold any number of tables, at ten seconds each, while nobody else has DDL.
-      WHEN lock_not_available OR deadlock_detected OR query_canceled THEN RAISE;
+      -- No object's doing, but of who is logged in at this moment: an owner may hold any number of tables, at ten seconds each, while
+      -- nobody else has DDL, or all locks the server has. What is left then would be left silently.
+      WHEN lock_not_available OR transaction_rollback OR insufficient_resources OR operator_intervention OR system_error THEN RAISE;
       WHEN OTHERS THEN
       RAISE WARNING '%: %', missing, SQLERRM;
     END;
