@@ -10,6 +10,7 @@ import { fetchWalFile } from "../components/backup/agent-file";
 import { serviceOf, type DrillFinding } from "./drills/findings";
 import { connectAgain, readEach } from "./drills/reading";
 import type { LogicalContents } from "./manifest";
+import { newRowKey } from "./proof/row-sum";
 import { tablesOf } from "./proof/tables";
 import { unpackBase } from "./restore/base";
 import { differencesOf, readTables } from "./restore/compare";
@@ -179,7 +180,7 @@ async function readRecovered(
     options,
     async (reader, service, limit) => {
       const its = await tablesOf(reader, service === null ? await schemasBeside(reader, codes) : [service]);
-      const { contents, wrong } = await readTables(reader, its, limit);
+      const { contents, wrong } = await readTables(reader, its, newRowKey(), limit);
       tables += contents.size;
       return wrong;
     },

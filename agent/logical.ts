@@ -7,6 +7,8 @@ import { maxLockWaitSeconds, unlessBlocked } from "./lock-watch";
 import type { LogicalContents, Manifest } from "./manifest";
 import { Moved, requireUnmoved, statesOf } from "./proof/moved";
 import { prove, schemasIn, type Dumped, type Part } from "./proof/prove";
+import { objectsOf } from "./proof/tables";
+import { newRowKey } from "./proof/row-sum";
 import { connectAsApp, type FoundServer } from "./server";
 import type { AgentSettings } from "./settings";
 import { inSnapshot, type Snapshot } from "./snapshot";
@@ -68,6 +70,7 @@ async function dumpOnce(
     if (moved !== undefined && isTriedAgain) throw moved;
     await requireShortOwnSettings(client);
     const to = `host=${server.host} user=app dbname=${settings.database}`;
+    const rowKey = newRowKey();
     let proofSeconds = 0;
     const dump = async (part: Part): Promise<Dumped> => {
       const args = [...dumpOptions, ...part.options, `--snapshot=${snapshot.name}`, `--dbname=${to}`];
@@ -85,7 +88,7 @@ async function dumpOnce(
           );
           // What cannot be proven is left out like what cannot be dumped.
           const proofBegan = performance.now();
-          const dumped = await prove(client, folder, part, settings, limited).finally(() => {
+          const dumped = await prove(client, folder, part, settings, rowKey, limited).finally(() => {
             proofSeconds += (performance.now() - proofBegan) / 1000;
           });
           await requireStill();
@@ -101,13 +104,15 @@ async function dumpOnce(
     const globalsLeftOut = await dumpGlobals({ client, folder, options }, to, settings);
     const leftOut = [...services, ...globalsLeftOut];
     const toolSeconds = (performance.now() - began) / 1000 - proofSeconds;
-    const inside = (code: string) => !leftOut.some(({ service }) => service === code);
+    const inside = settings.services.filter((code) => !leftOut.some(({ service }) => service === code));
     const logical: LogicalContents = {
       dumps: dumped.map(({ file, service }) => ({ file, service })),
+      rowKey,
+      objects: await objectsOf(client, inside),
       tables: Object.assign({}, ...dumped.map(({ contents }) => contents)) as LogicalContents["tables"],
       sequences: Object.assign({}, ...dumped.map(({ sequences }) => sequences)) as LogicalContents["sequences"],
       roles: globalsLeftOut.length === 0 ? settings.roles : [],
-      services: settings.services.filter(inside),
+      services: inside,
       leftOut,
     };
     return {

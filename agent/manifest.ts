@@ -1,6 +1,6 @@
 import type { SequenceValue } from "./proof/dump-contents";
-import type { TableContents } from "./proof/row-sum";
-import type { TableParts } from "./proof/tables";
+import type { RowKey, TableContents } from "./proof/row-sum";
+import type { SchemaObjects, TableParts } from "./proof/tables";
 import type { BackupClass, StoredKind } from "./schedule";
 
 /** What a proven backup says of itself: `manifest.json` in its folder. Sizes in bytes, durations in seconds, times in ISO 8601. */
@@ -60,8 +60,12 @@ export const globals = "globals";
 export interface LogicalContents {
   /** One of everything; or one of each service and one of the rest, where the whole could not be dumped. */
   readonly dumps: readonly Dump[];
+  /** Of the tables' sums. */
+  readonly rowKey: RowKey;
   /** Every table in the dump's own snapshot, by name as SQL has it: `gt.gt_raw_data`. Its rows were counted there and again in the dump. */
   readonly tables: Readonly<Record<string, TableContents & TableParts>>;
+  /** Of each of its services. */
+  readonly objects: Readonly<Record<string, SchemaObjects>>;
   /** Of each sequence what the dump sets it to. */
   readonly sequences: Readonly<Record<string, SequenceValue>>;
   readonly roles: readonly string[];

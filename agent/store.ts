@@ -185,6 +185,9 @@ export function readContents({ id, folder }: Pick<Stored, "id" | "folder">): Log
 function readManifest(file: string): Manifest {
   const manifest = JSON.parse(readFileSync(file, "utf8")) as Omit<Manifest, "format"> & { readonly format: unknown };
   if (manifest.format !== 1) throw new Error(`${manifestName} is of another version`);
+  // Sums without a key can be compared with nothing.
+  if (manifest.logical !== undefined && !("rowKey" in manifest.logical))
+    throw new Error(`${manifestName} is of another version`);
   return { ...manifest, format: 1 };
 }
 

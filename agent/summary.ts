@@ -9,7 +9,7 @@ export interface ServiceCounts {
 }
 
 /** What a dump has, without its tables and sequences one by one: an owner may make thousands, with names of its own. */
-export interface LogicalSummary extends Omit<LogicalContents, "tables" | "sequences"> {
+export interface LogicalSummary extends Omit<LogicalContents, "rowKey" | "objects" | "tables" | "sequences"> {
   /** Of each of its services, by code. */
   readonly counts: Readonly<Record<string, ServiceCounts>>;
 }
@@ -28,8 +28,8 @@ export function summaryOf({ logical, imported, ...others }: Manifest): Summary {
   };
 }
 
-function withoutTables({ tables, sequences, leftOut, ...others }: LogicalContents): LogicalSummary {
-  const counts = new Map(others.services.map((code) => [code, { tables: 0, rows: 0, sequences: 0 }]));
+function withoutTables({ dumps, roles, services, tables, sequences, leftOut }: LogicalContents): LogicalSummary {
+  const counts = new Map(services.map((code) => [code, { tables: 0, rows: 0, sequences: 0 }]));
   for (const [name, { rows }] of Object.entries(tables)) {
     const its = counts.get(schemaOf(name));
     if (its === undefined) continue;
@@ -41,7 +41,7 @@ function withoutTables({ tables, sequences, leftOut, ...others }: LogicalContent
     if (its !== undefined) its.sequences++;
   }
   return {
-    ...others,
+    ...{ dumps, roles, services },
     counts: Object.fromEntries(counts),
     leftOut: leftOut.map(({ service, why }) => ({ service, why: atMost(why) })),
   };

@@ -97,9 +97,18 @@ export function parseLoaded(text: string, services: readonly string[]): Loaded {
   const isService = (one: unknown) => isText(one) && services.includes(one);
   const isFileName = (one: unknown) => isWord(one) && /^\w+(-\w+)?\.dump$/.test(String(one));
   const isFile = exactly({ name: isFileName, bytes: isCount, sha256: isHash });
-  const ofTable = { rows: isCount, hash: isText, constraints: isCount, indexes: isCount, triggers: isCount };
+  const ofTable = {
+    rows: isCount,
+    hash: isText,
+    columns: isText,
+    constraints: isCount,
+    indexes: isCount,
+    triggers: isCount,
+  };
   const isLogical = exactly({
     dumps: (value) => each(value, exactly({ file: isFileName, service: (one) => one === null || isService(one) })),
+    rowKey: (value) => isText(value) && /^[0-9a-f]{16}$/.test(value),
+    objects: (value) => eachOf(value, exactly({ functions: isCount, types: isCount, views: isCount })),
     tables: (value) => eachOf(value, exactly(ofTable)),
     sequences: (value) => eachOf(value, exactly({ last: isText, isCalled: (one) => typeof one === "boolean" })),
     services: (value) => each(value, isService),

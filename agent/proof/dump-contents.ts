@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import { RowSum, together, type TableContents } from "./row-sum";
+import { RowSum, together, type RowKey, type TableContents } from "./row-sum";
 
 /** A table as the catalog of the dump's own snapshot has it. */
 export interface DumpedTable {
@@ -125,18 +125,18 @@ export interface DumpedData {
  * that is `\.` and nothing else, which no row can be.
  * @throws Error where the last table has no end, or a sequence is set twice, or to what is no number
  */
-export async function readData(script: Readable): Promise<DumpedData> {
+export async function readData(script: Readable, key: RowKey): Promise<DumpedData> {
   const found = new Map<string, TableContents>();
   const sequences: Record<string, SequenceValue> = {};
   /** Whose rows come; undefined between two tables. */
   let table: string | undefined;
-  let sum = new RowSum();
+  let sum = new RowSum(key);
   const statement = new Statement();
   const onLine = (line: Buffer) => {
     if (table === undefined) {
       statement.add(line.toString("utf8"));
       table = statement.copiedTable();
-      sum = new RowSum();
+      sum = new RowSum(key);
       const value = statement.setSequence();
       if (value === undefined) return;
       if (value[0] in sequences) throw new Error(`${value[0]} is set twice`);

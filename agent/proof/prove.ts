@@ -14,6 +14,7 @@ import {
   type DumpedData,
   type DumpedTable,
 } from "./dump-contents";
+import type { RowKey } from "./row-sum";
 import { contentsOf } from "./table-contents";
 import type { DumpedSequence, TableParts } from "./tables";
 
@@ -40,6 +41,7 @@ export async function prove(
   folder: string,
   part: Part,
   settings: AgentSettings,
+  key: RowKey,
   options: ToolOptions,
 ): Promise<Dumped> {
   const file = join(folder, part.file);
@@ -48,8 +50,8 @@ export async function prove(
   if (wrong.length > 0) throw new BackupFailure(`${part.file} is not the database: ${shortened(wrong)}`);
   // Neither is left alone: the session is needed for the next part, the file is removed where it fails.
   const [contents, dumped] = await Promise.allSettled([
-    contentsOf(client, part.tables, options.signal),
-    readDump(file, options),
+    contentsOf(client, part.tables, key, options.signal),
+    readDump(file, key, options),
   ]);
   if (dumped.status === "rejected") throw dumped.reason;
   if (contents.status === "rejected") throw contents.reason;
@@ -66,9 +68,9 @@ export async function prove(
   const schemas = new Set(list.split("\n").flatMap((line) => /^\d+; \d+ \d+ SCHEMA - (\S+) /.exec(line)?.[1] ?? []));
   const absent = schemasIn(part, settings).filter((code) => !schemas.has(code));
   if (absent.length > 0) throw new BackupFailure(`${part.file} lacks the schemas ${absent.join(", ")}`);
-  const contentsWithParts = part.tables.map(({ quoted, constraints, indexes, triggers }) => {
+  const contentsWithParts = part.tables.map(({ quoted, columns, constraints, indexes, triggers }) => {
     const { rows: counts = NaN, hash = "" } = contents.value.get(quoted) ?? {};
-    return [quoted, { rows: counts, hash, constraints, indexes, triggers }] as const;
+    return [quoted, { rows: counts, hash, columns, constraints, indexes, triggers }] as const;
   });
   return { ...part, contents: Object.fromEntries(contentsWithParts), sequences };
 }
@@ -79,8 +81,8 @@ export function schemasIn({ service, options }: Part, { services }: AgentSetting
   return options.length === 0 ? services : [];
 }
 
-async function readDump(file: string, options: ToolOptions): Promise<DumpedData> {
+async function readDump(file: string, key: RowKey, options: ToolOptions): Promise<DumpedData> {
   const restoring = startTool("pg_restore", ["--data-only", "--file=-", file], options, { buffer: false });
-  const [data] = await Promise.all([readData(restoring.stdout), settled("pg_restore", restoring)]);
+  const [data] = await Promise.all([readData(restoring.stdout, key), settled("pg_restore", restoring)]);
   return data;
 }

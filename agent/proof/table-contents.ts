@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { to as copyTo } from "pg-copy-streams";
-import { RowSum, type TableContents } from "./row-sum";
+import { RowSum, type RowKey, type TableContents } from "./row-sum";
 
 /**
  * A value is the same text on every server: where it was dumped, and where it is restored. And whoever puts a view where a table was
@@ -23,12 +23,13 @@ export const textOptions = "-c TimeZone=UTC -c DateStyle=ISO,YMD -c bytea_output
 export async function contentsOf(
   client: Client,
   tables: readonly { readonly quoted: string }[],
+  key: RowKey,
   signal?: AbortSignal,
 ): Promise<ReadonlyMap<string, TableContents>> {
   const contents = new Map<string, TableContents>();
   for (const { quoted } of tables) {
     signal?.throwIfAborted();
-    const sum = new RowSum();
+    const sum = new RowSum(key);
     for await (const chunk of client.query(copyTo(`COPY ${quoted} TO STDOUT`))) sum.addText(chunk as Buffer);
     contents.set(quoted, sum.contents());
   }

@@ -2,8 +2,10 @@ import type { ClientBase } from "pg";
 import { keptSchema } from "../../components/access/set-aside";
 import type { DumpedTable } from "./dump-contents";
 
-/** What belongs to a table beside its rows, by number. */
+/** What belongs to a table beside its rows, most by number. */
 export interface TableParts {
+  /** Sum of their names and types, in their order: COPY's text has none. */
+  readonly columns: string;
   readonly constraints: number;
   readonly indexes: number;
   readonly triggers: number;
@@ -25,6 +27,9 @@ export async function tablesOf(
             -- Where its rows may be in the dump: of a hash by an enum pg_dump loads a partition by way of its root.
             coalesce((SELECT format('%I.%I', rn.nspname, r.relname) FROM pg_class r JOIN pg_namespace rn ON rn.oid = r.relnamespace
                        WHERE r.oid = pg_partition_root(c.oid)), format('%I.%I', n.nspname, c.relname)) AS root,
+            (SELECT md5(coalesce(string_agg(format('%I %I.%I %s', a.attname, tn.nspname, t.typname, a.atttypmod), ',' ORDER BY a.attnum), ''))
+               FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_namespace tn ON tn.oid = t.typnamespace
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
             (SELECT count(*) FROM pg_constraint WHERE conrelid = c.oid)::int AS constraints,
             -- pg_dump leaves out what is not valid.
             (SELECT count(*) FROM pg_index WHERE indrelid = c.oid AND indisvalid)::int AS indexes,
@@ -59,4 +64,30 @@ export async function sequencesOf(client: ClientBase): Promise<readonly DumpedSe
       ORDER BY 1, 2`,
   );
   return rows;
+}
+
+/** What a schema has beside tables and sequences, by number; of a view its definition is in a dump, not its rows. */
+export interface SchemaObjects {
+  readonly functions: number;
+  readonly types: number;
+  readonly views: number;
+}
+
+/** By schema; without what an extension has made. */
+export async function objectsOf(
+  client: ClientBase,
+  schemas: readonly string[],
+): Promise<Readonly<Record<string, SchemaObjects>>> {
+  const { rows } = await client.query<SchemaObjects & { schema: string }>(
+    `SELECT n.nspname AS schema,
+            (SELECT count(*) FROM pg_proc WHERE pronamespace = n.oid AND oid <> ALL (e.members))::int AS functions,
+            (SELECT count(*) FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
+              WHERE t.typnamespace = n.oid AND t.oid <> ALL (e.members) AND (t.typtype IN ('d', 'e', 'r') OR c.relkind = 'c'))::int AS types,
+            (SELECT count(*) FROM pg_class WHERE relnamespace = n.oid AND oid <> ALL (e.members) AND relkind IN ('v', 'm'))::int AS views
+       FROM pg_namespace n
+      CROSS JOIN (SELECT coalesce(array_agg(objid), '{}') FROM pg_depend WHERE deptype = 'e') AS e(members)
+      WHERE n.nspname = ANY ($1)`,
+    [schemas],
+  );
+  return Object.fromEntries(rows.map(({ schema, ...objects }) => [schema, objects]));
 }

@@ -3,9 +3,9 @@ import { inALine } from "../failure";
 import { takesLonger } from "../limits";
 import type { LogicalContents } from "../manifest";
 import { byRoot, type SequenceValue } from "../proof/dump-contents";
-import type { TableContents } from "../proof/row-sum";
+import type { RowKey, TableContents } from "../proof/row-sum";
 import { contentsOf, textSettings } from "../proof/table-contents";
-import { tablesOf } from "../proof/tables";
+import { objectsOf, tablesOf } from "../proof/tables";
 
 const beginReading = (minutes: number) =>
   `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ${textSettings}; SET LOCAL statement_timeout = '${minutes}min'`;
@@ -29,6 +29,7 @@ export interface ReadLimit {
 export async function readTables(
   client: Client,
   tables: readonly { readonly quoted: string }[],
+  key: RowKey,
   { minutes, until = Infinity, signal }: ReadLimit,
 ): Promise<{ readonly contents: ReadonlyMap<string, TableContents>; readonly wrong: readonly string[] }> {
   const contents = new Map<string, TableContents>();
@@ -41,7 +42,7 @@ export async function readTables(
       // Zero would be no limit.
       await client.query(`SAVEPOINT one; SET LOCAL statement_timeout = ${Math.max(1, Math.ceil(ms))}`);
       try {
-        for (const [name, read] of await contentsOf(client, [{ quoted }])) contents.set(name, read);
+        for (const [name, read] of await contentsOf(client, [{ quoted }], key)) contents.set(name, read);
       } catch (error) {
         const isOver = performance.now() >= until;
         const tooLong = isOver || (error instanceof DatabaseError && error.code === queryCanceled);
@@ -65,11 +66,11 @@ const queryCanceled = "57014";
 
 /**
  * How a restored database differs from what was dumped, in words: tables, their rows by number and by contents, constraints, indexes,
- * triggers, sequences. Of the given schemas; reads as a role that reads everything and owns nothing.
+ * triggers, columns, sequences, functions, types, views. Of the given schemas; reads as a role that reads everything and owns nothing.
  */
 export async function differencesOf(
   client: Client,
-  { tables, sequences }: Pick<LogicalContents, "tables" | "sequences">,
+  { rowKey, tables, sequences, objects }: Pick<LogicalContents, "rowKey" | "tables" | "sequences" | "objects">,
   schemas: readonly string[],
   limit: ReadLimit,
 ): Promise<readonly string[]> {
@@ -82,9 +83,12 @@ export async function differencesOf(
   ];
   // Before the rows: their end may be the session's.
   await client.query(beginReading(limit.minutes));
-  const ofSequences = await sequenceDifferences(client, sequences, schemas);
+  const others = [
+    ...(await sequenceDifferences(client, sequences, schemas)),
+    ...objectDifferences(objects, await objectsOf(client, schemas), schemas),
+  ];
   await client.query("ROLLBACK");
-  const read = await readTables(client, found, limit);
+  const read = await readTables(client, found, rowKey, limit);
   wrong.push(...read.wrong);
   // Rows of partitions that are loaded by way of their root may have come into another.
   const roots = new Map(found.map(({ quoted, root }) => [quoted, root]));
@@ -92,18 +96,19 @@ export async function differencesOf(
   for (const [name, then] of byRoot(expected, roots)) wrong.push(...rowDifferences(name, then, now.get(name)));
   for (const [name, then] of expected) {
     const its = parts.get(name);
+    if (its !== undefined && its.columns !== then.columns) wrong.push(`${name} has other columns`);
     for (const part of ["constraints", "indexes", "triggers"] as const) {
       if (its === undefined || its[part] === then[part]) continue;
       wrong.push(`${name} has ${its[part]} ${part}, and had ${then[part]}`);
     }
   }
-  return [...wrong, ...ofSequences];
+  return [...wrong, ...others];
 }
 
 /** The same of the rows of one table, where nothing else was restored. */
 export async function tableDifferences(
   client: Client,
-  { tables }: Pick<LogicalContents, "tables">,
+  { rowKey, tables }: Pick<LogicalContents, "rowKey" | "tables">,
   name: string,
   minutes: number,
 ): Promise<readonly string[]> {
@@ -113,7 +118,7 @@ export async function tableDifferences(
   const then = byRoot(new Map(Object.entries(tables)), roots).get(name);
   if (then === undefined) return [`${name} was not in the dump's snapshot`];
   if (parts.length === 0) return [`${name} is missing`];
-  const { contents, wrong } = await readTables(client, parts, { minutes });
+  const { contents, wrong } = await readTables(client, parts, rowKey, { minutes });
   return [...wrong, ...rowDifferences(name, then, byRoot(contents, roots).get(name))];
 }
 
@@ -126,6 +131,19 @@ function rowDifferences(name: string, then: TableContents, now: TableContents | 
 
 /** A qualified name begins with its schema, which needs no quotes: it is a service's code. */
 const isIn = (name: string, schemas: readonly string[]) => schemas.some((schema) => name.startsWith(`${schema}.`));
+
+function objectDifferences(
+  then: LogicalContents["objects"],
+  now: LogicalContents["objects"],
+  schemas: readonly string[],
+): readonly string[] {
+  return schemas.flatMap((schema) =>
+    (["functions", "types", "views"] as const).flatMap((kind) => {
+      const [had, has] = [then[schema]?.[kind] ?? 0, now[schema]?.[kind] ?? 0];
+      return had === has ? [] : [`${schema} has ${has} ${kind}, and had ${had}`];
+    }),
+  );
+}
 
 async function sequenceDifferences(
   client: Client,

@@ -66,7 +66,9 @@ describe("the store", () => {
     await store.prepare();
     const logical: LogicalContents = {
       dumps: [{ file: "appdb.dump", service: null }],
-      tables: { "gt.gt_raw": { rows: 3, hash: "", constraints: 0, indexes: 0, triggers: 0 } },
+      rowKey: "0001020304050607",
+      objects: { gt: { functions: 0, types: 0, views: 0 } },
+      tables: { "gt.gt_raw": { rows: 3, hash: "", columns: "", constraints: 0, indexes: 0, triggers: 0 } },
       sequences: { "gt.gt_s": { last: "1", isCalled: true } },
       ...{ roles: [], services: ["gt"], leftOut: [] },
     };

@@ -15,13 +15,16 @@ import {
   linesAmong,
   readData,
 } from "../../agent/proof/dump-contents";
-import { RowSum, type TableContents } from "../../agent/proof/row-sum";
+import { HalfSipHash } from "../../agent/proof/half-sip-hash";
+import { newRowKey, RowSum, type TableContents } from "../../agent/proof/row-sum";
 import { isOfVersion } from "../../agent/run";
 import { isLost } from "../../agent/wal-receiver";
 
+const key = "0001020304050607";
+
 /** What a table with these rows has. */
 function having(...rows: readonly string[]): TableContents {
-  const sum = new RowSum();
+  const sum = new RowSum(key);
   for (const row of rows) sum.addText(Buffer.from(`${row}\n`));
   return sum.contents();
 }
@@ -85,7 +88,7 @@ describe("the rows of a dump", () => {
           bytes.subarray(n * size, (n + 1) * size),
         );
         const expected = contents.map((rows, n) => [named(n), having(...rows)] as const);
-        const { contents: found, sequences } = await readData(Readable.from(chunks));
+        const { contents: found, sequences } = await readData(Readable.from(chunks), key);
         expect([...found]).toEqual(expected);
         expect(sequences).toEqual(
           Object.fromEntries(expected.map(([name], n) => [name, { last: `${n}`, isCalled: n > 1 }])),
@@ -101,12 +104,12 @@ describe("the rows of a dump", () => {
     ],
     ["it sets a sequence to what is no number: SELECT", "SELECT pg_catalog.setval('sc.sc_none', (SELECT 1), true);"],
   ])("are none where %s", async (why, script) => {
-    await expect(readData(Readable.from([Buffer.from(`${script}\n`)]))).rejects.toThrow(why);
+    await expect(readData(Readable.from([Buffer.from(`${script}\n`)]), key)).rejects.toThrow(why);
   });
 
   it("that end in the middle are none", async () => {
     const script = Readable.from([Buffer.from("COPY gt.gt_raw (a) FROM stdin;\n1\n")]);
-    await expect(readData(script)).rejects.toThrow("the rows of gt.gt_raw have no end");
+    await expect(readData(script, key)).rejects.toThrow("the rows of gt.gt_raw have no end");
   });
 });
 
@@ -136,6 +139,36 @@ it("of partitions that are loaded by way of their root are the root's, whatever 
 });
 
 describe("the sum of a table's rows", () => {
+  // As the authors' own code computes it (github.com/veorq/SipHash, halfsiphash.c, 64 bits), of the bytes 0, 1, 2, … under this key.
+  it.each([
+    [0, "218d1f59b9b83cc8"],
+    [1, "be552412f8387315"],
+    [3, "ce0f1a45f7060679"],
+    [4, "d5e78a175be52ea1"],
+    [7, "ff202728b07bc684"],
+    [8, "edfee820bce4858c"],
+    [19, "f910e48020ab363c"],
+  ])("is of HalfSipHash-2-4: of %i bytes", (length, expected) => {
+    const bytes = Uint8Array.from({ length }, (_, n) => n);
+    for (const cut of [0, 1, 2, 5, length]) {
+      const hash = new HalfSipHash(key);
+      hash.add(bytes, 0, Math.min(cut, length));
+      hash.add(bytes, Math.min(cut, length), length);
+      const words = Buffer.alloc(8);
+      hash.end().forEach((word, n) => words.writeUInt32LE(word, 4 * n));
+      expect(words.toString("hex")).toBe(expected);
+    }
+  });
+
+  it("is another under another key, which is another for each dump", () => {
+    const sums = [newRowKey(), newRowKey()].map((one) => {
+      const sum = new RowSum(one);
+      sum.addText(Buffer.from("1\ta\n"));
+      return sum.contents().hash;
+    });
+    expect(new Set(sums).size).toBe(2);
+  });
+
   it("does not depend on their order, nor on where the stream is cut", () => {
     const rows = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "\t", "é") }), { minLength: 1, maxLength: 20 });
     fc.assert(
@@ -146,7 +179,7 @@ describe("the sum of a table's rows", () => {
             .map((row) => `${row}\n`)
             .join(""),
         );
-        const cut = new RowSum();
+        const cut = new RowSum(key);
         for (let from = 0; from < bytes.length; from += size) cut.addText(bytes.subarray(from, from + size));
         expect(cut.contents()).toEqual(having(...some));
       }),
@@ -181,7 +214,7 @@ it("a statement of thousands of lines is read line by line, in no time", async (
   const column = `"${"x;\n".repeat(30)}"`;
   const columns = Array.from({ length: 1600 }, () => column).join(", ");
   const script = Readable.from([Buffer.from(`COPY gt.gt_wide (${columns}) FROM stdin;\n1\n\\.\n`)]);
-  expect([...(await readData(script)).contents]).toEqual([["gt.gt_wide", having("1")]]);
+  expect([...(await readData(script, key)).contents]).toEqual([["gt.gt_wide", having("1")]]);
 });
 
 it("rows are a table's own: that two have each other's is told, and that values are others", () => {

@@ -9,9 +9,18 @@ import type { Stored } from "../../agent/store";
 import { summaryOf } from "../../agent/summary";
 import { parseBackupList, type BackupList } from "../../ops/backup/list";
 
-const table = (rows: number) => ({ rows, hash: "0123456789abcdef", constraints: 1, indexes: 1, triggers: 0 });
+const table = (rows: number) => ({
+  rows,
+  hash: "0123456789abcdef",
+  columns: "",
+  constraints: 1,
+  indexes: 1,
+  triggers: 0,
+});
 const logical: NonNullable<Manifest["logical"]> = {
   dumps: [{ file: "appdb.dump", service: null }],
+  rowKey: "0001020304050607",
+  objects: {},
   tables: { "platform.password": table(9), "gt.gt_b": table(2), 'gt."gt.A"': table(1), "ag.ag_a": table(0) },
   sequences: { "gt.gt_s": { last: "7", isCalled: true } },
   roles: ["gtown"],
