@@ -5,6 +5,7 @@ import { platformRole } from "../access/plan-items";
 import { begunDropsQuery } from "../access/retired-sql";
 import { ownSettingsQuery } from "../access/sql";
 import type { FoundSettings, LongPassword } from "../lifecycle/own-settings";
+import { answerOf } from "./answers";
 import { answerTimeoutMs, docker } from "./docker-cli";
 import { stackLabel } from "./labels";
 import { nodeScript } from "./node-script";
@@ -43,6 +44,8 @@ export interface Survey {
   readonly begunDrops: readonly string[];
   /** Of all roles on the running primary; empty where none answers. */
   readonly ownSettings: readonly (FoundSettings | LongPassword)[];
+  /** Why a primary that runs has given no answer, so that what is empty says nothing; undefined where it has. */
+  readonly silence: string | undefined;
 }
 
 /** Asks the engine; undefined where none answers. Needs no login; what does not run is not asked. */
@@ -54,14 +57,14 @@ export function surveyEngine(settings: Settings, dockerHost: string | undefined)
   const volumes = findVolumes([names.primary.volume, names.replica.volume], dockerHost);
   const data = findData(settings, nodes, volumes, dockerHost);
   const primary = nodeNames.find((node) => data[node].role === "primary" && data[node].running);
+  let silence: string | undefined;
   const ask = (query: string) => {
-    if (primary === undefined) return undefined;
-    const psql = ["psql", "-XAtU", "postgres", "-d", database, "-c", query];
-    const { status, stdout } = docker(["exec", names[primary].container, ...psql], {
-      host: dockerHost,
-      timeoutMs: answerTimeoutMs,
-    });
-    return status === 0 ? lines(stdout) : undefined;
+    if (primary === undefined || silence !== undefined) return undefined;
+    const { container } = names[primary];
+    const answer = answerOf({ container, database, query, host: dockerHost, timeoutMs: answerTimeoutMs });
+    if ("lines" in answer) return answer.lines;
+    silence = answer.why;
+    return undefined;
   };
   const network = run("network", "inspect", "--format", "{{.Name}} {{.Id}}", names.network).stdout.trim().split(" ");
   return {
@@ -73,6 +76,7 @@ export function surveyEngine(settings: Settings, dockerHost: string | undefined)
     schemas: ask(`SELECT nspname FROM pg_namespace WHERE pg_get_userbyid(nspowner) = '${platformRole}'`),
     begunDrops: ask(begunDropsQuery()) ?? [],
     ownSettings: (ask(ownSettingsQuery()) ?? []).map((line) => JSON.parse(line) as FoundSettings | LongPassword),
+    silence,
   };
 }
 

@@ -1,10 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
+import { printable } from "../../services/printable";
 import type { ResolvedService } from "../../services/service";
 import { superuserRole, type Plan } from "../access/plan-items";
 import { renderSettingsBack } from "../access/sql";
 import { docker } from "../cluster/docker-cli";
 import { restartNotices } from "../cluster/restart-notice";
-import { surveyEngine } from "../cluster/survey";
+import { surveyEngine, type Survey } from "../cluster/survey";
 import { database, type Settings } from "../settings-rules";
 import { asInState, compare, type Differences } from "./existing";
 import { settingsBack } from "./own-settings";
@@ -46,7 +47,8 @@ export async function examine(plan: Plan, settings: Settings, dockerHost: string
   const { statements, notices } = settingsBack(plan, survey.ownSettings);
   const restarts = restartNotices(survey.nodes, settings, stack);
   const drops = retiredNotices(stack, plan.retired, retired);
-  for (const notice of [...restarts, ...differences.notices, ...notices, ...drops]) void pulumi.log.warn(notice);
+  for (const notice of [...restarts, ...differences.notices, ...silent(survey), ...notices, ...drops])
+    void pulumi.log.warn(notice);
   if (!pulumi.runtime.isDryRun()) {
     differences.inTheWay.forEach((container) => remove(container, dockerHost));
     if (statements.length > 0 && primary !== undefined) setBack(statements, primary, dockerHost);
@@ -66,6 +68,15 @@ function unasked({ adoptedVolumes }: Differences): string[] {
     `stack ${stack}: its state is empty, and the engine has its data (${adoptedVolumes.join(", ")}): log in to the backend ` +
       `that has the state; where that is lost, npm run up -- ${stack} --adopt takes the data over, with new passwords ` +
       `(${adoptVariable}=${stack} for a bare pulumi up)`,
+  ];
+}
+
+/** It keeps nobody from a freeze, which is the cure where a service has brought it about. */
+function silent({ silence }: Survey): string[] {
+  if (silence === undefined) return [];
+  return [
+    `the primary gives no answer (${printable(silence)}): what roles have set themselves is neither known nor set back, nor is it known ` +
+      "which services are dropped in part; npm run up once more, after npm run ops -- end-sessions where a service keeps it busy",
   ];
 }
 

@@ -81,5 +81,6 @@ export function asInState(state: OwnState, settings: Settings): Survey {
     schemas: undefined,
     begunDrops: [],
     ownSettings: [],
+    silence: undefined,
   };
 }

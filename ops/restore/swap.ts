@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { identifier } from "../../components/access/describe";
-import { everybody, superuserRole } from "../../components/access/plan-items";
+import { everybody } from "../../components/access/plan-items";
 import { renderLogins, renderPlan } from "../../components/access/sql";
+import { answerOf } from "../../components/cluster/answers";
 import { answerTimeoutMs, docker } from "../../components/cluster/docker-cli";
 import { endSessionsScript } from "../../components/cluster/node-script";
 import { database as live } from "../../components/settings-rules";
@@ -55,7 +56,7 @@ export async function swapDatabases(platform: Platform, database: string, steps:
   steps.say(`${live} is ${database} now; what it was is ${kept}`);
   steps.say(`to undo it: npm run ops -- restore swap ${kept} --stack ${stack.name}`);
   steps.say(`when nobody needs it any more: npm run ops -- restore drop ${kept} --stack ${stack.name}`);
-  await endOnStandby(platform, kept);
+  await endOnStandby(platform, kept, steps);
   const findings: string[] = [];
   await steps.run("apply the plan, and ask the audit", async () => {
     await asSuperuser(platform, live, async (superuser) => {
@@ -186,22 +187,36 @@ function endProcesses({ stack, plan }: Platform): number {
   return Number(docker(script, { input, host: stack.dockerHost }).stdout.trim());
 }
 
-/** They would go on reading what it was. */
-async function endOnStandby({ stack }: Platform, kept: string): Promise<void> {
+/** Until it has replayed the swap, whoever comes to the standby gets what it was, and has it for as long as the session lasts. */
+async function endOnStandby({ stack }: Platform, kept: string, steps: Steps): Promise<void> {
   const { primary, standby } = findNodes(stack);
-  if (standby === undefined) return;
   const ask = (container: string, query: string) => {
-    const psql = ["psql", "-XAtU", superuserRole, "-d", elsewhere, "-c", query];
-    return docker(["exec", container, ...psql], { host: stack.dockerHost, timeoutMs: answerTimeoutMs }).stdout.trim();
+    const answer = answerOf({
+      container,
+      database: elsewhere,
+      query,
+      host: stack.dockerHost,
+      timeoutMs: answerTimeoutMs,
+    });
+    return "lines" in answer ? answer.lines.join() : undefined;
   };
+  const end = (database: string) =>
+    `SELECT count(*) FILTER (WHERE NOT pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = '${database}'`;
   const written = ask(primary.container, "SELECT pg_current_wal_lsn()");
-  // Before it has replayed the swap, whoever comes again gets what it was.
-  for (
-    let left = 30;
-    left > 0 && ask(standby.container, `SELECT pg_last_wal_replay_lsn() >= '${written}'`) !== "t";
-    left--
-  ) {
-    await sleep(1000);
+  if (standby !== undefined && written !== undefined) {
+    for (let look = 1; look <= standbyLooks; look++) {
+      const isReplayed = ask(standby.container, `SELECT pg_last_wal_replay_lsn() >= '${written}'`) === "t";
+      if (isReplayed && ask(standby.container, end(kept)) === "0") return;
+      // Who reads there may be what it waits for.
+      if (!isReplayed && look > 3) ask(standby.container, end(live));
+      await sleep(1000);
+    }
   }
-  ask(standby.container, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${kept}'`);
+  steps.say(
+    `${standby?.container ?? "no standby"} gives no answer, or has not replayed the swap: sessions there may go on reading what it was`,
+  );
+  process.exitCode = 2;
 }
+
+/** Seconds for a standby to replay what it has. */
+const standbyLooks = 30;

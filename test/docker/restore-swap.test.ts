@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { restoreBeside } from "../../ops/restore/restore";
 import { restoreInPlace, swapSchemas } from "../../ops/restore/in-place";
@@ -6,6 +7,7 @@ import { steps, type Steps } from "../../ops/restore/steps";
 import { swapDatabases } from "../../ops/restore/swap";
 import { choose } from "../../ops/restore/wanted";
 import { services } from "../../services/registry";
+import { answer } from "../support/attackers";
 import type { BackupAgent } from "../support/backup";
 import type { TestCluster } from "../support/cluster";
 import { opsCopy } from "../support/ops-copy";
@@ -125,6 +127,29 @@ describe("a swap", () => {
     }
     const [left, begun] = [tokens(other, "max"), tokens("appdb", "min")];
     expect(loops.filter((_, index) => (left[index] ?? NaN) >= (begun[index] ?? NaN))).toEqual([]);
+  });
+
+  it("is told to the standby also where a reader there keeps it from being replayed; nobody goes on in what it was", async () => {
+    await as("gtown", "CREATE TABLE gt_big AS SELECT repeat('x', 1000) AS t FROM generate_series(1, 1000)");
+    await cluster.caughtUp("primary");
+    const [honest, reader] = [await cluster.login("replica", "agapp"), await cluster.login("replica", "gtuser")];
+    await honest.query("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0");
+    await reader.query("SET statement_timeout = 0");
+    // It does not take its answer; what it reads is emptied.
+    const reading = answer(reader, "SELECT t FROM gt_big, generate_series(1, 1000)");
+    (reader as unknown as { connection: { stream: Socket } }).connection.stream.pause();
+    const waitsFor = () => cluster.ask("replica", "SELECT wait_event FROM pg_stat_activity WHERE usename = 'gtuser'");
+    await waitFor(() => waitsFor() === "ClientWrite");
+    await as("gtown", "TRUNCATE gt_big");
+    await swap();
+    expect(said.join("\n")).not.toContain("may go on reading what it was");
+    expect(await answer(honest, "SELECT")).toMatch(/terminat|closed|not queryable/);
+    const there = "SELECT count(*) FROM pg_stat_activity WHERE usename IN ('agapp', 'gtuser')";
+    expect(cluster.ask("replica", there)).toBe("0");
+    (reader as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
+    await reading;
+    await swap();
+    await as("gtown", "DROP TABLE gt_big");
   });
 
   it("waits for who has changed the database's row and not committed yet", async () => {

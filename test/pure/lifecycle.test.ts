@@ -34,6 +34,7 @@ const nothing: Survey = {
   schemas: undefined,
   begunDrops: [],
   ownSettings: [],
+  silence: undefined,
 };
 const running: Survey = {
   nodes: { primary: found("p1"), replica: found("r1") },
@@ -49,6 +50,7 @@ const running: Survey = {
   schemas: registry.map(({ code }) => code),
   begunDrops: [],
   ownSettings: [],
+  silence: undefined,
 };
 
 const container = (name: string, id: string, generation?: number) => ({

@@ -319,7 +319,12 @@ describe("up drops a retired service", () => {
     const survey: Survey = {
       nodes: {},
       data: { primary: noData, replica: noData },
-      ...{ network: undefined, volumes: [{ name: "pg16-primary-data", stack: "dev" }], ownSettings: [] },
+      ...{
+        network: undefined,
+        volumes: [{ name: "pg16-primary-data", stack: "dev" }],
+        ownSettings: [],
+        silence: undefined,
+      },
       schemas: services.map(({ code }) => code),
       begunDrops: [`lg ${id}`],
     };
@@ -339,6 +344,7 @@ describe("up drops a retired service", () => {
       data: { primary: noData, replica: noData },
       ...{ network: undefined, volumes: [{ name: "pg16-primary-data", stack: "dev" }], begunDrops: [] },
       ownSettings: [],
+      silence: undefined,
       schemas: services.map(({ code }) => code),
     };
     const refused = (of: readonly Service[], state: OwnState, schemas = survey.schemas) =>

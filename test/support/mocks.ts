@@ -117,6 +117,7 @@ export async function runProgram(
     schemas: undefined,
     begunDrops: [],
     ownSettings: [],
+    silence: undefined,
   };
   vi.doMock("../../components/cluster/survey", () => ({ surveyEngine: () => survey }));
   vi.doMock("../../components/access/adopt-roles", () => ({ adoptRoles: () => new Set() }));

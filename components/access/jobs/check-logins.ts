@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
-import { Client, DatabaseError } from "pg";
+import { Client } from "pg";
 import { scramVerifier } from "../scram";
 import { renderPasswordNotes } from "../sql";
+import { whyRefused } from "./login-refusal";
 import { clientConfig, primaryOf, runOnServers } from "./servers";
 
 /** What must stand in no environment and no process list: every role that logs in, and its password. */
@@ -29,7 +30,7 @@ runOnServers("a login failed", async (servers) => {
   await primary.client.query(renderPasswordNotes(new Map(verifiers)));
 });
 
-/** Why it does not get in. That its connections are all taken is said only to who had the right password. */
+/** Why it does not get in. */
 async function logIn(role: string, password: string, port: string): Promise<string | undefined> {
   const client = new Client({ ...clientConfig(port), user: role, password });
   client.on("error", () => undefined);
@@ -37,8 +38,7 @@ async function logIn(role: string, password: string, port: string): Promise<stri
     await client.connect();
     return undefined;
   } catch (error) {
-    const taken = error instanceof DatabaseError && /for role|reserved/.test(error.message);
-    return taken ? undefined : error instanceof Error ? error.message : String(error);
+    return whyRefused(error);
   } finally {
     await client.end().catch(() => undefined);
   }
