@@ -32,10 +32,11 @@ export async function lockTables(
   );
   // Who has more tables than there are locks has none left, and not the others.
   const ordered = [...own].sort(([, one], [, other]) => one.length - other.length).map(([code]) => code);
-  return eachOf(dumping, ordered, async (code) => {
+  const lock = async (code: string) => {
     const names = (own.get(code) ?? []).map(({ quoted }) => `ONLY ${quoted}`);
     if (names.length > 0) await dumping.client.query(`LOCK TABLE ${names.join(", ")} IN ACCESS SHARE MODE`);
-  });
+  };
+  return eachOf(dumping, ordered, lock, (code) => own.get(code)?.length ?? 0);
 }
 
 /**
@@ -44,20 +45,26 @@ export async function lockTables(
  * @param dumping `client`: in a transaction of its own, READ COMMITTED
  */
 export async function lockSequences(dumping: Dumping, services: readonly string[]): Promise<Unlocked> {
-  return eachOf(dumping, [rest, ...services], async (code) => {
-    // No statement locks a sequence. This does until the transaction ends, by number, and plans nothing.
-    await dumping.client.query(
-      `SELECT count(pg_sequence_last_value(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind = 'S' AND ${isDumped} AND CASE WHEN n.nspname = ANY ($1) THEN n.nspname ELSE '${rest}' END = $2`,
-      [services, code],
-    );
-  });
+  const { client } = dumping;
+  const ofCode = `FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'S' AND ${isDumped} AND CASE WHEN n.nspname = ANY ($1) THEN n.nspname ELSE '${rest}' END = $2`;
+  // No statement locks a sequence. This does until the transaction ends, by number, and plans nothing.
+  const lock = async (code: string) => {
+    await client.query(`SELECT count(pg_sequence_last_value(c.oid)) ${ofCode}`, [services, code]);
+  };
+  const counts = new Map<string, number>();
+  for (const code of [rest, ...services]) {
+    const { rows } = await client.query<{ count: number }>(`SELECT count(*)::int AS count ${ofCode}`, [services, code]);
+    counts.set(code, rows[0]?.count ?? 0);
+  }
+  return eachOf(dumping, [...counts.keys()], lock, (code) => counts.get(code) ?? 0);
 }
 
 async function eachOf(
   dumping: Dumping,
   codes: readonly string[],
   lock: (code: string) => Promise<void>,
+  countOf: (code: string) => number,
 ): Promise<Unlocked> {
   const { client } = dumping;
   // Of thousands each may be locked for a moment.
@@ -67,12 +74,15 @@ async function eachOf(
   const unlocked: Unlocked = new Map();
   for (const code of codes) {
     await client.query("SAVEPOINT lock");
-    const failed = await lock(code).then(
+    const error = await lock(code).then(
       () => undefined,
-      (error: unknown) => (isGone(error) ? new Moved(failureOf(error).message) : failureOf(error)),
+      (reason: unknown) => reason,
     );
-    if (failed !== undefined) {
-      if ((await isEverybodys(dumping, "lock")) || code === rest) throw failed;
+    if (error !== undefined) {
+      const failed = isGone(error) ? new Moved(failureOf(error).message) : failureOf(error);
+      // Of who has few it is another's doing that the server has no lock left: by locks that are no table's, and can be let go at once.
+      const isOthers = isOutOfLocks(error) && countOf(code) < many;
+      if ((await isEverybodys(dumping, "lock")) || code === rest || isOthers) throw failed;
       unlocked.set(code, failed);
     }
     // No snapshot is exported from inside a savepoint.
@@ -80,6 +90,11 @@ async function eachOf(
   }
   return unlocked;
 }
+
+/** A server has room for thousands. */
+const many = 1_000;
+
+const isOutOfLocks = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "53200";
 
 /** Dropped or renamed since it was listed. XX000: by its number. */
 const isGone = (error: unknown): boolean =>
