@@ -17,15 +17,15 @@ const attempts = 3;
 const pauseMs = 1_000;
 
 /**
- * Asks a server as superuser, in its container. An error is not the empty answer it looks like: it is asked again, and told then. One that gives no answer
- * in time is not asked again.
+ * Asks a server as superuser, in its container. An error is not the empty answer it looks like: it is asked again, and told then. One that
+ * gives no answer in time is not asked again.
  */
 export function answerOf({ container, database, query, host, timeoutMs }: Question): Answer {
   const psql = ["psql", "-XAtU", "postgres", "-d", database, "-c", query];
   for (let left = attempts; ; left--) {
     const { status, stdout, stderr }: DockerRun = docker(["exec", container, ...psql], { host, timeoutMs });
     if (status === 0) return { lines: stdout.split("\n").filter(Boolean) };
-    if (status === null || left === 1) return { why: stderr.trim().split("\n").at(-1) ?? "" };
+    if (status === null || left === 1) return { why: stderr.trim().split("\n")[0] ?? "" };
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);
   }
 }

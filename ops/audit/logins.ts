@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, DatabaseError, escapeLiteral } from "pg";
 import { identifier } from "../../components/access/describe";
+import { tooManyConnections, whyRefused } from "../../components/access/login-refusal";
 import type { Plan } from "../../components/access/plan-items";
 import { scramVerifier } from "../../components/access/scram";
 import type { LoginTarget } from "../login-target";
@@ -21,7 +22,7 @@ export async function auditLogins(plan: Plan, target: LoginTarget): Promise<read
       const found = await logIn(target, name, password);
       const expected = role.login ? "let in" : "not permitted";
       // All its connections in use: somebody else is in by that very password, or it is full of nobody's; not a wrong one.
-      if (found === expected || found === "all its connections are in use") continue;
+      if (found === expected || found === allInUse) continue;
       const repairs = found === "the password is another";
       findings.set(name, {
         kind: "login",
@@ -37,6 +38,8 @@ export async function auditLogins(plan: Plan, target: LoginTarget): Promise<read
   await Promise.all(Array.from({ length: parallel }, worker));
   return plan.roles.flatMap(({ name }) => findings.get(name) ?? []);
 }
+
+const allInUse = "all its connections are in use";
 
 async function logIn(target: LoginTarget, user: string, password: string): Promise<string> {
   for (let left = tries; ; left--) {
@@ -54,9 +57,9 @@ async function logIn(target: LoginTarget, user: string, password: string): Promi
       await client.connect();
       return "let in";
     } catch (error) {
-      const code = error instanceof DatabaseError ? error.code : undefined;
-      if (code === "53300" && left > 1) await sleep(100);
-      else return answers[code ?? ""] ?? (error instanceof Error ? error.message : String(error));
+      const code = (error instanceof DatabaseError ? error.code : undefined) ?? "";
+      if (code === tooManyConnections && left > 1) await sleep(100);
+      else return whyRefused(error) === undefined ? allInUse : (answers[code] ?? whyRefused(error) ?? "");
     } finally {
       await client.end().catch(() => undefined);
     }
@@ -67,5 +70,4 @@ const answers: Readonly<Record<string, string>> = {
   "28P01": "the password is another",
   "28000": "not permitted",
   "42501": "no right to connect",
-  "53300": "all its connections are in use",
 };

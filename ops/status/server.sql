@@ -73,8 +73,9 @@ SELECT json_build_object(
     SELECT count(*) FROM pg_locks
      WHERE locktype = 'virtualxid' AND granted AND pid NOT IN (SELECT pid FROM pg_stat_activity)),
   'transactionIdAge', (SELECT max(greatest(age(datfrozenxid), mxid_age(datminmxid))) FROM pg_database),
+  -- Of the worker: each table is a transaction of its own.
   'longestAutovacuum', (
-    SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)
+    SELECT coalesce(max(extract(epoch FROM clock_timestamp() - backend_start)), 0)
       FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'),
   'notificationQueue', CASE WHEN pg_is_in_recovery() THEN 0 ELSE pg_notification_queue_usage() END,
   -- Of SERIALIZABLE transactions; the table is as large as PostgreSQL makes it of these settings, and somewhat larger.

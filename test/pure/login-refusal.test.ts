@@ -1,6 +1,6 @@
 import { DatabaseError } from "pg";
 import { expect, it } from "vitest";
-import { whyRefused } from "../../components/access/jobs/login-refusal";
+import { whyRefused } from "../../components/access/login-refusal";
 
 function refused(code: string, message: string): DatabaseError {
   const error = new DatabaseError(message, message.length, "error");

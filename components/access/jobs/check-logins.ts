@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { Client } from "pg";
 import { scramVerifier } from "../scram";
 import { renderPasswordNotes } from "../sql";
-import { whyRefused } from "./login-refusal";
+import { whyRefused } from "../login-refusal";
 import { clientConfig, primaryOf, runOnServers } from "./servers";
 
 /** What must stand in no environment and no process list: every role that logs in, and its password. */

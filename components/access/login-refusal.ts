@@ -1,6 +1,7 @@
 import { DatabaseError } from "pg";
 
-const tooManyConnections = "53300";
+/** PostgreSQL's code, also where there are too many of all, which is said before a password is looked at. */
+export const tooManyConnections = "53300";
 
 /**
  * Why a role is not let in; undefined where only its connections are all taken, which is said to none but who had the right password. By
