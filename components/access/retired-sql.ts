@@ -44,7 +44,10 @@ function drop(rows: readonly string[], backup: string, run: string): string {
   ]);
 }
 
-/** Services of which a part is dropped, a line each: `code backup`. Fails where no drop was ever begun. */
+/** Names the table of {@link begunDropsQuery}; empty where no drop was ever begun. */
+export const begunDropsTableQuery = "SELECT to_regclass('platform.begun_drop')";
+
+/** Services of which a part is dropped, a line each: `code backup`. Fails where its table is not there. */
 export function begunDropsQuery(): string {
   return "SELECT b.code || ' ' || b.backup FROM platform.begun_drop b JOIN pg_namespace n ON n.oid = b.schema AND n.nspname = b.code";
 }

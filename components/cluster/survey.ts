@@ -2,7 +2,7 @@ import { agentFile } from "../backup/agent-file";
 import { containerKeys, dockerNames, nodeNames, type ContainerKey, type NodeName } from "../naming";
 import { database, type Settings } from "../settings-rules";
 import { platformRole } from "../access/plan-items";
-import { begunDropsQuery } from "../access/retired-sql";
+import { begunDropsQuery, begunDropsTableQuery } from "../access/retired-sql";
 import { ownSettingsQuery } from "../access/sql";
 import type { FoundSettings, LongPassword } from "../lifecycle/own-settings";
 import { answerOf } from "./answers";
@@ -74,7 +74,7 @@ export function surveyEngine(settings: Settings, dockerHost: string | undefined)
     network: network[0] === names.network ? network[1] : undefined,
     volumes,
     schemas: ask(`SELECT nspname FROM pg_namespace WHERE pg_get_userbyid(nspowner) = '${platformRole}'`),
-    begunDrops: ask(begunDropsQuery()) ?? [],
+    begunDrops: (ask(begunDropsTableQuery)?.length ? ask(begunDropsQuery()) : undefined) ?? [],
     ownSettings: (ask(ownSettingsQuery()) ?? []).map((line) => JSON.parse(line) as FoundSettings | LongPassword),
     silence,
   };
