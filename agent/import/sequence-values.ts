@@ -31,7 +31,7 @@ export class SequenceValues {
       return;
     }
     const key = keyOf(this.current);
-    if (this.place === "behind" || this.set.has(key) || !this.made.has(key)) this.doubtCurrent();
+    if (this.place === "behind" || this.set.has(key) || !this.made.has(key)) this.refuse(this.current);
     this.place = "among";
     this.set.add(key);
   }
@@ -48,7 +48,7 @@ export class SequenceValues {
     const sequence = name.replaceAll("''", "'").replaceAll(/[\r\n]/g, " ");
     const { schema, name: own } = this.current;
     const isOwn = spellings(schema).some((one) => spellings(own).some((other) => sequence === `${one}.${other}`));
-    if (!isOwn) this.doubtCurrent();
+    if (!isOwn) this.refuse(this.current);
   }
 
   /** What is no value of a sequence, and no row. */
@@ -57,8 +57,8 @@ export class SequenceValues {
       this.doubt ??= `${printable(text.slice(0, 60))} ${why}`;
   }
 
-  private doubtCurrent(): void {
-    this.doubt ??= `SEQUENCE SET ${printable(this.current === undefined ? "" : keyOf(this.current)).slice(0, 60)} ${why}`;
+  private refuse(entry: Entry): void {
+    this.doubt ??= `SEQUENCE SET ${printable(keyOf(entry)).slice(0, 60)} ${why}`;
   }
 }
 

@@ -24,11 +24,9 @@ export class HalfSipHash {
     while (at < to && (this.length & 3) !== 0) this.addByte(chunk[at++] ?? 0);
     const first = at;
     for (const whole = to - 3; at < whole; at += 4) {
-      const [low, high] = [
-        (chunk[at] ?? 0) | ((chunk[at + 1] ?? 0) << 8),
-        (chunk[at + 2] ?? 0) | ((chunk[at + 3] ?? 0) << 8),
-      ];
-      this.compress(low | (high << 16));
+      this.compress(
+        (chunk[at] ?? 0) | ((chunk[at + 1] ?? 0) << 8) | ((chunk[at + 2] ?? 0) << 16) | ((chunk[at + 3] ?? 0) << 24),
+      );
     }
     this.length += at - first;
     while (at < to) this.addByte(chunk[at++] ?? 0);

@@ -1,3 +1,4 @@
+import { superuserRole } from "../access/plan-items";
 import { docker, type DockerRun } from "./docker-cli";
 
 /** A question to a server, and how often it is asked. */
@@ -21,7 +22,7 @@ const pauseMs = 1_000;
  * gives no answer in time is not asked again.
  */
 export function answerOf({ container, database, query, host, timeoutMs }: Question): Answer {
-  const psql = ["psql", "-XAtU", "postgres", "-d", database, "-c", query];
+  const psql = ["psql", "-XAtU", superuserRole, "-d", database, "-c", query];
   for (let left = attempts; ; left--) {
     const { status, stdout, stderr }: DockerRun = docker(["exec", container, ...psql], { host, timeoutMs });
     if (status === 0) return { lines: stdout.split("\n").filter(Boolean) };

@@ -74,7 +74,7 @@ export function surveyEngine(settings: Settings, dockerHost: string | undefined)
     network: network[0] === names.network ? network[1] : undefined,
     volumes,
     schemas: ask(`SELECT nspname FROM pg_namespace WHERE pg_get_userbyid(nspowner) = '${platformRole}'`),
-    begunDrops: (ask(begunDropsTableQuery)?.length ? ask(begunDropsQuery()) : undefined) ?? [],
+    begunDrops: ask(begunDropsTableQuery)?.length ? (ask(begunDropsQuery()) ?? []) : [],
     ownSettings: (ask(ownSettingsQuery()) ?? []).map((line) => JSON.parse(line) as FoundSettings | LongPassword),
     silence,
   };

@@ -11,7 +11,7 @@ import { answer } from "../support/attackers";
 import type { BackupAgent } from "../support/backup";
 import type { TestCluster } from "../support/cluster";
 import { opsCopy } from "../support/ops-copy";
-import { platformOn, restorableCluster, type RestorableCluster } from "../support/restore";
+import { makeRows, platformOn, restorableCluster, type RestorableCluster } from "../support/restore";
 import { run } from "../support/run";
 import { waitFor } from "../support/wait";
 
@@ -29,12 +29,7 @@ let other = "appdb_restored_20261127t000001";
 
 beforeAll(async () => {
   ({ cluster, agent, as, inDatabase, serviceOf } = await restorableCluster());
-  await as(
-    "gtown",
-    "CREATE TABLE gt_rows AS SELECT generate_series(1, 100) AS id; CREATE TABLE gt_tokens (loop int, token int)",
-  );
-  await as("agown", "CREATE TABLE ag_rows AS SELECT generate_series(1, 5) AS id");
-  await as("scown", "CREATE TABLE sc_rows AS SELECT generate_series(1, 7) AS id");
+  await makeRows(as);
   expect(agent.run("now", "logical").output).toContain("is proven");
   await as("gtown", "DELETE FROM gt_rows WHERE id > 10");
   platform = platformOn(cluster);

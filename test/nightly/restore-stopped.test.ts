@@ -12,7 +12,7 @@ import type { BackupAgent } from "../support/backup";
 import type { TestCluster } from "../support/cluster";
 import { opsCopy, type OpsCopy, type RunningOps } from "../support/ops-copy";
 import { pointInTime } from "../support/point-in-time";
-import { platformOn, restorableCluster, type RestorableCluster } from "../support/restore";
+import { makeRows, platformOn, restorableCluster, type RestorableCluster } from "../support/restore";
 import { run } from "../support/run";
 import { waitFor } from "../support/wait";
 
@@ -31,12 +31,7 @@ const dumps = { ready: "", waiting: "" };
 
 beforeAll(async () => {
   ({ cluster, agent, as, inDatabase, serviceOf } = await restorableCluster());
-  await as(
-    "gtown",
-    "CREATE TABLE gt_rows AS SELECT generate_series(1, 100) AS id; CREATE TABLE gt_tokens (loop int, token int)",
-  );
-  await as("agown", "CREATE TABLE ag_rows AS SELECT generate_series(1, 5) AS id");
-  await as("scown", "CREATE TABLE sc_rows AS SELECT generate_series(1, 7) AS id");
+  await makeRows(as);
   dumps.ready = await dump();
   await as(
     "agown",

@@ -58,3 +58,13 @@ export async function restorableCluster(): Promise<RestorableCluster> {
     },
   };
 }
+
+/** A hundred rows of gt, five of ag, seven of sc; and a table into which a loop of logins writes. */
+export async function makeRows(as: RestorableCluster["as"]): Promise<void> {
+  await as(
+    "gtown",
+    "CREATE TABLE gt_rows AS SELECT generate_series(1, 100) AS id; CREATE TABLE gt_tokens (loop int, token int)",
+  );
+  await as("agown", "CREATE TABLE ag_rows AS SELECT generate_series(1, 5) AS id");
+  await as("scown", "CREATE TABLE sc_rows AS SELECT generate_series(1, 7) AS id");
+}
