@@ -47,7 +47,7 @@ export async function examine(plan: Plan, settings: Settings, dockerHost: string
   const { statements, notices } = settingsBack(plan, survey.ownSettings);
   const restarts = restartNotices(survey.nodes, settings, stack);
   const drops = retiredNotices(stack, plan.retired, retired);
-  for (const notice of [...restarts, ...differences.notices, ...silent(survey), ...notices, ...drops])
+  for (const notice of [...restarts, ...differences.notices, ...silenceNotices(survey), ...notices, ...drops])
     void pulumi.log.warn(notice);
   if (!pulumi.runtime.isDryRun()) {
     differences.inTheWay.forEach((container) => remove(container, dockerHost));
@@ -72,7 +72,7 @@ function unasked({ adoptedVolumes }: Differences): string[] {
 }
 
 /** It keeps nobody from a freeze, which is the cure where a service has brought it about. */
-function silent({ silence }: Survey): string[] {
+export function silenceNotices({ silence }: Pick<Survey, "silence">): string[] {
   if (silence === undefined) return [];
   return [
     `the primary gives no answer (${printable(silence)}): what roles have set themselves is neither known nor set back, nor is it known ` +
