@@ -16,3 +16,13 @@ const maxCharacters = 1_000;
 export function atMost(sentence: string): string {
   return sentence.length > maxCharacters ? `${sentence.slice(0, maxCharacters)}…` : sentence;
 }
+
+/** As many sentences as are told of a service. */
+const toldSentences = 100;
+
+/** The first sentences of a service, and how many more there are: an owner may make as many as it has tables. */
+export function firstOf(sentences: readonly string[], service: string): readonly string[] {
+  const more = sentences.length - toldSentences;
+  const first = sentences.slice(0, toldSentences).map(atMost);
+  return more > 0 ? [...first, `and ${more} more of ${service}`] : first;
+}

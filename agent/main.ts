@@ -5,7 +5,7 @@ import { Agent } from "./agent";
 import { askAgent } from "./ask";
 import { printable } from "../services/printable";
 import { addContentsCommand } from "./contents";
-import { inALine } from "./failure";
+import { atMost, inALine } from "./failure";
 import { backupKinds, type BackupKind } from "./schedule";
 import { metricsPort, serve } from "./serve";
 import { readCopyState } from "./copy/state";
@@ -21,7 +21,7 @@ import { receivedAt, stretchOf, WalArchive, type Stretch } from "./wal-archive";
 
 const write = (text: string) => process.stdout.write(`${text}\n`);
 /** Tables are called as their owners like. */
-const say = (line: string) => write(printable(line));
+const say = (line: string) => write(atMost(printable(line)));
 const program = new Command("agent").description("Makes and proves the backups of a stack.");
 
 program

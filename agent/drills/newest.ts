@@ -1,13 +1,13 @@
 import { statfs } from "node:fs/promises";
 import { drillLogical, drillPhysical, type DrillOptions, type DrillResult } from "../drill";
-import { BackupFailure, inALine } from "../failure";
+import { BackupFailure, firstOf, inALine } from "../failure";
 import { past } from "../past";
 import { unpackedBytes } from "../restore/base";
 import { backupKinds, type BackupKind } from "../schedule";
 import { readSettings, type AgentSettings } from "../settings";
 import { Store, type Stored } from "../store";
 import { stretchOf, WalArchive } from "../wal-archive";
-import { verdictsOf } from "./findings";
+import { verdictsOf, type DrillFinding } from "./findings";
 import type { BackupDrill, Drill } from "./results";
 import { isWell } from "./schedule";
 
@@ -73,9 +73,17 @@ async function drillOne(
     seconds: seconds ?? null,
     lostSeconds: lostSeconds === undefined ? null : Math.max(0, lostSeconds),
   };
-  result.wrong.forEach((line) => options.say(`${result.backup}: ${line}`));
+  for (const line of toldOf(wrong)) options.say(`${result.backup}: ${line}`);
   options.say(renderResult(result));
   return result;
+}
+
+/** Of each service by itself: who waits for this, as a retirement does, reads no more than so much. */
+export function toldOf(wrong: readonly DrillFinding[]): readonly string[] {
+  return verdictsOf(wrong).flatMap(({ service }) => {
+    const its = wrong.filter((one) => one.service === service).map(({ what }) => what);
+    return firstOf(its, service ?? "no service");
+  });
 }
 
 /** `20261129T020000Z-logical: restored, and what it was; it took 12.3 s` */

@@ -1,5 +1,5 @@
 import { Option, type Command } from "commander";
-import { atMost } from "../failure";
+import { firstOf } from "../failure";
 import { connectAsApp, findPrimary } from "../server";
 import { places, readSettings } from "../settings";
 import { readContents, Store } from "../store";
@@ -39,14 +39,4 @@ export function addRestoreCommands(program: Command): void {
       }
       process.stdout.write(`${JSON.stringify(wrong)}\n`);
     });
-}
-
-/** As many sentences as are told of a service. */
-const toldSentences = 100;
-
-/** An owner may make as many as it has tables. */
-export function firstOf(wrong: readonly string[], service: string): readonly string[] {
-  const more = wrong.length - toldSentences;
-  const first = wrong.slice(0, toldSentences).map(atMost);
-  return more > 0 ? [...first, `and ${more} more of ${service}`] : first;
 }

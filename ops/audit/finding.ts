@@ -1,5 +1,8 @@
 import { printable } from "../../services/printable";
 
+/** The kind of what nobody could look at. */
+export const notAudited = "not audited";
+
 /** One place where a server is not what the plan says. */
 export interface Finding {
   /** `privilege`, `role attribute`, `owner`, …: what was looked at. */

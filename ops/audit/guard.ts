@@ -4,6 +4,7 @@ import type { Plan } from "../../components/access/plan-items";
 import { keptSchema } from "../../components/access/set-aside";
 import { guardFiles } from "../../components/access/sql";
 import type { Finding } from "./finding";
+import { rowsOf } from "./rows";
 import { sqlFile } from "./sql-file";
 
 interface GuardRow {
@@ -20,7 +21,7 @@ interface GuardRow {
 
 /** The guard: there, enabled, unchanged. */
 export async function auditGuard(superuser: ClientBase): Promise<readonly Finding[]> {
-  const { rows } = await superuser.query<GuardRow>(sqlFile("guard"));
+  const rows = await rowsOf<GuardRow>(superuser, sqlFile("guard"));
   const files = guardFiles();
   const text = files.join("\n");
   const triggers = [...text.matchAll(/^ *CREATE EVENT TRIGGER (\w+) ON (\w+) EXECUTE FUNCTION (platform\.\w+)\(\)/gm)];
@@ -70,7 +71,8 @@ export async function auditRefusedObjects(
     "SELECT WHERE to_regprocedure('platform.refused_objects(oid[])') IS NOT NULL",
   );
   if (rowCount === 0) return [];
-  const { rows } = await superuser.query<Record<"schema" | "kind" | "name" | "uses" | "cure", string>>(
+  const rows = await rowsOf<Record<"schema" | "kind" | "name" | "uses" | "cure", string>>(
+    superuser,
     // Names are not all of a schema: each service's by themselves, and all others, with casts, which are in none. What a restore has kept
     // runs for nobody, and is named as a schema.
     `SELECT asked.schema, r.kind, r.name, r.uses, r.cure

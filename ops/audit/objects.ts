@@ -3,6 +3,7 @@ import { identifier } from "../../components/access/describe";
 import { extensionsSchema, platformRole, platformSchema, type Plan } from "../../components/access/plan-items";
 import { tierRole } from "../../services/service";
 import type { Finding } from "./finding";
+import { rowsOf } from "./rows";
 import { sqlFile } from "./sql-file";
 
 interface ObjectRow {
@@ -29,7 +30,7 @@ export async function auditObjects(
   superuser: ClientBase,
   schemas: readonly string[],
 ): Promise<readonly Finding[]> {
-  const { rows } = await superuser.query<ObjectRow>(sqlFile("objects"), [
+  const rows = await rowsOf<ObjectRow>(superuser, sqlFile("objects"), [
     plan.services.map(({ code }) => code),
     [platformSchema, extensionsSchema],
     plan.extensions.map(({ name }) => name),

@@ -1,5 +1,6 @@
 import { DatabaseError, type ClientBase } from "pg";
-import type { Finding } from "./finding";
+import { notAudited, type Finding } from "./finding";
+import { TooMuch } from "./rows";
 
 /** How long one statement of the audit may take, in milliseconds. */
 export interface AuditLimits {
@@ -21,8 +22,9 @@ export interface Part {
   readonly services?: readonly string[];
 }
 
-/** Out of time, out of memory, a catalog that somebody has locked, a deadlock: an owner can bring each about, and must not hide what else is found. */
-const hindrances = ["57014", "53200", "55P03", "40P01"];
+/** No answer: out of time, out of memory, too much to be told, dropped while it was read. An owner can bring each about, and must not hide what else is found. */
+type Hindrance = DatabaseError | TooMuch;
+const isHindrance = (error: unknown): error is Hindrance => error instanceof DatabaseError || error instanceof TooMuch;
 const lockTimeout = "55P03";
 
 /**
@@ -33,15 +35,16 @@ export async function findingsOf(part: Part, superuser: ClientBase, limits: Audi
   const { name, look, services = [] } = part;
   const ask = (schemas: readonly string[], limitMs: number) => orWhyNot(() => look(schemas), superuser, limitMs);
   const whole = await ask([...services, ""], limits.wholeMs);
-  if (!(whole instanceof DatabaseError)) return whole;
-  if (services.length === 0 || whole.code === lockTimeout) return [notAudited(name, whole)];
+  if (!isHindrance(whole)) return whole;
+  if (services.length === 0 || (whole instanceof DatabaseError && whole.code === lockTimeout))
+    return [nothingKnown(name, whole)];
   // Where not even this has an answer, the catalogs are large for all, and a schema's silence would not say whose doing that is.
   const others = await ask([""], limits.schemaMs);
-  if (others instanceof DatabaseError) return [notAudited(name, others)];
+  if (isHindrance(others)) return [nothingKnown(name, others)];
   const found = [others];
   for (const schema of services) {
     const its = await ask([schema], limits.schemaMs);
-    found.push(its instanceof DatabaseError ? [notAuditedOf(schema, name, its)] : its);
+    found.push(isHindrance(its) ? [nothingKnownOf(schema, name, its)] : its);
   }
   return found.flat();
 }
@@ -50,20 +53,21 @@ async function orWhyNot(
   look: () => Promise<readonly Finding[]>,
   superuser: ClientBase,
   limitMs: number,
-): Promise<readonly Finding[] | DatabaseError> {
+): Promise<readonly Finding[] | Hindrance> {
   await superuser.query(`SAVEPOINT part; SET LOCAL statement_timeout = ${limitMs}`);
   try {
     return await look();
   } catch (error) {
-    if (!(error instanceof DatabaseError) || !hindrances.includes(error.code ?? "")) throw error;
+    if (!isHindrance(error)) throw error;
+    // Where the session is gone, that is the error.
     await superuser.query("ROLLBACK TO SAVEPOINT part");
     return error;
   }
 }
 
-const nothing = { kind: "not audited", role: "", expected: "an answer", fix: [] };
+const nothing = { kind: notAudited, role: "", expected: "an answer", fix: [] };
 
-function notAudited(name: string, { message }: DatabaseError): Finding {
+function nothingKnown(name: string, { message }: Hindrance): Finding {
   return {
     ...{ ...nothing, what: `the ${name}`, found: message },
     byHand:
@@ -71,7 +75,7 @@ function notAudited(name: string, { message }: DatabaseError): Finding {
   };
 }
 
-function notAuditedOf(schema: string, name: string, { message }: DatabaseError): Finding {
+function nothingKnownOf(schema: string, name: string, { message }: Hindrance): Finding {
   return {
     ...{ ...nothing, schema, what: `the ${name} in schema ${schema}`, found: message },
     byHand: `too many objects, or too large: the owner of schema ${schema} drops them; the other schemas are audited.`,

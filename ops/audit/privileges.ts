@@ -4,6 +4,7 @@ import { platformSchema, type Plan, type Target } from "../../components/access/
 import type { ObjectType } from "../../components/access/privileges";
 import { keptSchema } from "../../components/access/set-aside";
 import type { Finding } from "./finding";
+import { rowsOf } from "./rows";
 import { sqlFile } from "./sql-file";
 
 type State = "missing" | "extra" | "grantable";
@@ -46,7 +47,7 @@ export async function auditPrivileges(
       privilege,
     })),
   );
-  const { rows } = await superuser.query<PrivilegeRow>(sqlFile("../access/objects") + sqlFile("privileges"), [
+  const rows = await rowsOf<PrivilegeRow>(superuser, sqlFile("../access/objects") + sqlFile("privileges"), [
     JSON.stringify(planned),
     JSON.stringify(taken),
     plan.services.map(({ code }) => code),
@@ -105,14 +106,14 @@ export async function auditDefaultPrivileges(plan: Plan, superuser: ClientBase):
       privilege,
     })),
   );
-  const { rows } = await superuser.query<{
+  const rows = await rowsOf<{
     readonly owner: string;
     readonly schema: string;
     readonly role: string;
     readonly privilege: string;
     readonly objects: string;
     readonly state: State;
-  }>(sqlFile("default-privileges"), [JSON.stringify(planned)]);
+  }>(superuser, sqlFile("default-privileges"), [JSON.stringify(planned)]);
   return rows.map(({ owner, schema, role, privilege, objects, state }) => {
     const where = `ALTER DEFAULT PRIVILEGES FOR ROLE ${identifier(owner)}${schema === "" ? "" : ` IN SCHEMA ${identifier(schema)}`}`;
     const [action, preposition] =

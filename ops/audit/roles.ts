@@ -3,6 +3,7 @@ import { identifier } from "../../components/access/describe";
 import type { Plan, PlannedRole } from "../../components/access/plan-items";
 import { settingsOf } from "../../components/access/role-settings";
 import type { Finding } from "./finding";
+import { rowsOf } from "./rows";
 import { sqlFile } from "./sql-file";
 
 interface Membership {
@@ -28,7 +29,7 @@ type Attribute = "superuser" | "inherit" | "createrole" | "createdb" | "login" |
 
 /** What the roles are by themselves: attributes, limits, settings, memberships; and who is there that nobody declared. */
 export async function auditRoles(plan: Plan, superuser: ClientBase): Promise<readonly Finding[]> {
-  const { rows } = await superuser.query<RoleRow>(sqlFile("roles"));
+  const rows = await rowsOf<RoleRow>(superuser, sqlFile("roles"));
   const declared = new Set(plan.roles.map(({ name }) => name));
   return [
     ...plan.roles.flatMap((role) => {

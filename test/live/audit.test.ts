@@ -262,3 +262,25 @@ describe("where an answer takes too long", () => {
     expect(findings.filter(unheard).map((finding) => serviceOf(finding, plan.services))).toEqual(["gt"]);
   });
 });
+
+describe("an answer of which there is more than one text has room for", () => {
+  it("keeps that service from being audited, which is named, and no other", async () => {
+    // Half a megabyte, of which the catalog has some kilobytes: a table brings it past the guard.
+    const delay = `${"0".repeat(490_000)}100`;
+    const tables = Array.from({ length: 150 }, (_, n) => `gt.gt_slow${n}`);
+    await server.superuser.query(
+      "GRANT SELECT ON sc.sc_t TO gtapp; SET session_replication_role = replica; SET ROLE gtown",
+    );
+    for (const table of tables) {
+      await server.superuser.query(`CREATE TABLE ${table} () WITH (autovacuum_vacuum_cost_delay = '${delay}')`);
+    }
+    await server.superuser.query("RESET ROLE; RESET session_replication_role");
+    const findings = await look();
+    await server.superuser.query(`DROP TABLE ${tables.join(", ")}; REVOKE SELECT ON sc.sc_t FROM gtapp`);
+    const told = findings.map(describeFinding);
+    expect(told).toContain("the refused objects in schema gt: expected an answer, found more than 64 MiB are found");
+    expect(told).toContain("gtapp: SELECT on table sc.sc_t: expected denied, found allowed");
+    expect(told.filter((line) => line.includes("expected an answer"))).toHaveLength(1);
+    expect(await described()).toEqual([]);
+  });
+});

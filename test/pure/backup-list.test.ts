@@ -4,7 +4,7 @@ import { contentLines } from "../../agent/contents";
 import { briefly, type Drill } from "../../agent/drills/results";
 import type { Manifest } from "../../agent/manifest";
 import { setBackupMetrics } from "../../agent/metrics";
-import { firstOf } from "../../agent/restore/commands";
+import { firstOf } from "../../agent/failure";
 import type { Stored } from "../../agent/store";
 import { summaryOf } from "../../agent/summary";
 import { parseBackupList, type BackupList } from "../../ops/backup/list";

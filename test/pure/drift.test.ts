@@ -69,5 +69,7 @@ describe("what an audit has found of one service", () => {
     expect(told.slice(1000, -1)).toEqual(others);
     expect(told.at(-1)).toMatchObject({ kind: "not told", schema: "gt", what: "500 more of service gt" });
     expect(atMost([...many.slice(0, 1000), ...others], plan)).toHaveLength(1003);
+    const unknown = { ...finding("the privileges in schema gt"), kind: "not audited" };
+    expect(atMost([...many, unknown], plan)).toContain(unknown);
   });
 });

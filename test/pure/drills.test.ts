@@ -5,7 +5,7 @@ import { Gauge, Registry } from "prom-client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { serviceOf, verdictsOf, type DrillFinding } from "../../agent/drills/findings";
 import { setDrillMetrics } from "../../agent/drills/metrics";
-import { renderResult } from "../../agent/drills/newest";
+import { renderResult, toldOf } from "../../agent/drills/newest";
 import {
   keepDrill,
   noteUnderWay,
@@ -77,6 +77,20 @@ describe("what a drill has found is of", () => {
       { service: "gt", findings: 2, first: "a" },
       { service: null, findings: 1, first: "b" },
     ]);
+  });
+});
+
+describe("what a drill says", () => {
+  it("is of each service the first hundred sentences, each no longer than a person reads, and how many more", () => {
+    const many = Array.from({ length: 150 }, () => ({ service: "gt", what: "x".repeat(500_000) }));
+    const others = [
+      { service: "ag", what: "a" },
+      { service: null, what: "b" },
+    ];
+    const told = toldOf([...many, ...others]);
+    expect(told).toHaveLength(103);
+    expect(told[0]).toHaveLength(1_001);
+    expect(told.slice(-3)).toEqual(["and 50 more of gt", "a", "b"]);
   });
 });
 
