@@ -16,8 +16,8 @@ exit 2
 `);
 
 describe("a question to a server", () => {
-  const ask = (query: string) =>
-    answerOf({ container: "pg16-primary", database: "appdb", query, host: undefined, timeoutMs: 500 });
+  const ask = (query: string, timeoutMs = 60_000) =>
+    answerOf({ container: "pg16-primary", database: "appdb", query, host: undefined, timeoutMs });
   const asked = () => readFileSync(join(folder(), "asked"), "utf8").split("\n").filter(Boolean).length;
   beforeEach(() => rmSync(join(folder(), "asked"), { force: true }));
 
@@ -32,7 +32,7 @@ describe("a question to a server", () => {
   });
 
   it("is asked once where nothing comes: somebody has what every login needs", () => {
-    expect(ask("never")).toEqual({ why: expect.stringContaining("no answer in 0.5 s") as unknown });
+    expect(ask("never", 5_000)).toEqual({ why: expect.stringContaining("no answer in 5 s") as unknown });
     expect(asked()).toBe(1);
   });
 });
