@@ -83,7 +83,7 @@ program
         wal,
         copy: readCopyState(places) ?? null,
         drills: briefly(readDrills(drillFolder)),
-        drillSince: readUnderWay(drillFolder) ?? null,
+        drillSince: readUnderWay(drillFolder)?.since ?? null,
         stateAt: stateAt(),
         settingsAt: statSync(settingsFile(places), { throwIfNoEntry: false })?.mtime.toISOString() ?? null,
         illness: await illnessOf(),

@@ -5,12 +5,14 @@ import type { DrillOptions } from "../drill";
 import { inALine } from "../failure";
 import { readSettings, type Places } from "../settings";
 import { Store } from "../store";
-import { drillNewest } from "./newest";
-import { keepDrill, noteUnderWay, readDrills } from "./results";
+import { drillNewest, killedDrill } from "./newest";
+import { keepDrill, noteUnderWay, readDrills, readUnderWay } from "./results";
 import { isDrillDue, isWell } from "./schedule";
 
 /** How often it is looked whether a drill is due. */
 const lookMs = 15_000;
+/** A machine that is started anew kills one; what kills the next as well is in what it restores. */
+const maxKilled = 2;
 /** After one of which not even a result could be kept. */
 const pauseMs = 30 * 60_000;
 
@@ -64,14 +66,20 @@ export class Drills {
     return result;
   }
 
-  /** Empties the scratch folder. */
+  /** Empties the scratch folder. A drill that was killed is made again; where that is killed too, it is one that has failed. */
   private prepare(): readonly string[] {
-    const { folder } = this.options;
-    noteUnderWay(folder, undefined);
+    const { folder, places } = this.options;
+    const left = readUnderWay(folder);
+    if (left !== undefined) {
+      const note = { ...left, killed: left.killed + 1 };
+      const isAgain = note.killed < maxKilled;
+      if (!isAgain) keepDrill(folder, killedDrill(new Store(places.store).list().backups, note, new Date()));
+      noteUnderWay(folder, isAgain ? note : undefined);
+    }
     mkdirSync(scratchOf(folder), { recursive: true, mode: 0o700 });
-    const left = readdirSync(scratchOf(folder));
-    for (const name of left) rmSync(join(scratchOf(folder), name), { recursive: true });
-    return left;
+    const rests = readdirSync(scratchOf(folder));
+    for (const name of rests) rmSync(join(scratchOf(folder), name), { recursive: true });
+    return rests;
   }
 
   private async drillWhereDue(): Promise<void> {
@@ -94,8 +102,11 @@ export class Drills {
     };
     signal.throwIfAborted();
     this.since = new Date();
+    // Where the container is stopped nothing was killed.
+    const forget = () => noteUnderWay(folder, undefined);
+    signal.addEventListener("abort", forget);
     try {
-      noteUnderWay(folder, this.since.toISOString());
+      noteUnderWay(folder, readUnderWay(folder) ?? { since: this.since.toISOString(), killed: 0 });
       const options: DrillOptions = { places, scratch: scratchOf(folder), signal, say: both };
       const drill = await drillNewest(options);
       keepDrill(folder, drill);
@@ -105,7 +116,8 @@ export class Drills {
       throw error;
     } finally {
       this.since = undefined;
-      noteUnderWay(folder, undefined);
+      signal.removeEventListener("abort", forget);
+      forget();
     }
   }
 }

@@ -8,7 +8,7 @@ import { readSettings, type AgentSettings } from "../settings";
 import { Store, type Stored } from "../store";
 import { stretchOf, WalArchive } from "../wal-archive";
 import { verdictsOf, type DrillFinding } from "./findings";
-import type { BackupDrill, Drill } from "./results";
+import type { BackupDrill, Drill, UnderWay } from "./results";
 import { isWell } from "./schedule";
 
 type Newest = Readonly<Record<BackupKind, Stored>>;
@@ -31,6 +31,16 @@ export async function drillNewest(options: DrillOptions): Promise<Drill> {
   } as const;
   if (!isWell(drill)) options.say("the drill failed");
   return drill;
+}
+
+/** What is kept of drills that were killed: else one that always is would count as one that is under way. */
+export function killedDrill(backups: readonly Stored[], { since, killed }: UnderWay, now: Date): Drill {
+  const what = `the drill was killed ${killed} times before its end, and has found nothing out (docker inspect and logs may have why)`;
+  const ofKind = (kind: BackupKind): BackupDrill => ({
+    ...{ kind, backup: past(backups, now).findLast((backup) => backup.kind === kind)?.id ?? "none", startedAt: since },
+    ...{ wrong: [what], verdicts: verdictsOf([{ service: null, what }]), seconds: null, lostSeconds: null },
+  });
+  return { format: 1, startedAt: since, finishedAt: now.toISOString(), backups: backupKinds.map(ofKind) };
 }
 
 function newestOf(backups: readonly Stored[], now: Date): Newest {

@@ -76,16 +76,22 @@ export function briefly(drills: readonly Drill[]): readonly Drill[] {
   });
 }
 
-/** Notes since when a drill is under way, in ISO 8601; undefined: none is. */
-export function noteUnderWay(folder: string, since: string | undefined): void {
-  if (since === undefined) rmSync(underWayFile(folder), { force: true });
-  else write(underWayFile(folder), { since });
+/** Drills without a result yet: the first of them began at `since`, in ISO 8601, and so many were killed. */
+export interface UnderWay {
+  readonly since: string;
+  readonly killed: number;
+}
+
+/** Notes that a drill is under way; undefined: none is. */
+export function noteUnderWay(folder: string, note: UnderWay | undefined): void {
+  if (note === undefined) rmSync(underWayFile(folder), { force: true });
+  else write(underWayFile(folder), note);
 }
 
 /** What {@link noteUnderWay} has noted last, also where the container has ended since. */
-export function readUnderWay(folder: string): string | undefined {
-  const { since } = (read(underWayFile(folder)) ?? {}) as { readonly since?: unknown };
-  return isTime(since) ? since : undefined;
+export function readUnderWay(folder: string): UnderWay | undefined {
+  const { since, killed } = (read(underWayFile(folder)) ?? {}) as Partial<Record<keyof UnderWay, unknown>>;
+  return isTime(since) ? { since, killed: typeof killed === "number" ? killed : 0 } : undefined;
 }
 
 const resultsOf = (folder: string) => join(folder, "results");

@@ -14,6 +14,7 @@ import {
   type DumpedData,
   type DumpedTable,
 } from "./dump-contents";
+import { requireFewDefinitions } from "./definitions";
 import type { RowKey } from "./row-sum";
 import { contentsOf } from "./table-contents";
 import type { DumpedSequence, TableParts } from "./tables";
@@ -45,6 +46,7 @@ export async function prove(
   options: ToolOptions,
 ): Promise<Dumped> {
   const file = join(folder, part.file);
+  await requireFewDefinitions(file, options);
   const list = await runTool("pg_restore", ["--list", file], options);
   const wrong = comparedWithList(list, part.tables);
   if (wrong.length > 0) throw new BackupFailure(`${part.file} is not the database: ${shortened(wrong)}`);

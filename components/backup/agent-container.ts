@@ -14,7 +14,15 @@ interface AgentContainer {
   readonly stopSeconds: number;
 }
 
-/** What the containers of the agent have in common: who it is, how it is watched, logs, and ends. */
+/**
+ * Much for a dump, or a server of 128 MB shared buffers and one session. Of more a service is the cause, by its code or by what pg_dump
+ * must read of it: that must not end the servers beside it.
+ */
+const memoryMiB = 4096;
+/** A process that asks for more than half of it fails alone, before the kernel ends one. */
+const processBytes = (memoryMiB / 2) * 1024 ** 2;
+
+/** What the containers of the agent have in common: who it is, how it is watched, logs, and ends, and how much memory it takes. */
 export function agentContainer({
   commands,
   generation,
@@ -40,6 +48,9 @@ export function agentContainer({
       retries: 3,
       startPeriod: "1m0s",
     },
+    memory: memoryMiB,
+    memorySwap: memoryMiB,
+    ulimits: [{ name: "data", soft: processBytes, hard: processBytes }],
     stopTimeout: stopSeconds,
     destroyGraceSeconds: stopSeconds,
     wait: false,

@@ -16,10 +16,6 @@ export interface DrillArgs {
 }
 
 const stopSeconds = 30;
-/** Much for a server of 128 MB shared buffers and one session: a service's code that takes more must not end the servers beside it. */
-const memoryMiB = 4096;
-/** A process that asks for more than half of it fails alone, before the kernel ends one. */
-const processBytes = (memoryMiB / 2) * 1024 ** 2;
 
 /**
  * The container that restores the newest backups each week and compares them. Code of all services runs in it: it has no network, no
@@ -57,9 +53,6 @@ export class Drill extends pulumi.ComponentResource {
         securityOpts: ["no-new-privileges"],
         // What a server that was ended leaves is nobody's child.
         init: true,
-        memory: memoryMiB,
-        memorySwap: memoryMiB,
-        ulimits: [{ name: "data", soft: processBytes, hard: processBytes }],
         // The servers come first.
         cpuShares: 256,
       },

@@ -139,7 +139,8 @@ function changeOf(steps: readonly Step[]): readonly ResourceChange[] {
 
 function noticeOf({ severity, message = "" }: Diagnostic): readonly Notice[] {
   // Where a plugin was found is of no interest, and said of each.
-  if ((severity !== "error" && severity !== "warning") || / using pulumi-\S+ from \$PATH /.test(message)) return [];
+  if (severity === "warning" && /^(warning: )?using pulumi-\S+ from \$PATH at \S+\s*$/.test(message)) return [];
+  if (severity !== "error" && severity !== "warning") return [];
   return [{ severity, message: message.replace(/^(error|warning): /, "").trim() }];
 }
 

@@ -287,6 +287,26 @@ describe("a dump for which the server has no lock left", () => {
   });
 });
 
+describe("a dump with definitions that nobody could restore", () => {
+  it("is one of each service, without the one that has them", async () => {
+    const owner = await cluster.login("primary", "gtown");
+    await owner.query(
+      `DO $$ BEGIN EXECUTE format('CREATE FUNCTION gt.gt_long() RETURNS int LANGUAGE sql AS %L',
+                                  'SELECT 1 -- ' || repeat('x', 150000000)); END $$`,
+    );
+    const { output } = agent.run("now", "logical");
+    await owner.query("DROP FUNCTION gt_long");
+    await owner.end();
+    const why = "its definitions are more than 128 MiB, and could hardly be restored";
+    expect(output).toContain(`${why}; each service by itself`);
+    expect(output).toContain("is proven");
+    expect(agent.list().backups.at(-1)?.logical).toMatchObject({
+      services: ["ag", "sc"],
+      leftOut: [{ service: "gt", why }],
+    });
+  });
+});
+
 describe("what a role has set itself", () => {
   it("keeps only the roles from being dumped, and is named; in the database it keeps all, and is named", async () => {
     const user = await cluster.login("primary", "gtuser");

@@ -555,6 +555,25 @@ describe("what is UNLOGGED", () => {
   });
 });
 
+describe("a storage parameter", () => {
+  it("of half a megabyte is refused: each dump of anybody reads all of them", async () => {
+    // Stored in six kilobytes.
+    const long = (end: string) => `'${"0".repeat(490_000)}${end}'`;
+    const refused = /^storage parameters gt\.\S+ uses 49\d{4} bytes, with which a dump of anybody takes gigabytes, and/;
+    await server.as("gtown", "CREATE TABLE gt.gt_short (id int)");
+    for (const statement of [
+      `CREATE TABLE gt.gt_long (id int) WITH (fillfactor = ${long("44")})`,
+      `CREATE TABLE gt.gt_long (id text) WITH (toast.autovacuum_vacuum_threshold = ${long("44")})`,
+      `ALTER TABLE gt.gt_short SET (fillfactor = ${long("44")})`,
+      `ALTER TABLE gt.gt_short ALTER COLUMN id SET (n_distinct = ${long("4")})`,
+      `CREATE INDEX ON gt.gt_short (id) WITH (fillfactor = ${long("44")})`,
+    ]) {
+      expect(await refusal("gtown", statement)).toMatch(refused);
+    }
+    await server.as("gtown", "ALTER TABLE gt.gt_short SET (fillfactor = 70); DROP TABLE gt.gt_short");
+  });
+});
+
 describe("a function", () => {
   it("with settings of more than a kilobyte is refused: no dump would end", async () => {
     const letters = Array.from({ length: 3000 }, (_, n) => String.fromCharCode(97 + ((n * n * 31 + n) % 26))).join("");

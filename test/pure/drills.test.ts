@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Gauge, Registry } from "prom-client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { serviceOf, verdictsOf, type DrillFinding } from "../../agent/drills/findings";
+import { Drills } from "../../agent/drills/drills";
 import { setDrillMetrics } from "../../agent/drills/metrics";
 import { renderResult, toldOf } from "../../agent/drills/newest";
 import {
@@ -258,14 +259,33 @@ describe("what drills have found", () => {
 
   it("is noted while it is sought", () => {
     expect(readUnderWay(folder)).toBeUndefined();
-    noteUnderWay(folder, "2026-11-29T06:00:00.000Z");
-    expect(readUnderWay(folder)).toBe("2026-11-29T06:00:00.000Z");
+    noteUnderWay(folder, { since: "2026-11-29T06:00:00.000Z", killed: 1 });
+    expect(readUnderWay(folder)).toEqual({ since: "2026-11-29T06:00:00.000Z", killed: 1 });
     noteUnderWay(folder, undefined);
     noteUnderWay(folder, undefined);
     expect(readUnderWay(folder)).toBeUndefined();
     writeFileSync(join(folder, "under-way.json"), '{"since": ["\\u001b[2J"]}');
     expect(readUnderWay(folder)).toBeUndefined();
     expect(existsSync(results())).toBe(false);
+  });
+
+  it("is that it was killed, where it was so twice in a row: else it would be under way for ever", async () => {
+    const places = { configuration: folder, store: folder, socket: join(folder, "socket") };
+    const start = () => new Drills({ places, folder, signal: AbortSignal.abort(), say: () => undefined }).work();
+    const since = "2026-11-29T06:00:00.000Z";
+    noteUnderWay(folder, { since, killed: 0 });
+    await start();
+    expect(readUnderWay(folder)).toEqual({ since, killed: 1 });
+    expect(readDrills(folder)).toEqual([]);
+    await start();
+    expect(readUnderWay(folder)).toBeUndefined();
+    const [kept] = readDrills(folder);
+    expect(kept?.startedAt).toBe(since);
+    expect(kept?.backups.map(({ kind, wrong }) => [kind, wrong])).toEqual(
+      ["logical", "physical"].map((kind) => [kind, [expect.stringContaining("was killed 2 times") as unknown]]),
+    );
+    await start();
+    expect(readDrills(folder)).toHaveLength(1);
   });
 
   it("is told in a line for each backup", () => {

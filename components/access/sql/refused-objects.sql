@@ -154,7 +154,7 @@ SELECT 'collation', c.oid::regcollation::text,
   FROM pg_collation c JOIN pg_roles r ON r.oid = c.collowner AND NOT r.rolsuper
  WHERE c.oid = ANY (objects)
 UNION ALL
-SELECT 'table', t.oid::regclass::text, CASE c.oid WHEN t.oid THEN '' ELSE 'toast.' END || o.option,
+SELECT 'table', t.oid::regclass::text, CASE c.oid WHEN t.oid THEN '' ELSE 'toast.' END || left(o.option, 200),
        'with which a worker of autovacuum, of which all have three, would be busy with it for days',
        'Thresholds and scale factors are yours, the speed is the server''s.'
   FROM pg_class t
@@ -162,6 +162,19 @@ SELECT 'table', t.oid::regclass::text, CASE c.oid WHEN t.oid THEN '' ELSE 'toast
   JOIN pg_roles r ON r.oid = c.relowner AND NOT r.rolsuper
  CROSS JOIN unnest(c.reloptions) AS o(option)
  WHERE t.oid = ANY (objects) AND t.relkind <> 't' AND starts_with(o.option, 'autovacuum_vacuum_cost_')
+UNION ALL
+-- Half a megabyte of zeros before a number is stored in six kilobytes. pg_dump reads all of all tables, whichever it is asked for.
+SELECT 'storage parameters', t.oid::regclass::text, octet_length(o.options::text) || ' bytes',
+       'with which a dump of anybody takes gigabytes, and could hardly be restored', 'Shorter numbers; ALTER … RESET for those that are there.'
+  FROM pg_class t
+  JOIN pg_roles r ON r.oid = t.relowner AND NOT r.rolsuper
+ CROSS JOIN LATERAL (SELECT t.reloptions
+                     UNION ALL
+                     SELECT reloptions FROM pg_class WHERE oid = t.reltoastrelid
+                     UNION ALL
+                     SELECT attoptions FROM pg_attribute WHERE attrelid = t.oid AND attoptions IS NOT NULL) AS o(options)
+ WHERE (t.oid = ANY (objects) OR t.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = ANY (objects)))
+   AND t.relkind <> 't' AND octet_length(o.options::text) > 4000
 UNION ALL
 -- What ends the server is any service's doing, and then it is empty.
 SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.oid::regclass::text, 'UNLOGGED',

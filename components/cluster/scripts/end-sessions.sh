@@ -6,14 +6,22 @@
 # not ended after 10 s is killed, at which the server ends everybody's sessions and recovers. Exit status 3 where some go on.
 set -euo pipefail
 
+# What a process is called, into `title`. By bash alone: where no process can be made any more, none would look like one that has ended.
+title_of() {
+  local words
+  mapfile -d '' -t words 2> /dev/null < "/proc/$1/cmdline" || return
+  title="${words[*]}"
+}
+
 # Of the server itself, which a process of its own bears until it knows whose it is.
-server=$(tr '\0' ' ' < /proc/1/cmdline)
+title_of 1
+server=$title
 
 # Process ids, one per line.
 sessions() {
   local process title role parent
   for process in /proc/[0-9]*; do
-    title=$(tr '\0' ' ' 2> /dev/null < "$process/cmdline") || continue # it has ended
+    title_of "${process#/proc/}" || continue # it has ended
     if [ "${UNNAMED:-}" = 1 ] && [ "$title" = "$server" ]; then
       read -r _ _ _ parent _ 2> /dev/null < "$process/stat" || continue
       [ "$parent" != 1 ] || echo "${process#/proc/}"
