@@ -290,12 +290,15 @@ describe("a dump for which the server has no lock left", () => {
 describe("a dump with definitions that nobody could restore", () => {
   it("is one of each service, without the one that has them", async () => {
     const owner = await cluster.login("primary", "gtown");
-    await owner.query(
-      `DO $$ BEGIN EXECUTE format('CREATE FUNCTION gt.gt_long() RETURNS int LANGUAGE sql AS %L',
-                                  'SELECT 1 -- ' || repeat('x', 150000000)); END $$`,
-    );
+    const functions = Array.from({ length: 10 }, (_, n) => `gt.gt_long${n}()`);
+    for (const name of functions) {
+      await owner.query(
+        `DO $$ BEGIN EXECUTE format('CREATE FUNCTION ${name} RETURNS int LANGUAGE sql AS %L',
+                                    'SELECT 1 -- ' || repeat('x', 15000000)); END $$`,
+      );
+    }
     const { output } = agent.run("now", "logical");
-    await owner.query("DROP FUNCTION gt_long");
+    await owner.query(`DROP FUNCTION ${functions.join(", ")}`);
     await owner.end();
     const why = "its definitions are more than 128 MiB, and could hardly be restored";
     expect(output).toContain(`${why}; each service by itself`);
