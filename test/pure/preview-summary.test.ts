@@ -101,6 +101,22 @@ describe("the preview of a real stack", () => {
   });
 });
 
+describe("what pulumi says beside its steps", () => {
+  it("is told but for where plugins are from, whatever words are in it", () => {
+    const plugin = "warning: using pulumi-resource-docker from $PATH at /usr/local/bin/pulumi-resource-docker\n";
+    const refusal = "refused: sc has the backup's rows no more: a table called x using pulumi-x from $PATH at y";
+    const text = summary(
+      [],
+      [
+        { severity: "warning", message: plugin },
+        { severity: "error", message: refusal },
+      ],
+    );
+    expect(text).not.toContain("pulumi-resource-docker");
+    expect(text).toContain("using pulumi-x from");
+  });
+});
+
 describe("the red block", () => {
   const data = inputs({ name: "pg16-primary-data" });
   const labels = (...pairs: [string, string][]) => ({
