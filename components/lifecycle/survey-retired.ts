@@ -4,7 +4,7 @@ import type { ResolvedService } from "../../services/service";
 import { superuserRole } from "../access/plan-items";
 import { renderDrop, retiredQuery } from "../access/retired-sql";
 import { agentFile } from "../backup/agent-file";
-import { answerTimeoutMs, docker, type DockerRun } from "../cluster/docker-cli";
+import { docker, type DockerRun } from "../cluster/docker-cli";
 import type { Survey } from "../cluster/survey";
 import { dockerNames, nodeNames } from "../naming";
 import { database, type Settings } from "../settings-rules";
@@ -44,13 +44,16 @@ export function surveyRetired(
   return found;
 }
 
+/** It follows whatever stands on the schema: twenty million dependencies took half a minute. */
+const findTimeoutMs = 120_000;
+
 /** What the primary has of a service; undefined where it does not answer. */
 export function findRetired(
   service: Pick<ResolvedService, "code">,
   container: string,
   { dockerHost: host }: Asked,
 ): FoundRetired | undefined {
-  const ran = psql(container, retiredQuery(service), { host, timeoutMs: answerTimeoutMs });
+  const ran = psql(container, retiredQuery(service), { host, timeoutMs: findTimeoutMs });
   if (ran.status !== 0) return undefined;
   const found = JSON.parse(ran.stdout) as FoundRetired;
   return { ...found, obstacles: found.obstacles.map(printable) }; // names in them are as their owners like

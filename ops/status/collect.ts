@@ -32,13 +32,15 @@ export interface ServerStatus {
     readonly objects: number;
     readonly materializedViews: number;
   }[];
+  /** About how many dependencies what is in a schema has, as a sample tells; of services, where there are millions of them all. */
+  readonly dependencies: readonly { readonly schema: string; readonly number: number }[];
   /** Since when a role has its password; not `ours`: somebody has set another one since. */
   readonly passwords: readonly { readonly role: string; readonly since: string; readonly ours: boolean }[];
   /** Of the clients; it holds back VACUUM for all. null where none is open. */
   readonly oldestTransaction: { readonly role: string; readonly seconds: number } | null;
-  /** Clients that are being let in and hold a transaction already. */
   /** Schemas in which what services had is kept while they are restored. */
   readonly setAside: readonly string[];
+  /** Clients that are being let in and hold a transaction already. */
   readonly hiddenLogins: number;
   /** Of the oldest database; at two billion the server stops. */
   readonly transactionIdAge: number;
@@ -111,7 +113,7 @@ export function collectStatus({ settings, dockerHost }: Stack): readonly NodeSta
     const asked = ask(dumpRole, "server.sql");
     if (asked.status !== 0) {
       const [why = ""] = asked.stderr.trim().split("\n");
-      return { ...base, error: why.endsWith("timeout expired") ? `${why}; ${whatLoginsNeed}` : why };
+      return { ...base, error: withCause(why) };
     }
     const certificates = certificatesOf(container, dockerHost);
     const server = JSON.parse(asked.stdout) as ServerStatus;
@@ -124,8 +126,19 @@ export function collectStatus({ settings, dockerHost }: Stack): readonly NodeSta
   });
 }
 
-const whatLoginsNeed =
-  "a service may hold what every login needs, npm run ops -- end-sessions ends its sessions, with --kill any";
+/** Why a server has not answered, with what a service may have to do with it. */
+export function withCause(why: string): string {
+  if (why.endsWith("timeout expired")) {
+    return `${why}; a service may hold what every login needs, npm run ops -- end-sessions ends its sessions, with --kill any`;
+  }
+  if (why.endsWith("conflict with recovery")) {
+    return (
+      `${why}; it is behind, and ends whoever reads what it replays: a service may empty or alter tables on the primary in a loop, ` +
+      "pg_stat_activity there says which, npm run ops -- end-sessions ends it, and then the standby catches up"
+    );
+  }
+  return why;
+}
 
 function certificatesOf(container: string, host: string | undefined): CertificateStatus | undefined {
   const endOf = (file: string) => {

@@ -105,6 +105,9 @@ const authorityDays = 180;
 /** A thousand tables or functions of a service are many. */
 const manyObjects = 10_000;
 
+/** A thousand tables have a tenth of it. */
+const manyDependencies = 1_000_000;
+
 /** As many as the guard lets a schema have; past it they are made by EXPLAIN ANALYZE. */
 const manyMaterializedViews = 100;
 
@@ -113,6 +116,7 @@ function abuses(server: ServerStatus, { name }: Stack): string[] {
   const {
     passwords,
     schemas,
+    dependencies,
     setAside,
     connections,
     oldestTransaction,
@@ -147,6 +151,13 @@ function abuses(server: ServerStatus, { name }: Stack): string[] {
       .map(
         ({ name: schema, objects }) =>
           `schema ${schema} has ${objects} tables, indexes, functions and types, which makes its DDL, plans, the audit and backups slow: its owner drops them`,
+      ),
+    ...dependencies
+      .filter(({ number }) => number > manyDependencies)
+      .map(
+        ({ schema, number }) =>
+          `views, checks and so on in schema ${schema} depend on columns some ${(number / 1e6).toFixed(1)} million times, and with sixteen ` +
+          "million no dump of anybody can be made: its owner drops those that name many",
       ),
     ...schemas
       .filter(({ materializedViews }) => materializedViews > manyMaterializedViews)

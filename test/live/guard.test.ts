@@ -574,6 +574,31 @@ describe("a storage parameter", () => {
   });
 });
 
+describe("what depends on thousands of columns", () => {
+  it("is refused: each dump of anybody has all of that in memory", async () => {
+    const columns = Array.from({ length: 1_600 }, (_, n) => `c${n} bool`).join(", ");
+    const tables = ["a", "b", "c", "d"].map((name) => `gt.gt_${name}`);
+    await server.as("gtown", tables.map((table) => `CREATE TABLE ${table} (${columns})`).join(";"));
+    const view = (of: readonly string[]) =>
+      `CREATE VIEW gt.gt_all AS SELECT 1 AS one FROM ${of.join(", ")} WHERE ${of.map((table) => `ROW(${table}.*) IS NULL`).join(" OR ")}`;
+    expect(await refusal("gtown", view(tables))).toBe(
+      "view gt.gt_all uses 6401 dependencies, all of which each dump of anybody has in memory / Fewer columns of fewer tables.",
+    );
+    const generated = Array.from(
+      { length: 90 },
+      (_, n) =>
+        `g${n} bool GENERATED ALWAYS AS (${Array.from({ length: 60 }, (__, c) => `c${c}`).join(" OR ")}) STORED`,
+    );
+    expect(
+      await refusal(
+        "gtown",
+        `CREATE TABLE gt.gt_generated (${[...columns.split(", ").slice(0, 60), ...generated].join(", ")})`,
+      ),
+    ).toMatch(/^default of gt\.gt_generated uses 5\d{3} dependencies, /);
+    await server.as("gtown", `${view(tables.slice(0, 2))}; DROP VIEW gt.gt_all; DROP TABLE ${tables.join(", ")}`);
+  });
+});
+
 describe("a function", () => {
   it("with settings of more than a kilobyte is refused: no dump would end", async () => {
     const letters = Array.from({ length: 3000 }, (_, n) => String.fromCharCode(97 + ((n * n * 31 + n) % 26))).join("");

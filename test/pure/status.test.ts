@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { setAsideComment } from "../../components/access/set-aside";
 import { readStack } from "../../ops/stack-file";
-import type { NodeStatus, ServerStatus } from "../../ops/status/collect";
+import { withCause, type NodeStatus, type ServerStatus } from "../../ops/status/collect";
 import { problemsOf } from "../../ops/status/problems";
 import { renderStatus } from "../../ops/status/render";
 import { services } from "../../services/registry";
@@ -39,6 +39,7 @@ const server: ServerStatus = {
   longestAutovacuum: 60,
   notificationQueue: 0,
   predicateLocks: 0,
+  dependencies: [],
   pendingRestart: [],
   alteredBySystem: [],
 };
@@ -73,6 +74,16 @@ const untold: NodeStatus = {
 };
 
 describe("status", () => {
+  it("says what a service may have to do with a server that does not answer", () => {
+    expect(withCause("could not connect")).toBe("could not connect");
+    expect(withCause("psql: error: timeout expired")).toMatch(
+      /timeout expired; a service may hold what every login needs/,
+    );
+    expect(withCause("ERROR:  canceling statement due to conflict with recovery")).toMatch(
+      /recovery; it is behind, and ends whoever reads what it replays: a service may .* end-sessions ends it/,
+    );
+  });
+
   it("knows what is set aside as the restore marks it", () => {
     const sql = readFileSync(join(__dirname, "..", "..", "ops", "status", "server.sql"), "utf8");
     expect(sql).toContain(`= '${setAsideComment}'`);
@@ -191,6 +202,10 @@ describe("status", () => {
             longestAutovacuum: 7 * 3600,
             notificationQueue: 0.8,
             predicateLocks: 0.9,
+            dependencies: [
+              { schema: "gt", number: 20_200_000 },
+              { schema: "lg", number: 900_000 },
+            ],
             schemas: [
               { name: "gt", objects: 100_000, materializedViews: 0 },
               { name: "lg", objects: 500, materializedViews: 101 },
@@ -202,6 +217,7 @@ describe("status", () => {
       [
         "the password of gtapp is not the stack's any more: another rotation in services/registry.ts sets a new one",
         "schema gt has 100000 tables, indexes, functions and types, which makes its DDL, plans, the audit and backups slow: its owner drops them",
+        "views, checks and so on in schema gt depend on columns some 20.2 million times, and with sixteen million no dump of anybody can be made: its owner drops those that name many",
         "schema lg has 101 materialized views, and with thousands no dump of anybody can be made: its owner drops them down to 100, npm run ops -- audit names them",
         "gtuser has a transaction open for 2 h 0 min, which holds back VACUUM for all: npm run ops -- end-sessions --stack prod",
         "4 logins are under way and hold back VACUUM: npm run ops -- end-sessions ends those of a service",

@@ -258,6 +258,17 @@ SELECT 'function', p.oid::regprocedure::text, octet_length(p.proconfig::text) ||
   FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner AND NOT r.rolsuper
  WHERE p.oid = ANY (objects) AND (pg_column_size(p.proconfig) > 1000 OR octet_length(p.proconfig::text) > 4000)
 UNION ALL
+-- Each column that a view, a check or a trigger names is a row of pg_depend, and a view can name all of a hundred tables. pg_dump has all
+-- rows in memory, whichever schema it is asked for, and who drops a service follows them.
+SELECT coalesce(kind, 'schema'), coalesce(name, namespace::regnamespace::text), sum(number) || ' dependencies',
+       'all of which each dump of anybody has in memory', 'Fewer columns of fewer tables.'
+  FROM (SELECT part.kind, part.name, part.namespace, d.number
+          FROM part
+          JOIN pg_roles r ON r.oid = part.owner AND NOT r.rolsuper
+         CROSS JOIN LATERAL (SELECT count(*) AS number FROM pg_depend WHERE classid = part.class AND objid = part.oid OFFSET 0) AS d) AS counted
+ GROUP BY GROUPING SETS ((kind, name), (namespace))
+HAVING sum(number) > CASE GROUPING(namespace) WHEN 0 THEN 1000000 ELSE 5000 END
+UNION ALL
 -- Before it dumps anything of anybody, pg_dump follows each to all it is made of, in memory, pairs of hundreds of thousands at once.
 SELECT 'materialized view', c.oid::regclass::text, 'more than 100 of them beside it in its schema',
        'by whose number of pairs with what they are made of no dump of anybody could be made', 'A table that a job fills does as well.'
