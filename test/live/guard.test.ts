@@ -565,7 +565,6 @@ describe("a storage parameter", () => {
       `CREATE TABLE gt.gt_long (id int) WITH (fillfactor = ${long("44")})`,
       `CREATE TABLE gt.gt_long (id text) WITH (toast.autovacuum_vacuum_threshold = ${long("44")})`,
       `ALTER TABLE gt.gt_short SET (fillfactor = ${long("44")})`,
-      `ALTER TABLE gt.gt_short ALTER COLUMN id SET (n_distinct = ${long("4")})`,
       `CREATE INDEX ON gt.gt_short (id) WITH (fillfactor = ${long("44")})`,
     ]) {
       expect(await refusal("gtown", statement)).toMatch(refused);

@@ -91,6 +91,11 @@ WITH used(class, oid) AS MATERIALIZED (
   SELECT 'pg_proc'::regclass, p.oid, p.pronamespace, p.proowner, 'function', p.oid::regprocedure::text, p.prosqlbody, p.proargdefaults
     FROM pg_proc p
    WHERE p.oid = ANY (objects)
+), depending AS MATERIALIZED (
+  SELECT part.kind, part.name, part.namespace, part.owner, d.classid, d.objid, d.refclassid, d.refobjid
+    FROM part
+    JOIN pg_roles r ON r.oid = part.owner AND NOT r.rolsuper
+   CROSS JOIN LATERAL (SELECT * FROM pg_depend WHERE classid = part.class AND objid = part.oid OFFSET 0) AS d
 )
 SELECT 'index', c.oid::regclass::text,
        CASE s.class WHEN 'pg_proc'::regclass THEN s.oid::regprocedure::text
@@ -168,11 +173,8 @@ SELECT 'storage parameters', t.oid::regclass::text, octet_length(o.options::text
        'with which a dump of anybody takes gigabytes, and could hardly be restored', 'Shorter numbers; ALTER … RESET for those that are there.'
   FROM pg_class t
   JOIN pg_roles r ON r.oid = t.relowner AND NOT r.rolsuper
- CROSS JOIN LATERAL (SELECT t.reloptions
-                     UNION ALL
-                     SELECT reloptions FROM pg_class WHERE oid = t.reltoastrelid
-                     UNION ALL
-                     SELECT attoptions FROM pg_attribute WHERE attrelid = t.oid AND attoptions IS NOT NULL) AS o(options)
+  LEFT JOIN pg_class toast ON toast.oid = t.reltoastrelid
+ CROSS JOIN LATERAL (VALUES (t.reloptions), (toast.reloptions)) AS o(options)
  WHERE (t.oid = ANY (objects) OR t.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = ANY (objects)))
    AND t.relkind <> 't' AND octet_length(o.options::text) > 4000
 UNION ALL
@@ -191,11 +193,9 @@ SELECT 'catalog row', c.oid::regclass::text, pg_column_size(c.*) || ' bytes of a
 UNION ALL
 -- A constant may name an object by its number ('16404'::regclass): that needs no right on it, and its owner can drop or alter it no
 -- more. Whoever could name it by its name may; a view that reads its columns could when it was made.
-SELECT part.kind, part.name, pg_describe_object(d.refclassid, d.refobjid, 0),
+SELECT d.kind, d.name, pg_describe_object(d.refclassid, d.refobjid, 0),
        'which is of a schema it has no right to, and could not be dropped any more', 'Write its name as text.'
-  FROM part
-  JOIN pg_roles r ON r.oid = part.owner AND NOT r.rolsuper
- CROSS JOIN LATERAL (SELECT * FROM pg_depend WHERE classid = part.class AND objid = part.oid OFFSET 0) AS d
+  FROM depending AS d
   JOIN pg_namespace n ON n.oid = CASE d.refclassid
          WHEN 'pg_namespace'::regclass THEN d.refobjid
          WHEN 'pg_class'::regclass THEN (SELECT relnamespace FROM pg_class WHERE oid = d.refobjid)
@@ -206,7 +206,7 @@ SELECT part.kind, part.name, pg_describe_object(d.refclassid, d.refobjid, 0),
          WHEN 'pg_ts_config'::regclass THEN (SELECT cfgnamespace FROM pg_ts_config WHERE oid = d.refobjid)
          WHEN 'pg_ts_dict'::regclass THEN (SELECT dictnamespace FROM pg_ts_dict WHERE oid = d.refobjid)
        END
- WHERE n.oid <> part.namespace AND NOT has_schema_privilege(part.owner, n.oid, 'USAGE')
+ WHERE n.oid <> d.namespace AND NOT has_schema_privilege(d.owner, n.oid, 'USAGE')
    AND NOT EXISTS (SELECT FROM pg_depend c
                     WHERE c.classid = d.classid AND c.objid = d.objid AND c.refclassid = d.refclassid AND c.refobjid = d.refobjid
                       AND c.refobjsubid > 0)
@@ -260,14 +260,11 @@ SELECT 'function', p.oid::regprocedure::text, octet_length(p.proconfig::text) ||
 UNION ALL
 -- Each column that a view, a check or a trigger names is a row of pg_depend, and a view can name all of a hundred tables. pg_dump has all
 -- rows in memory, whichever schema it is asked for, and who drops a service follows them.
-SELECT coalesce(kind, 'schema'), coalesce(name, namespace::regnamespace::text), sum(number) || ' dependencies',
+SELECT coalesce(kind, 'schema'), coalesce(name, namespace::regnamespace::text), count(*) || ' dependencies',
        'all of which each dump of anybody has in memory', 'Fewer columns of fewer tables.'
-  FROM (SELECT part.kind, part.name, part.namespace, d.number
-          FROM part
-          JOIN pg_roles r ON r.oid = part.owner AND NOT r.rolsuper
-         CROSS JOIN LATERAL (SELECT count(*) AS number FROM pg_depend WHERE classid = part.class AND objid = part.oid OFFSET 0) AS d) AS counted
+  FROM depending
  GROUP BY GROUPING SETS ((kind, name), (namespace))
-HAVING sum(number) > CASE GROUPING(namespace) WHEN 0 THEN 1000000 ELSE 5000 END
+HAVING count(*) > CASE GROUPING(namespace) WHEN 0 THEN 1000000 ELSE 5000 END
 UNION ALL
 -- Before it dumps anything of anybody, pg_dump follows each to all it is made of, in memory, pairs of hundreds of thousands at once.
 SELECT 'materialized view', c.oid::regclass::text, 'more than 100 of them beside it in its schema',
