@@ -59,6 +59,20 @@ describe("the login of a restore", () => {
     expect(await leftRoles()).toEqual([]);
   });
 
+  it("makes nothing by itself, whose functions everybody could call, and everything as the owner", async () => {
+    const make = "CREATE FUNCTION gt.gt_f() RETURNS int LANGUAGE sql AS 'SELECT 1'";
+    await asOwner(server.superuser, args, async ({ role, owner }) => {
+      const own = await session(role);
+      await expect(own.query(make)).rejects.toThrow("permission denied");
+      await own.query(`SET ROLE ${owner}; ${make}`);
+      await expect(own.query("SET ROLE NONE; SELECT gt.gt_f()")).rejects.toThrow("permission denied");
+      await own.end();
+    });
+    const may = "SELECT has_function_privilege('agapp', 'gt.gt_f()', 'EXECUTE') AS may";
+    expect((await server.superuser.query(may)).rows).toEqual([{ may: false }]);
+    await server.superuser.query("DROP FUNCTION gt.gt_f()");
+  });
+
   it("is ended with the sessions of its service, by a freeze", async () => {
     await asOwner(server.superuser, args, async ({ role, owner }) => {
       const surviving = await session(role);
