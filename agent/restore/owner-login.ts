@@ -44,7 +44,7 @@ export function restoreOptions(service: string, owner: string): readonly string[
  * materialized views run with no more than the owner's rights, whatever becomes of the owner's own login meanwhile. The guard looks at
  * what it does as at the owner's, except for prefixes: with session_replication_role = replica, code of the service could make what
  * ends the server. It has none of the limits of the day, and no password: only who is inside the server's container is let in.
- * By itself it may do nothing: what it made would not be as the owner's default privileges have it, and everybody could call its functions.
+ * Code of the service may go back to it, and make something as that: nobody else may call its functions, as the owner's.
  * Nothing of it is left afterwards, nor of what an earlier one left.
  * @param superuser in the database
  * @throws ServerTaken where its sessions do not end
@@ -61,8 +61,8 @@ export async function asOwner<T>(
   const [role, here] = [escapeIdentifier(login.role), escapeIdentifier(database)];
   await forgetLogins(superuser, service);
   await superuser.query(
-    `CREATE ROLE ${role} LOGIN CONNECTION LIMIT 1;
-     GRANT ${escapeIdentifier(owner)} TO ${role} WITH INHERIT FALSE, SET TRUE;
+    `CREATE ROLE ${role} LOGIN CONNECTION LIMIT 1 IN ROLE ${escapeIdentifier(owner)};
+     ALTER DEFAULT PRIVILEGES FOR ROLE ${role} REVOKE ALL ON ROUTINES FROM PUBLIC;
      GRANT CONNECT ON DATABASE ${here} TO ${role};
      ALTER ROLE ${role} IN DATABASE ${here} SET temp_file_limit = '${temporaryFiles}'`,
   );

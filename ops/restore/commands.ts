@@ -17,7 +17,7 @@ import { hasTarget } from "./point/target";
 import { findNodes, platformOf, type Platform } from "./platform";
 import { checkFile, restoreBeside } from "./restore";
 import { stamp, steps, type Steps } from "./steps";
-import { choose, datedAhead, isWhole, type Wanted } from "./wanted";
+import { choose, datedAhead, isWhole, newerThan, type Wanted } from "./wanted";
 import { requireWhole, sessionsOf, swapDatabases, swapOf } from "./swap";
 
 interface RestoreOptions {
@@ -75,6 +75,8 @@ export function addRestoreCommands(program: Command, stackOption: Option): void 
       const without = left?.map((one) => findService(platform.plan.services, one).code);
       const { backups } = listBackups(platform.stack);
       const wanted = choose(backups, platform.plan, { id, service: service?.code, table, without });
+      const newer = id === undefined ? newerThan(wanted.backup, backups) : [];
+      for (const one of newer) say(`${one} is newer, and has no ${wanted.services.join(", ")}`);
       const ahead = id === undefined ? datedAhead(backups) : [];
       for (const one of ahead) say(`${one} is dated in the future, and is restored where it is named`);
       const work =

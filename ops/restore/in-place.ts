@@ -7,6 +7,7 @@ import type { ResolvedService } from "../../services/service";
 import { OperatorError } from "../operator-error";
 import { answers, exchange, putBack, restored, rolesOf, setAside, setAsideOf, shutOut } from "./aside";
 import { auditRestored, verdict } from "./audit";
+import { planNow } from "./plan-now";
 import { asSuperuser, type Platform } from "./platform";
 import { checkFile, compare, describeContents } from "./restore";
 import { refuseDifferences, stamp, type Steps } from "./steps";
@@ -47,13 +48,15 @@ export async function restoreInPlace(
       const ended = await asSuperuser(platform, live, (superuser) => shutOut(superuser, code));
       await asSuperuser(platform, live, async (superuser) => {
         await setAside(superuser, plan, code, kept);
-        await superuser.query(renderPlan(closed(plan, service), new Map()));
+        await superuser.query(renderPlan(closed(planNow(platform), service), new Map()));
       });
       return [`${ended} sessions were ended`, undefined];
     });
     await steps.run(`restore ${code}`, async () => {
       await transfer(platform, { backup: wanted.backup, service: code, database: live });
-      await asSuperuser(platform, live, (superuser) => superuser.query(renderPlan(closed(plan, service), new Map())));
+      await asSuperuser(platform, live, (superuser) =>
+        superuser.query(renderPlan(closed(planNow(platform), service), new Map())),
+      );
       return ["as its owner", undefined];
     });
     await steps.run("compare it with the backup's manifest", () => {
@@ -165,9 +168,10 @@ function open(
   steps: Steps,
   more: readonly string[] = [],
 ): Promise<void> {
-  const { plan, logins } = platform;
+  const { logins } = platform;
   return steps.run(`let ${code} in, and ask the audit`, () =>
     asSuperuser(platform, live, async (superuser) => {
+      const plan = planNow(platform);
       // By itself first: whatever keeps the plan from being applied must not keep the service out.
       const roles = plan.roles.filter(({ name }) => rolesOf(code).includes(name));
       const limits = roles.map(

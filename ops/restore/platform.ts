@@ -10,12 +10,15 @@ import type { LoginTarget } from "../login-target";
 import { OperatorError } from "../operator-error";
 import { readRegistry } from "../registry-file";
 import type { Stack } from "../stack-file";
+import { appliedRegistry } from "./plan-now";
 
 /** What a restore works on: a running stack, its plan, and how to log in. */
 export interface Platform {
   readonly stack: Stack;
-  /** Of the services' own database. */
+  /** Of the services' own database, when the restore began; see planNow. */
   readonly plan: Plan;
+  /** The registry of the last `up` before it, as JSON; undefined where nobody knew. */
+  readonly applied: string | undefined;
   readonly logins: LoginTarget;
   /** Stops a restore: what is half done is undone. @default nothing does */
   readonly signal?: AbortSignal;
@@ -27,7 +30,7 @@ export async function platformOf(stack: Stack): Promise<Platform> {
   const plan = planAccess(await readRegistry(stack.settings), { database, extensions });
   const { logins } = targetOfStack(stack);
   if (logins === undefined) throw new OperatorError(`stack ${stack.name} has no passwords in its outputs`);
-  return { stack, plan, logins };
+  return { stack, plan, applied: appliedRegistry(stack), logins };
 }
 
 /**

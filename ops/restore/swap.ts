@@ -14,6 +14,7 @@ import { OperatorError } from "../operator-error";
 import { elsewhere } from "./alone";
 import { auditRestored, verdict } from "./audit";
 import { originOf, originStatement, takenPlace, takenStatement, type TakenPlace } from "./databases";
+import { planNow } from "./plan-now";
 import { asSuperuser, findNodes, planBeside, type Platform } from "./platform";
 import { endSessions, tellToEnd } from "./sessions";
 import { secondsSince, stamp, type Steps } from "./steps";
@@ -49,7 +50,7 @@ export async function requireWhole(platform: Platform, database: string): Promis
  * @returns the name under which what was the services' own is kept
  */
 export async function swapDatabases(platform: Platform, database: string, steps: Steps): Promise<string> {
-  const { stack, plan } = platform;
+  const { stack } = platform;
   const done = await swapOf(platform, database);
   const kept = done?.kept ?? `${live}_before_${stamp(new Date())}`;
   if (done === undefined) await exchangeAlone(platform, database, kept, steps);
@@ -60,6 +61,7 @@ export async function swapDatabases(platform: Platform, database: string, steps:
   const findings: string[] = [];
   await steps.run("apply the plan, and ask the audit", async () => {
     await asSuperuser(platform, live, async (superuser) => {
+      const plan = planNow(platform);
       await superuser.query(renderLogins(plan, new Map()));
       await superuser.query(renderPlan(plan, new Map()));
       findings.push(...(await auditRestored(plan, superuser, platform.logins)));
@@ -81,7 +83,7 @@ async function exchangeAlone(platform: Platform, database: string, kept: string,
         const endRoles = () => endProcesses(platform);
         const began = performance.now();
         const ended = await asSuperuser(platform, elsewhere, (superuser) =>
-          exchange(superuser, platform.plan.grants, database, kept, endRoles),
+          exchange(superuser, planNow(platform).grants, database, kept, endRoles),
         );
         return [`${ended} sessions were ended; nobody was let in for ${secondsSince(began)} s`, undefined] as const;
       },
@@ -94,7 +96,7 @@ async function exchangeAlone(platform: Platform, database: string, kept: string,
  * @throws OperatorError where somebody keeps a lock it needs
  */
 async function asThePlanSays(platform: Platform, database: string): Promise<void> {
-  const plan = renderPlan(planBeside(platform.plan, database), new Map());
+  const plan = renderPlan(planBeside(planNow(platform), database), new Map());
   await asSuperuser(platform, elsewhere, async (superuser) => {
     const shut = "SELECT FROM pg_database WHERE datname = $1 AND NOT datallowconn";
     const { rowCount } = await superuser.query(shut, [database]);

@@ -63,14 +63,20 @@ export function choose(
         : `there is no dump ${id}; there are ${known || "none"}`,
     );
   }
+  const newest = own.at(-1);
+  if (id === undefined && newest !== undefined && newest !== backup && service === undefined) {
+    // Who keeps itself out of a dump must not cost the others what they have written since.
+    throw new OperatorError(
+      `${newest.id}, the newest dump, has no ${lacking(newest, lacks(newest))}: restore --without ${lacks(newest).join(",")} takes the others ` +
+        `from it; ${backup.id} has all, and nothing that anybody has written since: to take it, name it`,
+    );
+  }
   // What a service that was none then has now it keeps: without it nothing takes the place of the whole.
   const absent = lacks(backup);
-  const leftOut = (backup.logical?.leftOut ?? []).filter((one) => absent.includes(one.service));
   const inside = services.filter((code) => !absent.includes(code));
-  if (leftOut.length > 0 || inside.length === 0) {
-    const why = leftOut.map((one) => `${one.service}: ${one.why}`).join("; ") || "they were no services then";
+  if (inside.length === 0 || backup.logical?.leftOut.some((one) => absent.includes(one.service)) === true) {
     throw new OperatorError(
-      `${backup.id} has no ${absent.join(", ")} (${why}): choose another (backup list), or one service (--service)`,
+      `${backup.id} has no ${lacking(backup, absent)}: choose another (backup list), or one service (--service)`,
     );
   }
   const [code = ""] = services;
@@ -80,6 +86,19 @@ export function choose(
     );
   }
   return { backup, services: inside, without: [...new Set(without)], ...(table === undefined ? {} : { table }) };
+}
+
+/** `gt (gt: a lock)` */
+function lacking({ logical }: Summary, absent: readonly string[]): string {
+  const leftOut = (logical?.leftOut ?? []).filter((one) => absent.includes(one.service));
+  const why = leftOut.map((one) => `${one.service}: ${one.why}`).join("; ") || "they were no services then";
+  return `${absent.join(", ")} (${why})`;
+}
+
+/** Ids of the dumps after the one that is taken, which lack what is wanted. */
+export function newerThan({ id }: Summary, backups: readonly Summary[], now = new Date()): readonly string[] {
+  const own = past(backups, now).filter(({ kind }) => kind === "logical");
+  return own.slice(own.findIndex((one) => one.id === id) + 1).map((one) => one.id);
 }
 
 /** Ids of those that {@link choose} takes only where they are named. */

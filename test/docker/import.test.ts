@@ -5,17 +5,16 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { superuserRole } from "../../components/access/plan-items";
 import { importBackup } from "../../ops/backup/import";
 import type { Platform } from "../../ops/restore/platform";
 import { restoreBeside } from "../../ops/restore/restore";
 import { steps } from "../../ops/restore/steps";
 import { choose } from "../../ops/restore/wanted";
 import { services } from "../../services/registry";
+import { platformOn } from "../support/restore";
 import { backupAgent, type BackupAgent } from "../support/backup";
 import { prepareCluster, type TestCluster } from "../support/cluster";
 import { furnish } from "../support/furnish";
-import { fakePassword } from "../support/mocks";
 import { run } from "../support/run";
 import { waitFor } from "../support/wait";
 
@@ -38,12 +37,7 @@ beforeAll(async () => {
   await agent.hasBegun();
   source = text("appdb");
   folder = mkdtempSync(join(tmpdir(), "centraldb-import-"));
-  const { passwords, ...target } = cluster.target("primary");
-  platform = {
-    stack: { name: "dev", settings: cluster.settings, dockerHost: undefined },
-    plan: cluster.plan,
-    logins: { ...target, passwords: new Map([...passwords, [superuserRole, fakePassword("postgres-password")]]) },
-  };
+  platform = platformOn(cluster);
 });
 afterAll(() => {
   cluster.clean();

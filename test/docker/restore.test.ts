@@ -1,5 +1,6 @@
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { planAccess } from "../../components/access/plan";
 import { agentFile } from "../../components/backup/agent-file";
 import { docker } from "../../components/cluster/docker-cli";
 import { listBackups } from "../../ops/backup/list";
@@ -11,9 +12,11 @@ import type { Platform } from "../../ops/restore/platform";
 import { steps, type Steps } from "../../ops/restore/steps";
 import { swapDatabases } from "../../ops/restore/swap";
 import { choose } from "../../ops/restore/wanted";
+import { services } from "../../services/registry";
 import type { BackupAgent } from "../support/backup";
 import type { TestCluster } from "../support/cluster";
 import { furnish } from "../support/furnish";
+import { waitFor } from "../support/wait";
 import { platformOn, restorableCluster, type RestorableCluster } from "../support/restore";
 
 // What `npm run ops -- restore` does on a running stack: beside, in place, swapped, undone.
@@ -299,5 +302,40 @@ describe("a service whose code does something else where it is restored", () => 
     expect(cluster.ask("primary", `SELECT count(*) FROM pg_namespace WHERE nspname ~ '^ag_(failed|dropped)'`)).toBe(
       "0",
     );
+  });
+});
+
+describe("a restore in place, meanwhile an up", () => {
+  it("gives nothing back that up has taken away: neither a right to another's rows nor the logins", async () => {
+    begin();
+    const three = services.slice(0, 3);
+    const reading = three.map((one) => (one.code === "gt" ? { ...one, reads: ["aggregator"] } : one));
+    const frozen = three.map((one) => (one.code === "gt" ? { ...one, lifecycle: "frozen" as const } : one));
+    expect(await cluster.up({}, reading)).toMatchObject({ status: 0 });
+    await as(
+      "gtown",
+      `CREATE FUNCTION gt.sleeps() RETURNS bool LANGUAGE plpgsql AS $$
+         BEGIN IF session_user <> current_user THEN PERFORM pg_sleep(20); END IF; RETURN true; END $$;
+       CREATE TABLE gt_sleeps (id int CHECK (gt.sleeps()));
+       INSERT INTO gt_sleeps VALUES (1)`,
+    );
+    expect(agent.run("now", "logical").output).toContain("is proven");
+    const begun = { ...platformOn(cluster), plan: planAccess(reading, { database: "appdb", extensions: [] }) };
+    const service = begun.plan.services.find(({ code }) => code === "gt");
+    if (service === undefined) throw new Error("no gt");
+    // up may end the login that restores: it is then what the restore puts back that counts.
+    const restoring = restoreInPlace(begun, chosen("gt"), service, progress).catch(() => undefined);
+    const sleeping =
+      "SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'gtown_restore_%' AND wait_event = 'PgSleep'";
+    await waitFor(() => cluster.ask("primary", sleeping) === "1", 60);
+    const may =
+      "SELECT has_schema_privilege('gtapp', 'ag', 'USAGE'), rolcanlogin FROM pg_roles WHERE rolname = 'gtapp'";
+    expect(cluster.ask("primary", may)).toBe("t|t");
+    expect(await cluster.up({}, frozen)).toMatchObject({ status: 0 });
+    expect(cluster.ask("primary", may)).toBe("f|f");
+    await restoring;
+    expect(said.join("\n")).toContain("let gt in");
+    expect(cluster.ask("primary", may)).toBe("f|f");
+    expect(await cluster.up({}, three)).toMatchObject({ status: 0 });
   });
 });

@@ -28,7 +28,7 @@ beforeAll(async () => {
   await server.apply(plan);
   await superuser.query(`ALTER ROLE ${superuserRole} PASSWORD 'of the superuser'`);
   const logins = { ...server, passwords: new Map([[superuserRole, "of the superuser"]]) };
-  platform = { stack: readStack("dev"), plan, logins };
+  platform = { stack: readStack("dev"), plan, applied: undefined, logins };
 });
 afterAll(() => server.stop());
 

@@ -59,18 +59,37 @@ describe("the login of a restore", () => {
     expect(await leftRoles()).toEqual([]);
   });
 
-  it("makes nothing by itself, whose functions everybody could call, and everything as the owner", async () => {
-    const make = "CREATE FUNCTION gt.gt_f() RETURNS int LANGUAGE sql AS 'SELECT 1'";
+  it("makes nothing by itself that others may call, and gives it to nobody", async () => {
+    const may = async () =>
+      (
+        await server.superuser.query<{ routine: string; role: string }>(
+          `SELECT p.oid::regprocedure::text AS routine, r.rolname AS role FROM pg_proc p CROSS JOIN pg_roles r
+            WHERE p.pronamespace = 'gt'::regnamespace AND NOT r.rolsuper AND r.rolname !~ '^(pg_|gt)'
+              AND has_function_privilege(r.oid, p.oid, 'EXECUTE')`,
+        )
+      ).rows;
     await asOwner(server.superuser, args, async ({ role, owner }) => {
       const own = await session(role);
-      await expect(own.query(make)).rejects.toThrow("permission denied");
-      await own.query(`SET ROLE ${owner}; ${make}`);
-      await expect(own.query("SET ROLE NONE; SELECT gt.gt_f()")).rejects.toThrow("permission denied");
+      await own.query(
+        `SET ROLE ${owner}; CREATE FUNCTION gt.gt_f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+         SET ROLE NONE; CREATE FUNCTION gt.gt_g() RETURNS int LANGUAGE sql AS 'SELECT 1';
+         CREATE PROCEDURE gt.gt_p() LANGUAGE sql AS 'SELECT 1'; CREATE AGGREGATE gt.gt_a(int) (SFUNC = int4pl, STYPE = int)`,
+      );
+      expect(await may()).toEqual([]);
+      for (const give of [
+        "GRANT EXECUTE ON FUNCTION gt.gt_g() TO PUBLIC",
+        `ALTER DEFAULT PRIVILEGES FOR ROLE "${role}" GRANT EXECUTE ON ROUTINES TO PUBLIC`,
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA gt GRANT EXECUTE ON ROUTINES TO PUBLIC",
+        "ALTER FUNCTION gt.gt_g() OWNER TO agapp",
+      ]) {
+        await expect(own.query(give), give).rejects.toThrow(/is not for|permission denied|must be able to/);
+      }
       await own.end();
     });
-    const may = "SELECT has_function_privilege('agapp', 'gt.gt_f()', 'EXECUTE') AS may";
-    expect((await server.superuser.query(may)).rows).toEqual([{ may: false }]);
-    await server.superuser.query("DROP FUNCTION gt.gt_f()");
+    expect(await may()).toEqual([]);
+    const left =
+      "DROP FUNCTION gt.gt_f(); DROP FUNCTION gt.gt_g(); DROP PROCEDURE gt.gt_p(); DROP AGGREGATE gt.gt_a(int)";
+    await server.superuser.query(left);
   });
 
   it("is ended with the sessions of its service, by a freeze", async () => {

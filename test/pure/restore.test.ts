@@ -4,7 +4,7 @@ import { planAccess } from "../../components/access/plan";
 import { interrupted, uninterrupted } from "../../ops/interrupted";
 import { serviceOfKept } from "../../ops/restore/in-place";
 import { stamp, steps } from "../../ops/restore/steps";
-import { choose as chooseAt, datedAhead, isWhole } from "../../ops/restore/wanted";
+import { choose as chooseAt, newerThan, datedAhead, isWhole } from "../../ops/restore/wanted";
 import { services } from "../../services/registry";
 
 const [gatherer, second, third] = services;
@@ -36,10 +36,23 @@ const without = (code: string) => codes.filter((one) => one !== code);
 describe("the dump that is restored", () => {
   it("is the newest that has what is wanted, or the one that is named", () => {
     const backups = [dump(20), dump(21), dump(22, without("gt"), ["gt"])];
-    expect(choose(backups, plan).backup).toBe(backups[1]);
+    expect(choose(backups.slice(0, 2), plan).backup).toBe(backups[1]);
     expect(choose(backups, plan, { service: "gt" })).toEqual({ backup: backups[1], services: ["gt"], without: [] });
     expect(choose(backups, plan, { service: second.code }).backup).toBe(backups[2]);
     expect(choose(backups, plan, { id: "20261120T170000Z-logical" }).backup).toBe(backups[0]);
+  });
+
+  it("is no older one of all, where a service has kept itself out of the newest: a person says which", () => {
+    const backups = [dump(20), dump(21), dump(22, without("gt"), ["gt"])];
+    expect(() => choose(backups, plan)).toThrow(
+      "20261122T170000Z-logical, the newest dump, has no gt (gt: a lock): restore --without gt takes the others from it; " +
+        "20261121T170000Z-logical has all, and nothing that anybody has written since: to take it, name it",
+    );
+    expect(choose(backups, plan, { without: ["gt"] }).backup).toBe(backups[2]);
+    expect(newerThan(choose(backups, plan, { service: "gt" }).backup, backups, now)).toEqual([
+      "20261122T170000Z-logical",
+    ]);
+    expect(newerThan(choose(backups, plan, { service: second.code }).backup, backups, now)).toEqual([]);
   });
 
   it("is of all but those a person leaves out, and may still take the place of the whole", () => {

@@ -2,6 +2,7 @@ import { superuserRole } from "../../components/access/plan-items";
 import type { ResolvedService } from "../../services/service";
 import { services } from "../../services/registry";
 import type { Platform } from "../../ops/restore/platform";
+import { appliedRegistry } from "../../ops/restore/plan-now";
 import { backupAgent, type BackupAgent } from "./backup";
 import { prepareCluster, type TestCluster } from "./cluster";
 import { fakePassword } from "./mocks";
@@ -9,8 +10,9 @@ import { fakePassword } from "./mocks";
 /** A cluster as `npm run ops -- restore` sees a stack. */
 export function platformOn(cluster: TestCluster, name = "dev"): Platform {
   const { passwords, ...target } = cluster.target(cluster.settings.primaryNode);
+  const stack = { name, settings: cluster.settings, dockerHost: undefined };
   return {
-    stack: { name, settings: cluster.settings, dockerHost: undefined },
+    ...{ stack, applied: appliedRegistry(stack) },
     plan: cluster.plan,
     logins: { ...target, passwords: new Map([...passwords, [superuserRole, fakePassword("postgres-password")]]) },
   };
