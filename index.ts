@@ -1,6 +1,5 @@
 import { adoptRoles } from "./components/access/adopt-roles";
 import { serviceConnections } from "./components/access/connections";
-import { declareDatabases } from "./components/access/databases";
 import { endpointsOf } from "./components/access/endpoints";
 import { LoginCheck } from "./components/access/login-check";
 import { Passwords } from "./components/access/passwords";
@@ -8,6 +7,8 @@ import { frozenRoles, superuserRole } from "./components/access/plan-items";
 import { PlatformLogins } from "./components/access/platform-logins";
 import { PlatformSql } from "./components/access/platform-sql";
 import { serverProvider } from "./components/access/server-provider";
+import { ServiceDatabase } from "./components/access/service-database";
+import { declareReads } from "./components/access/service-reads";
 import { renderFoundation, renderTiers } from "./components/access/sql";
 import { Backup } from "./components/backup/backup";
 import { Certificates } from "./components/cluster/certificates";
@@ -43,9 +44,13 @@ export = async (): Promise<Record<string, unknown>> => {
   const onServer = { providers: { postgresql: server }, dependsOn: foundation };
   const adopted = await adoptRoles({ ...onSocket, state, ready: logins.done });
   const ofDatabase = { plan, passwords, adopted, protect, volume: cluster.volumes[primaryNode] };
-  const { databases, reads } = declareDatabases(ofDatabase, onServer);
+  const databases = plan.services.map(
+    (service) => new ServiceDatabase(service.name, { ...ofDatabase, service }, onServer),
+  );
   const tiersSql = { ...sqlTo, sql: renderTiers(plan), endSessionsOf: frozenRoles(plan) };
   const tiers = new PlatformSql("tiers", tiersSql, { dependsOn: databases });
+  const ofReads = { plan, databases, volume: ofDatabase.volume, after: tiers };
+  const reads = declareReads("reads", ofReads, { providers: onServer.providers });
   const checked = new LoginCheck("logins-check", { plan, passwords, ...sqlTo }, { dependsOn: tiers });
   const backup = new Backup("backup", { ...nodeArgs, plan }, { dependsOn: tiers });
   const everything = [passwords, certificates, cluster, primary, replica, ...reads, tiers, checked, backup];

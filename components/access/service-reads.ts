@@ -10,6 +10,8 @@ export interface ServiceReadsArgs {
   readonly databases: readonly ServiceDatabase[];
   /** As in ServiceDatabaseArgs. */
   readonly volume: pulumi.Resource;
+  /** What takes from readers what they may not call. */
+  readonly after: pulumi.Resource;
 }
 
 /**
@@ -19,13 +21,13 @@ export interface ServiceReadsArgs {
 class ServiceReads extends pulumi.ComponentResource {
   constructor(name: string, args: ServiceReadsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("centraldb:access:ServiceReads", name, {}, opts);
-    const { plan, databases, volume } = args;
+    const { plan, databases, volume, after } = args;
     for (const { service, chain } of databases) {
       const items = schemaItems(plan, service.code).reads;
       const readers = databases.flatMap(({ logins }) =>
         logins.filter(({ role }) => items.some(({ to }) => to === role)),
       );
-      const before = [...chain.slice(-1), ...readers.map(({ resource }) => resource)];
+      const before = [after, ...chain.slice(-1), ...readers.map(({ resource }) => resource)];
       declareSchemaItems(`${name}-${service.name}`, plan.database, items, before, {
         parent: this,
         deletedWith: volume,

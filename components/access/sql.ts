@@ -88,9 +88,11 @@ export function renderTiers(plan: Plan): string {
   const mine = carriedBy(plan, "tiers");
   return transaction([
     ...roleSettings(mine),
-    ...access(mine),
     sqlFile("planned"),
     insert("planned_role", roleRows(plan)),
+    insert("planned_use", useRows(plan)),
+    sqlFile("close-reads"),
+    ...access(mine),
     ...plannedAccess(mine),
     sqlFile("revoke-functions"),
   ]);
@@ -149,6 +151,14 @@ function shutOut(plan: Plan): string[] {
 
 function existingRoles(plan: Plan): string[] {
   return [sqlFile("planned"), insert("planned_role", roleRows(plan)), sqlFile("create-roles")];
+}
+
+/** Of the services' schemas and roles. */
+function useRows({ grants, services, roles }: Plan): string[][] {
+  const isServices = (role: string) => roles.some(({ name, of }) => name === role && of !== null);
+  return grants.flatMap(({ on, to }) =>
+    on.type === "schema" && isServices(to) && services.some(({ code }) => code === on.schema) ? [[on.schema, to]] : [],
+  );
 }
 
 function roleRows(plan: Plan): string[][] {

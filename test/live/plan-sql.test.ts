@@ -62,6 +62,26 @@ describe("the plan as SQL", () => {
     await server.apply(plan);
   });
 
+  it("closes a schema to who reads it no more before functions are given back, also while its owner has altered a table", async () => {
+    const [gatherer, aggregator] = services;
+    if (gatherer === undefined || aggregator === undefined) throw new Error("the registry is too short");
+    const alone = testPlan([gatherer, { ...aggregator, reads: [] }]);
+    const reading = testPlan([gatherer, { ...aggregator, reads: ["gatherer"] }]);
+    await server.as("gtown", "CREATE TABLE gt.gt_altered (id int)");
+    await server.apply(reading);
+    const owner = await server.session("gtown");
+    await owner.query("BEGIN; ALTER TABLE gt.gt_altered ADD COLUMN n int");
+    await server.superuser.query(renderTiers(alone));
+    const { rows } = await server.superuser.query(
+      `SELECT has_schema_privilege('agapp', 'gt', 'USAGE') AS reads, has_schema_privilege('gtapp', 'gt', 'USAGE') AS own,
+              has_function_privilege('agapp', 'set_config(text, text, boolean)', 'EXECUTE') AS calls`,
+    );
+    await owner.query("ROLLBACK; DROP TABLE gt.gt_altered");
+    await owner.end();
+    expect(rows).toEqual([{ reads: false, own: true, calls: true }]);
+    await server.apply(plan);
+  });
+
   // One statement an operator may have typed on a bad day; the next run of the plan takes it back.
   it.each([
     "GRANT SELECT ON gt.gt_probe_new_table TO aguser",

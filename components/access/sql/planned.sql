@@ -5,6 +5,8 @@ CREATE TEMP TABLE planned_role (name text PRIMARY KEY) ON COMMIT DROP;
 CREATE TEMP TABLE planned_membership (role text, member text) ON COMMIT DROP;
 -- What is granted on them and not planned is revoked; on objects in them where the schema is a service's.
 CREATE TEMP TABLE planned_schema (name text PRIMARY KEY, is_service boolean) ON COMMIT DROP;
+-- Of which role may use which schema.
+CREATE TEMP TABLE planned_use (schema text, role text) ON COMMIT DROP;
 -- class: database, schema, table, sequence, routine or function; name: of the database or schema, or the function's signature.
 CREATE TEMP TABLE planned_privilege (class text, name text, grantee text, privilege text) ON COMMIT DROP;
 -- schema '' is every schema; object_type as in pg_default_acl: r, S, f.
