@@ -50,7 +50,13 @@ export async function startTestServer(
     },
     session: (role) => server.connect(role, passwords.get(role)),
     apply: async (applied) => {
-      await superuser.query(renderPlan(applied, verifiers));
+      try {
+        await superuser.query(renderPlan(applied, verifiers));
+      } catch (error) {
+        // What fails must not be why all others fail.
+        await superuser.query("ROLLBACK");
+        throw error;
+      }
     },
     stop: () => server.stop(),
   };
