@@ -86,7 +86,7 @@ describe("the preview in a pull request", () => {
     expect(first.status, first.output).toBe(0);
     expect(github.comments).toHaveLength(1);
     expect(github.comments[0]?.body).toMatch(
-      /^<!-- centraldb: preview -->\n## Preview of stack `dev`\n\n`up` creates 10, updates 1 resources\.\n/,
+      /^<!-- centraldb: preview -->\n## Preview of stack `dev`\n\n`up` creates 10, updates 2 resources\.\n/,
     );
     expect(github.comments[0]?.body).toContain("+ GRANT USAGE ON SCHEMA gt TO agapp\n");
     expect(github.comments[0]?.body).toMatch(/\n## Preview of stack `prod`\n\nNo changes\.\n$/);

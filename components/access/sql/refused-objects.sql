@@ -169,14 +169,16 @@ SELECT 'table', t.oid::regclass::text, CASE c.oid WHEN t.oid THEN '' ELSE 'toast
  WHERE t.oid = ANY (objects) AND t.relkind <> 't' AND starts_with(o.option, 'autovacuum_vacuum_cost_')
 UNION ALL
 -- Half a megabyte of zeros before a number is stored in six kilobytes. pg_dump reads all of all tables, whichever it is asked for.
-SELECT 'storage parameters', t.oid::regclass::text, octet_length(o.options::text) || ' bytes',
+SELECT 'storage parameters', asked.oid::regclass::text, octet_length(o.options::text) || ' bytes',
        'with which a dump of anybody takes gigabytes, and could hardly be restored', 'Shorter numbers; ALTER … RESET for those that are there.'
-  FROM pg_class t
-  JOIN pg_roles r ON r.oid = t.relowner AND NOT r.rolsuper
-  LEFT JOIN pg_class toast ON toast.oid = t.reltoastrelid
- CROSS JOIN LATERAL (VALUES (t.reloptions), (toast.reloptions)) AS o(options)
- WHERE (t.oid = ANY (objects) OR t.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = ANY (objects)))
-   AND t.relkind <> 't' AND octet_length(o.options::text) > 4000
+  FROM (SELECT oid, oid FROM pg_class WHERE oid = ANY (objects)
+        UNION ALL
+        SELECT oid, reltoastrelid FROM pg_class WHERE oid = ANY (objects) AND reltoastrelid <> 0
+        UNION ALL
+        SELECT indexrelid, indexrelid FROM pg_index WHERE indrelid = ANY (objects)) AS asked(oid, of)
+ CROSS JOIN LATERAL (SELECT reloptions AS options, relowner FROM pg_class WHERE oid = asked.of AND reloptions IS NOT NULL OFFSET 0) AS o
+  JOIN pg_roles r ON r.oid = o.relowner AND NOT r.rolsuper
+ WHERE octet_length(o.options::text) > 4000
 UNION ALL
 -- What ends the server is any service's doing, and then it is empty.
 SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, c.oid::regclass::text, 'UNLOGGED',
