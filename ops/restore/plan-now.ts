@@ -1,5 +1,4 @@
-import type { AgentSettings } from "../../agent/settings";
-import { settingsFile, places } from "../../agent/settings";
+import { places, settingsFile, type AgentSettings } from "../../agent/settings";
 import { planAccess } from "../../components/access/plan";
 import type { Plan } from "../../components/access/plan-items";
 import { docker } from "../../components/cluster/docker-cli";
