@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { docker } from "../components/cluster/docker-cli";
+import { containerState, docker } from "../components/cluster/docker-cli";
 import { endSessionsScript } from "../components/cluster/node-script";
 import { dockerNames, nodeNames } from "../components/naming";
 import { tierRole, type Service, type Tier } from "../services/service";
@@ -24,10 +24,9 @@ export function endSessionsOfService(
   const goOn: string[] = [];
   for (const node of nodeNames) {
     const { container } = names[node];
-    const inspect = ["inspect", "--type", "container", "--format", "{{.State.Status}}", container];
-    const state = docker(inspect, { host }).stdout.trim();
+    const state = containerState(container, host);
     if (state !== "running") {
-      say(`${container} does not run (${state || "it does not exist"}) and has no sessions`);
+      say(`${container} does not run (${state ?? "it does not exist"}) and has no sessions`);
       continue;
     }
     const script = [

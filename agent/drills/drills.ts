@@ -69,17 +69,17 @@ export class Drills {
   /** Empties the scratch folder. A drill that was killed is made again; where that is killed too, it is one that has failed. */
   private prepare(): readonly string[] {
     const { folder, places } = this.options;
-    const left = readUnderWay(folder);
-    if (left !== undefined) {
-      const note = { ...left, killed: left.killed + 1 };
-      const isAgain = note.killed < maxKilled;
-      if (!isAgain) keepDrill(folder, killedDrill(new Store(places.store).list().backups, note, new Date()));
-      noteUnderWay(folder, isAgain ? note : undefined);
+    const begun = readUnderWay(folder);
+    if (begun !== undefined) {
+      const note = { ...begun, killed: begun.killed + 1 };
+      const hasFailed = note.killed >= maxKilled;
+      if (hasFailed) keepDrill(folder, killedDrill(new Store(places.store).list().backups, note, new Date()));
+      noteUnderWay(folder, hasFailed ? undefined : note);
     }
     mkdirSync(scratchOf(folder), { recursive: true, mode: 0o700 });
-    const rests = readdirSync(scratchOf(folder));
-    for (const name of rests) rmSync(join(scratchOf(folder), name), { recursive: true });
-    return rests;
+    const left = readdirSync(scratchOf(folder));
+    for (const name of left) rmSync(join(scratchOf(folder), name), { recursive: true });
+    return left;
   }
 
   private async drillWhereDue(): Promise<void> {

@@ -20,7 +20,7 @@ type Newest = Readonly<Record<BackupKind, Stored>>;
 export async function drillNewest(options: DrillOptions): Promise<Drill> {
   const startedAt = new Date();
   const settings = readSettings(options.places);
-  const newest = newestOf(new Store(options.places.store).list().backups, startedAt);
+  const newest = newestOfEach(new Store(options.places.store).list().backups, startedAt);
   const backups: BackupDrill[] = [];
   for (const kind of backupKinds) backups.push(await drillOne(kind, newest, settings, options));
   const drill = {
@@ -37,15 +37,20 @@ export async function drillNewest(options: DrillOptions): Promise<Drill> {
 export function killedDrill(backups: readonly Stored[], { since, killed }: UnderWay, now: Date): Drill {
   const what = `the drill was killed ${killed} times before its end, and has found nothing out (docker inspect and logs may have why)`;
   const ofKind = (kind: BackupKind): BackupDrill => ({
-    ...{ kind, backup: past(backups, now).findLast((backup) => backup.kind === kind)?.id ?? "none", startedAt: since },
+    ...{ kind, backup: newestOf(kind, backups, now)?.id ?? "none", startedAt: since },
     ...{ wrong: [what], verdicts: verdictsOf([{ service: null, what }]), seconds: null, lostSeconds: null },
   });
   return { format: 1, startedAt: since, finishedAt: now.toISOString(), backups: backupKinds.map(ofKind) };
 }
 
-function newestOf(backups: readonly Stored[], now: Date): Newest {
+function newestOf(kind: BackupKind, backups: readonly Stored[], now: Date): Stored | undefined {
+  return past(backups, now).findLast((backup) => backup.kind === kind);
+}
+
+/** @throws BackupFailure where a kind has none */
+function newestOfEach(backups: readonly Stored[], now: Date): Newest {
   const find = (kind: BackupKind) => {
-    const found = past(backups, now).findLast((backup) => backup.kind === kind);
+    const found = newestOf(kind, backups, now);
     if (found === undefined) throw new BackupFailure(`there is no ${kind} backup to restore`);
     return found;
   };

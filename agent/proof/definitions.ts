@@ -8,8 +8,8 @@ import { settled, startTool, type ToolOptions } from "../tool";
 const maxBytes = 128 * 1024 ** 2;
 
 /**
- * That a dump's definitions (options, comments, bodies of functions, constants) are no more than can be restored. An owner makes gigabytes of them,
- * which the catalog has in a hundredth: the dump is what the database has, and nobody could get anything out of it.
+ * That a dump's definitions (options, comments, bodies of functions, constants) are no more than can be restored. An owner makes gigabytes
+ * of them, which the catalog has in a hundredth: the dump is what the database has, and nobody could get anything out of it.
  * @throws BackupFailure
  */
 export async function requireFewDefinitions(file: string, options: ToolOptions): Promise<void> {

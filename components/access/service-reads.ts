@@ -10,7 +10,7 @@ export interface ServiceReadsArgs {
   readonly databases: readonly ServiceDatabase[];
   /** As in ServiceDatabaseArgs. */
   readonly volume: pulumi.Resource;
-  /** What takes from readers what they may not call. */
+  /** What takes from readers what they may not call: before they read. */
   readonly after: pulumi.Resource;
 }
 

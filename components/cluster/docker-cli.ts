@@ -30,6 +30,13 @@ const maxMiB = 64;
 /** What is said of a command whose output is longer than any that is expected; it is ended. */
 export const tooMuch = `it prints more than ${maxMiB} MiB`;
 
+/** Docker's word for what a container does: `running`, `exited`, …; undefined where there is none. */
+export function containerState(container: string, host?: string): string | undefined {
+  const inspect = ["inspect", "--type", "container", "--format", "{{.State.Status}}", container];
+  const { status, stdout } = docker(inspect, { host });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
 /** Runs the docker CLI. An exit status is the caller's to judge; 127 where there is no CLI. */
 export function docker(args: readonly string[], { input, host, timeoutMs }: DockerOptions = {}): DockerRun {
   const { status, stdout, stderr, error } = spawnSync("docker", args, {

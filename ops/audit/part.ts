@@ -22,7 +22,10 @@ export interface Part {
   readonly services?: readonly string[];
 }
 
-/** No answer: out of time, out of memory, too much to be told, dropped while it was read. An owner can bring each about, and must not hide what else is found. */
+/**
+ * Why there is no answer: out of time, out of memory, too much to be told, dropped while it was read. An owner can bring each about, and
+ * must not hide what else is found.
+ */
 type Hindrance = DatabaseError | TooMuch;
 const isHindrance = (error: unknown): error is Hindrance => error instanceof DatabaseError || error instanceof TooMuch;
 const lockTimeout = "55P03";
@@ -36,8 +39,8 @@ export async function findingsOf(part: Part, superuser: ClientBase, limits: Audi
   const ask = (schemas: readonly string[], limitMs: number) => orWhyNot(() => look(schemas), superuser, limitMs);
   const whole = await ask([...services, ""], limits.wholeMs);
   if (!isHindrance(whole)) return whole;
-  if (services.length === 0 || (whole instanceof DatabaseError && whole.code === lockTimeout))
-    return [nothingKnown(name, whole)];
+  const isLocked = whole instanceof DatabaseError && whole.code === lockTimeout;
+  if (services.length === 0 || isLocked) return [nothingKnown(name, whole)];
   // Where not even this has an answer, the catalogs are large for all, and a schema's silence would not say whose doing that is.
   const others = await ask([""], limits.schemaMs);
   if (isHindrance(others)) return [nothingKnown(name, others)];

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { backupKinds, type BackupKind } from "../../agent/schedule";
 import { agentFile } from "../../components/backup/agent-file";
-import { docker, dockerVariables } from "../../components/cluster/docker-cli";
+import { containerState, dockerVariables } from "../../components/cluster/docker-cli";
 import { dockerNames, type ContainerKey } from "../../components/naming";
 import { didYouMean } from "../../services/did-you-mean";
 import { show } from "../../services/printable";
@@ -18,11 +18,10 @@ export const containerOf = ({ settings }: Stack, key: AgentKey): string =>
 /** @throws OperatorError with what to do */
 export function requireRunning(stack: Stack, key: AgentKey): void {
   const container = containerOf(stack, key);
-  const inspect = ["inspect", "--type", "container", "--format", "{{.State.Status}}", container];
-  const { status, stdout } = docker(inspect, { host: stack.dockerHost });
-  if (status !== 0) throw new OperatorError(`${container} does not exist: npm run up -- ${stack.name}`);
-  if (stdout.trim() === "running") return;
-  throw new OperatorError(`${container} is ${stdout.trim()}: npm run ops -- start --stack ${stack.name}`);
+  const state = containerState(container, stack.dockerHost);
+  if (state === undefined) throw new OperatorError(`${container} does not exist: npm run up -- ${stack.name}`);
+  if (state === "running") return;
+  throw new OperatorError(`${container} is ${state}: npm run ops -- start --stack ${stack.name}`);
 }
 
 /** Runs the agent's command line in its container; what it prints goes to the person. */

@@ -46,12 +46,11 @@ export function choose(
   const services = service === undefined ? all : [service];
   const dumps = backups.filter((backup) => backup.logical !== undefined);
   // A file that somebody has brought is older than the day it came in.
-  const own = past(dumps, now).filter(({ kind }) => kind === "logical");
+  const own = ownDumps(dumps, now);
+  const newest = own.at(-1);
   const lacks = ({ logical }: Summary) => services.filter((code) => logical?.services.includes(code) !== true);
   const backup =
-    id === undefined
-      ? (own.findLast((one) => lacks(one).length === 0) ?? own.at(-1))
-      : dumps.find((one) => one.id === id);
+    id === undefined ? (own.findLast((one) => lacks(one).length === 0) ?? newest) : dumps.find((one) => one.id === id);
   if (backup === undefined) {
     const known = dumps.map((one) => one.id).join(", ");
     throw new OperatorError(
@@ -63,11 +62,11 @@ export function choose(
         : `there is no dump ${id}; there are ${known || "none"}`,
     );
   }
-  const newest = own.at(-1);
   if (id === undefined && newest !== undefined && newest !== backup && service === undefined) {
     // Who keeps itself out of a dump must not cost the others what they have written since.
+    const left = lacks(newest);
     throw new OperatorError(
-      `${newest.id}, the newest dump, has no ${lacking(newest, lacks(newest))}: restore --without ${lacks(newest).join(",")} takes the others ` +
+      `${newest.id}, the newest dump, has no ${lacking(newest, left)}: restore --without ${left.join(" ")} takes the others ` +
         `from it; ${backup.id} has all, and nothing that anybody has written since: to take it, name it`,
     );
   }
@@ -88,6 +87,11 @@ export function choose(
   return { backup, services: inside, without: [...new Set(without)], ...(table === undefined ? {} : { table }) };
 }
 
+/** Of the schedule's, and not dated in the future. */
+function ownDumps(backups: readonly Summary[], now: Date): readonly Summary[] {
+  return past(backups, now).filter(({ kind }) => kind === "logical");
+}
+
 /** `gt (gt: a lock)` */
 function lacking({ logical }: Summary, absent: readonly string[]): string {
   const leftOut = (logical?.leftOut ?? []).filter((one) => absent.includes(one.service));
@@ -97,7 +101,7 @@ function lacking({ logical }: Summary, absent: readonly string[]): string {
 
 /** Ids of the dumps after the one that is taken, which lack what is wanted. */
 export function newerThan({ id }: Summary, backups: readonly Summary[], now = new Date()): readonly string[] {
-  const own = past(backups, now).filter(({ kind }) => kind === "logical");
+  const own = ownDumps(backups, now);
   return own.slice(own.findIndex((one) => one.id === id) + 1).map((one) => one.id);
 }
 

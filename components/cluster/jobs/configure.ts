@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { docker } from "../docker-cli";
+import { containerState, docker } from "../docker-cli";
 import { endSessionsScript } from "../node-script";
 import { ask, runJob, runThrowAway, variable } from "./job";
 
@@ -109,7 +109,8 @@ function endSessions(nodes: readonly string[], roles: readonly string[]): readon
     const script = ["exec", "--interactive", "--env", "UNNAMED=1", node, "bash", "-s", "--", ...roles];
     const { status, stdout, stderr } = docker(script, { input });
     // One that does not run has none; of one that does, nothing is known where nothing could be asked.
-    if (status === someGoOn || (status !== 0 && isRunning(node))) return [`${node}: ${stderr.trim()}`];
+    if (status === someGoOn || (status !== 0 && containerState(node) === "running"))
+      return [`${node}: ${stderr.trim()}`];
     const said =
       status === 0
         ? `ended ${stdout.trim()} sessions of frozen services, or of who has not said yet who it is`
@@ -117,11 +118,6 @@ function endSessions(nodes: readonly string[], roles: readonly string[]): readon
     if (status !== 0 || stdout.trim() !== "0") process.stdout.write(`${node}: ${said}\n`);
     return [];
   });
-}
-
-function isRunning(node: string): boolean {
-  const { stdout } = docker(["inspect", "--type", "container", "--format", "{{.State.Status}}", node]);
-  return stdout.trim() === "running";
 }
 
 /** Process 1 is the server: SIGHUP is its reload. Says what only a restart brings; `up` restarts for what it knows of. */
